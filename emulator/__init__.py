@@ -1,0 +1,1 @@
+"""The machine: chip descriptions, loaded programs, integer kernels and the event engine."""

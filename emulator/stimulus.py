@@ -1,0 +1,66 @@
+"""What comes in: input spikes and changes of constant currents, for one sample."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
+
+
+def _none() -> Array:
+    return np.empty(0, np.int64)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Stimulus:
+    """Events of one sample, in order of ticks.
+
+    Attributes
+    ----------
+    spike_tick, spike_channel, spike_payload : int64 [n_spikes]
+        Channels as `Program` numbers them; a payload of 2 counts as two spikes.
+    current_tick, current_neuron, current_value : int64 [n_changes]
+        From that tick on the neuron's bias is raised by the value, until the next change.
+        Neurons as `Program` numbers them; integer membrane units.
+    """
+
+    spike_tick: Array = field(default_factory=_none)
+    spike_channel: Array = field(default_factory=_none)
+    spike_payload: Array = field(default_factory=_none)
+    current_tick: Array = field(default_factory=_none)
+    current_neuron: Array = field(default_factory=_none)
+    current_value: Array = field(default_factory=_none)
+
+    def __post_init__(self) -> None:
+        for first, *others in (
+            ("spike_tick", "spike_channel", "spike_payload"),
+            ("current_tick", "current_neuron", "current_value"),
+        ):
+            ticks = np.asarray(getattr(self, first), np.int64)
+            if ticks.size and (ticks[0] < 0 or np.any(np.diff(ticks) < 0)):
+                raise ValueError(f"{first} must ascend from 0")
+            for name in (first, *others):
+                column = np.ascontiguousarray(getattr(self, name), dtype=np.int64)
+                if column.shape != ticks.shape:
+                    raise ValueError(f"{name} has {column.size} entries, {first} has {ticks.size}")
+                object.__setattr__(self, name, column)
+
+    def check(self, n_channels: int, n_neurons: int) -> None:
+        """Check every number before compiled code reads it.
+
+        Raises
+        ------
+        ValueError
+            If a channel or neuron is not there.
+        """
+        for name, column, stop in (
+            ("channel", self.spike_channel, n_channels),
+            ("neuron", self.current_neuron, n_neurons),
+        ):
+            if column.size and not 0 <= column.min() <= column.max() < stop:
+                raise ValueError(
+                    f"the stimulus names {name} {column.min()}..{column.max()}, but the program "
+                    f"has {stop}"
+                )

@@ -1,0 +1,1 @@
+"""How a network gets onto the machine: networks, importers, float reference, quantising, mapping."""

@@ -1,0 +1,24 @@
+"""Errors of importing and mapping a network."""
+
+
+class NetworkError(ValueError):
+    """A network contradicts itself; the text lists every problem found."""
+
+
+class UnsupportedNodeError(ValueError):
+    """A node of an imported file cannot be expressed; the text names node, type and reason."""
+
+
+class CapacityError(ValueError):
+    """A network does not fit a chip.
+
+    Attributes
+    ----------
+    violations : tuple of str
+        Every violated limit: what, where, the number, the limit, what to do.
+    """
+
+    def __init__(self, chip: str, violations: tuple[str, ...]) -> None:
+        self.violations = violations
+        lines = "\n".join(f"  - {violation}" for violation in violations)
+        super().__init__(f"the network does not fit {chip}:\n{lines}")

@@ -1,0 +1,484 @@
+"""The network as it was trained: populations and projections in float, free of any framework.
+
+One update of a neuron (forward Euler, as the training frameworks simulate), tick ``t``::
+
+    i[t] = (1 - dt / tau_syn) * i[t-1] + sum(w * s) + bias      i[t] = sum(w * s) + bias without tau_syn
+    v[t] = v[t-1] + dt / tau_mem * (v_leak - v[t-1]) + i[t]     no leak where tau_mem is infinite
+    spike where v[t] > threshold (or >=), then the reset rule
+
+Weights, biases and currents are in units of the membrane per tick: an importer folds resistances
+and input gains into them, so that no later stage needs to know them.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from math import prod
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import numpy as np
+
+from mapping.errors import NetworkError
+from mapping.linear import Convolution, Dense, Floats, Linear, Shape, Sparse
+
+Reset = Literal["zero", "subtract", "subtract-once"]
+"""``zero``: v becomes v_reset. ``subtract``: the threshold is taken off (relative to v_reset).
+``subtract-once``: the same, but a neuron that is still above threshold after its reset needs a
+second threshold's worth to fire at the next tick (snnTorch's rule, which never subtracts twice)."""
+
+Compare = Literal[">", ">="]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Input:
+    """Where data enters: one channel for each element.
+
+    Attributes
+    ----------
+    name : str
+    shape : tuple of int
+    """
+
+    name: str
+    shape: Shape
+
+    @property
+    def size(self) -> int:
+        """Number of channels."""
+        return prod(self.shape)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Population:
+    """Neurons of one kind. Parameters are scalars or arrays of ``shape``; stored flat.
+
+    Attributes
+    ----------
+    name : str
+    shape : tuple of int
+    tau_mem_s : float64 [n]
+        Membrane time constant, seconds; infinite for a perfect integrator.
+    tau_syn_s : float64 [n]
+        Time constant of the synaptic current, seconds; 0 for none.
+    threshold : float64 [n] or None
+        None for leaky integrators that never spike.
+    v_leak, v_reset : float64 [n]
+    bias : float64 [n]
+        Constant input each tick, through the synaptic current like a spike.
+    reset : {"zero", "subtract", "subtract-once"}
+    compare : {">", ">="}
+    """
+
+    name: str
+    shape: Shape
+    threshold: Floats | float | None
+    tau_mem_s: Floats | float = np.inf
+    tau_syn_s: Floats | float = 0.0
+    v_leak: Floats | float = 0.0
+    v_reset: Floats | float = 0.0
+    bias: Floats | float = 0.0
+    reset: Reset = "zero"
+    compare: Compare = ">"
+
+    def __post_init__(self) -> None:
+        problems = []
+        for name in ("tau_mem_s", "tau_syn_s", "threshold", "v_leak", "v_reset", "bias"):
+            value = getattr(self, name)
+            if value is None:
+                continue
+            try:
+                full = np.broadcast_to(np.asarray(value, np.float64), self.shape).ravel()
+            except ValueError:
+                problems.append(
+                    f"{name} has shape {np.shape(value)}, but the population {self.shape}"
+                )
+                continue
+            full.setflags(write=False)
+            object.__setattr__(self, name, full)
+            problems += _bad_numbers(name, full, infinite_allowed=name == "tau_mem_s")
+        if self.reset not in get_args(Reset):
+            problems.append(f"reset {self.reset!r} is none of {', '.join(get_args(Reset))}")
+        if self.compare not in get_args(Compare):
+            problems.append(f"compare {self.compare!r} is none of >, >=")
+        if not problems:
+            problems += self._contradictions()
+        if problems:
+            raise NetworkError(f"population {self.name!r}: " + "; ".join(problems))
+
+    def _contradictions(self) -> list[str]:
+        problems = []
+        if self.size == 0:
+            problems.append(f"shape {self.shape} holds no neurons")
+        if np.any(np.asarray(self.tau_mem_s) <= 0):
+            problems.append(
+                f"tau_mem_s must be positive, but the least is {np.min(self.tau_mem_s)}"
+            )
+        if np.any(np.asarray(self.tau_syn_s) < 0):
+            problems.append(
+                f"tau_syn_s must not be negative, but the least is {np.min(self.tau_syn_s)}"
+            )
+        if self.threshold is not None and np.any(self.threshold <= np.asarray(self.v_reset)):
+            problems.append("every threshold must be above v_reset, or the neuron never rests")
+        return problems
+
+    @property
+    def size(self) -> int:
+        """Number of neurons."""
+        return prod(self.shape)
+
+    @property
+    def spiking(self) -> bool:
+        """Whether these neurons have a threshold."""
+        return self.threshold is not None
+
+    @property
+    def model(self) -> str:
+        """Short name in NIR's terms: I, IF, LI, LIF, CubaLI or CubaLIF."""
+        leak = "L" if np.any(np.isfinite(self.tau_mem_s)) else ""
+        filtered = "Cuba" if np.any(np.asarray(self.tau_syn_s) > 0) else ""
+        return filtered + ("L" if filtered else leak) + "I" + ("F" if self.spiking else "")
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Projection:
+    """Connections from an input or population to a population.
+
+    Attributes
+    ----------
+    source, target : str
+    linear : Dense, Sparse or Convolution
+    delay_s : float
+        On top of what the timing itself takes; rounded to ticks.
+    """
+
+    source: str
+    target: str
+    linear: Linear
+    delay_s: float = 0.0
+
+    @property
+    def name(self) -> str:
+        """``source→target``."""
+        return f"{self.source}→{self.target}"
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Network:
+    """Populations, projections, inputs and outputs, checked against each other.
+
+    Attributes
+    ----------
+    dt_s : float
+        Length of a tick, seconds.
+    inputs : tuple of Input
+    populations : tuple of Population
+    projections : tuple of Projection
+    outputs : tuple of str
+        Populations that are read out.
+    notes : tuple of str
+        What an importer assumed or rewrote.
+    """
+
+    dt_s: float
+    inputs: tuple[Input, ...]
+    populations: tuple[Population, ...]
+    projections: tuple[Projection, ...]
+    outputs: tuple[str, ...]
+    notes: tuple[str, ...] = field(default=())
+
+    def __post_init__(self) -> None:
+        problems = self._unknown_names() or [
+            *self._wrong_times(),
+            *(text for projection in self.projections for text in self._misfits(projection)),
+        ]
+        if problems:
+            raise NetworkError("the network contradicts itself:\n  - " + "\n  - ".join(problems))
+
+    def _unknown_names(self) -> list[str]:
+        names = [part.name for part in (*self.inputs, *self.populations)]
+        problems = [f"two parts are called {name!r}" for name in sorted(set(names)) if names.count(name) > 1]
+        own = {population.name for population in self.populations}
+        if not self.inputs and not any(np.any(np.asarray(p.bias)) for p in self.populations):
+            problems.append("there is no input and no bias, so nothing can ever happen")
+        if not self.outputs:
+            problems.append("there is no output; name at least one population")
+        problems += [f"output {name!r} is no population" for name in self.outputs if name not in own]
+        for projection in self.projections:
+            if projection.source not in names:
+                problems.append(f"projection {projection.name}: there is no {projection.source!r}")
+            if projection.target not in own:
+                problems.append(
+                    f"projection {projection.name}: {projection.target!r} is no population"
+                )
+        return problems
+
+    def _wrong_times(self) -> list[str]:
+        if not (np.isfinite(self.dt_s) and self.dt_s > 0):
+            return [f"the tick dt_s must be positive, but is {self.dt_s}"]
+        problems = []
+        for population in self.populations:
+            for name in ("tau_mem_s", "tau_syn_s"):
+                tau = np.asarray(getattr(population, name))
+                # A stored 1e-4 and a tick of 1e-4 differ in the last bit after float32.
+                short = tau[(tau > 0) & (tau < self.dt_s * (1 - 1e-6))]
+                if short.size:
+                    problems.append(
+                        f"population {population.name!r}: {name} {short.min():.6g} s is shorter "
+                        f"than the tick of {self.dt_s:.6g} s, so the state would change sign at "
+                        f"every tick; use a tick of at most {short.min():.6g} s (--dt)"
+                    )
+        return problems
+
+    def _misfits(self, projection: Projection) -> list[str]:
+        source, target = self.part(projection.source), self.part(projection.target)
+        problems = []
+        for end, part, shape in (
+            ("source", source, projection.linear.pre_shape),
+            ("target", target, projection.linear.post_shape),
+        ):
+            if prod(shape) != part.size:
+                problems.append(
+                    f"projection {projection.name}: the weights expect {prod(shape)} {end} "
+                    f"elements {shape}, but {part.name!r} has {part.size} {part.shape}"
+                )
+        weights = weights_of(projection.linear)
+        problems += [f"projection {projection.name}: {t}" for t in _bad_numbers("weights", weights)]
+        if not (np.isfinite(projection.delay_s) and projection.delay_s >= 0):
+            problems.append(
+                f"projection {projection.name}: delay must not be negative, but is "
+                f"{projection.delay_s} s"
+            )
+        if isinstance(source, Population) and not source.spiking:
+            problems.append(
+                f"projection {projection.name}: {source.name!r} never spikes, so nothing can be "
+                f"sent on; give it a threshold or make it an output"
+            )
+        return problems
+
+    def part(self, name: str) -> Input | Population:
+        """Return the input or population of this name."""
+        return next(part for part in (*self.inputs, *self.populations) if part.name == name)
+
+    def population(self, name: str) -> Population:
+        """Return the population of this name."""
+        return next(part for part in self.populations if part.name == name)
+
+    def delay_ticks(self, projection: Projection) -> int:
+        """Delay of a projection, rounded to ticks."""
+        return round(projection.delay_s / self.dt_s)
+
+    @property
+    def feedback(self) -> frozenset[int]:
+        """Indices of projections that close a cycle.
+
+        They carry the spikes of the previous tick where everything else acts within the tick.
+        Depth-first from the inputs in stored order, so the cut depends on the network alone.
+        """
+        closing: set[int] = set()
+        done: set[str] = set()
+        path: list[str] = []
+        out: dict[str, list[int]] = {}
+        for index, projection in enumerate(self.projections):
+            out.setdefault(projection.source, []).append(index)
+
+        def visit(name: str) -> None:
+            stack = [(name, iter(out.get(name, [])))]
+            path.append(name)
+            while stack:
+                here, edges = stack[-1]
+                for index in edges:
+                    target = self.projections[index].target
+                    if target in path:
+                        closing.add(index)
+                    elif target not in done:
+                        stack.append((target, iter(out.get(target, []))))
+                        path.append(target)
+                        break
+                else:
+                    stack.pop()
+                    done.add(path.pop())
+                    del here
+
+        for part in (*self.inputs, *self.populations):
+            if part.name not in done:
+                visit(part.name)
+        return frozenset(closing)
+
+    @property
+    def depth(self) -> dict[str, int]:
+        """Number of projections on the longest way from an input to each part, cycles cut."""
+        closing = self.feedback
+        depth = dict.fromkeys([part.name for part in (*self.inputs, *self.populations)], 0)
+        for _ in depth:
+            for index, projection in enumerate(self.projections):
+                if index not in closing:
+                    reached = depth[projection.source] + 1
+                    depth[projection.target] = max(depth[projection.target], reached)
+        return depth
+
+    @property
+    def order(self) -> tuple[Population, ...]:
+        """Populations so that each comes after all that feed it within a tick."""
+        depth = self.depth
+        return tuple(sorted(self.populations, key=lambda population: depth[population.name]))
+
+    def with_reset(self, reset: Reset) -> "Network":
+        """Return the same network with another reset rule in every spiking population."""
+        return replace(
+            self, populations=tuple(replace(p, reset=reset) for p in self.populations)
+        )
+
+    @property
+    def sha256(self) -> str:
+        """Hash of everything that decides what the network does (notes do not)."""
+        digest = hashlib.sha256()
+        header, arrays = _packed(self)
+        header.pop("notes")
+        digest.update(json.dumps(header, sort_keys=True).encode())
+        for key in sorted(arrays):
+            digest.update(key.encode())
+            digest.update(np.ascontiguousarray(arrays[key]).tobytes())
+        return digest.hexdigest()
+
+
+def weights_of(linear: Linear) -> Floats:
+    """Return the stored weights of a map: matrix, list or kernel."""
+    return linear.kernel if isinstance(linear, Convolution) else linear.weight
+
+
+def _bad_numbers(name: str, values: Floats, *, infinite_allowed: bool = False) -> list[str]:
+    bad = np.isnan(values) if infinite_allowed else ~np.isfinite(values)
+    if not bad.any():
+        return []
+    where = tuple(int(i) for i in np.argwhere(bad)[0])
+    return [
+        f"{int(bad.sum())} of {values.size} values of {name} are NaN or infinite, the first at "
+        f"{where if len(where) > 1 else where[0]}"
+    ]
+
+
+_PARAMETERS = ("tau_mem_s", "tau_syn_s", "threshold", "v_leak", "v_reset", "bias")
+_FORMAT = "spikefab-network-1"
+
+
+def _packed(network: Network) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Split a network into plain values and arrays."""
+    arrays: dict[str, Any] = {}
+    populations = []
+    for number, population in enumerate(network.populations):
+        for name in _PARAMETERS:
+            if getattr(population, name) is not None:
+                arrays[f"population{number}_{name}"] = getattr(population, name)
+        keep = ("name", "shape", "reset", "compare", "spiking")
+        populations.append({name: getattr(population, name) for name in keep})
+    projections = []
+    for number, projection in enumerate(network.projections):
+        linear = projection.linear
+        plain: dict[str, Any] = {
+            "source": projection.source,
+            "target": projection.target,
+            "delay_s": projection.delay_s,
+            "kind": type(linear).__name__,
+        }
+        for name, value in vars(linear).items():
+            if isinstance(value, np.ndarray):
+                arrays[f"projection{number}_{name}"] = value
+            else:
+                plain[name] = value
+        projections.append(plain)
+    header = {
+        "format": _FORMAT,
+        "dt_s": network.dt_s,
+        "inputs": [{"name": part.name, "shape": part.shape} for part in network.inputs],
+        "populations": populations,
+        "projections": projections,
+        "outputs": network.outputs,
+        "notes": network.notes,
+    }
+    return header, arrays
+
+
+def save_network(network: Network, path: str | Path) -> None:
+    """Write a network to an ``.npz`` file (a JSON header and one array for each tensor)."""
+    header, arrays = _packed(network)
+    with Path(path).open("wb") as file:
+        np.savez_compressed(file, header=np.array(json.dumps(header)), **arrays)
+
+
+def load_network(path: str | Path) -> Network:
+    """Read a network that `save_network` wrote.
+
+    Raises
+    ------
+    NetworkError
+        If the file is none of these or is damaged.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            header = json.loads(str(file["header"]))
+            arrays = {key: file[key] for key in file.files if key != "header"}
+        if header["format"] != _FORMAT:
+            raise NetworkError(f"{path}: format {header['format']!r}, but this reads {_FORMAT!r}")
+        return _unpacked(header, arrays)
+    except FileNotFoundError:
+        raise
+    except (OSError, KeyError, TypeError, ValueError, EOFError) as error:
+        if isinstance(error, NetworkError):
+            raise
+        raise NetworkError(f"{path}: not a network saved by spikefab ({error})") from error
+
+
+def _unpacked(header: dict[str, Any], arrays: dict[str, Any]) -> Network:
+    def of(prefix: str) -> dict[str, Any]:
+        return {k.removeprefix(prefix): v for k, v in arrays.items() if k.startswith(prefix)}
+
+    def shape(values: list[int]) -> Shape:
+        return tuple(values)
+
+    kinds: dict[str, Callable[..., Linear]] = {
+        "Dense": Dense,
+        "Sparse": Sparse,
+        "Convolution": Convolution,
+    }
+    populations = []
+    for number, plain in enumerate(header["populations"]):
+        parameters = {"threshold": None, **of(f"population{number}_")}
+        own = shape(plain["shape"])
+        parameters = {
+            name: None if value is None else value.reshape(own)
+            for name, value in parameters.items()
+        }
+        populations.append(
+            Population(
+                name=plain["name"],
+                shape=own,
+                reset=plain["reset"],
+                compare=plain["compare"],
+                **parameters,
+            )
+        )
+    projections = []
+    for number, plain in enumerate(header["projections"]):
+        rest = {k: v for k, v in plain.items() if k not in ("source", "target", "delay_s", "kind")}
+        for name, value in rest.items():
+            if isinstance(value, list):
+                rest[name] = tuple(tuple(v) if isinstance(v, list) else v for v in value)
+        linear = kinds[plain["kind"]](**rest, **of(f"projection{number}_"))
+        projections.append(
+            Projection(
+                source=plain["source"],
+                target=plain["target"],
+                linear=linear,
+                delay_s=plain["delay_s"],
+            )
+        )
+    return Network(
+        dt_s=header["dt_s"],
+        inputs=tuple(Input(name=i["name"], shape=shape(i["shape"])) for i in header["inputs"]),
+        populations=tuple(populations),
+        projections=tuple(projections),
+        outputs=tuple(header["outputs"]),
+        notes=tuple(header["notes"]),
+    )

@@ -1,0 +1,17 @@
+"""What tests share: where the networks and vectors of other projects lie."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+CHECKOUT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """Folder with networks, data and vectors of other projects, which are not part of this one."""
+    folder = Path(os.environ.get("SPIKEFAB_SHARED", CHECKOUT.parent / "shared"))
+    if not folder.is_dir():
+        pytest.skip(f"needs the folder {folder}; name it with SPIKEFAB_SHARED")
+    return folder
