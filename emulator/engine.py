@@ -82,7 +82,10 @@ class Engine:
         self.env = simpy.Environment(initial_time=0)
         self.program = program
         self._watched = np.asarray([] if watched is None else watched, np.int64)
-        if self._watched.size and not 0 <= self._watched.min() <= self._watched.max() < program.n_neurons:
+        if (
+            self._watched.size
+            and not 0 <= self._watched.min() <= self._watched.max() < program.n_neurons
+        ):
             raise ValueError(f"watched neurons must lie in 0..{program.n_neurons - 1}")
         self._block_ticks = block_ticks
         self._tables = _tables(program, chip, self._watched)
@@ -185,7 +188,9 @@ def _tables(program: Program, chip: Chip, watched: Array) -> kernels.Tables:
     source[on_chip] = program.core[program.neuron_core[row_source[on_chip]]]
     way = ways(source, target, chip)
     latency = np.where(on_chip, way.latency_ps, 0)
-    own = {name: getattr(program, name) for name in kernels.Tables._fields if hasattr(program, name)}
+    own = {
+        name: getattr(program, name) for name in kernels.Tables._fields if hasattr(program, name)
+    }
     return kernels.Tables(
         **own,
         row_latency=latency,

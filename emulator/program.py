@@ -7,7 +7,7 @@ delay. Rows whose synapses share a packet with the row before (same core, same f
 
 import hashlib
 import json
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from math import prod
 from pathlib import Path
 from typing import Any

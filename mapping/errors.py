@@ -22,3 +22,7 @@ class CapacityError(ValueError):
         self.violations = violations
         lines = "\n".join(f"  - {violation}" for violation in violations)
         super().__init__(f"the network does not fit {chip}:\n{lines}")
+
+
+class NirError(ValueError):
+    """A NIR file is broken, or does not say what an import needs."""

@@ -288,7 +288,9 @@ def matrix(linear: Linear) -> Floats:
         return linear.weight
     flat = sparse(linear)
     full = np.zeros((prod(flat.post_shape), prod(flat.pre_shape)))
-    np.add.at(full, (flat.target, np.repeat(np.arange(full.shape[1]), np.diff(flat.row))), flat.weight)
+    np.add.at(
+        full, (flat.target, np.repeat(np.arange(full.shape[1]), np.diff(flat.row))), flat.weight
+    )
     return full
 
 

@@ -89,7 +89,9 @@ class Population:
             if value is None:
                 continue
             try:
-                full = np.broadcast_to(np.asarray(value, np.float64), self.shape).ravel()
+                array = np.asarray(value, np.float64)
+                flat = array.shape == (self.size,)
+                full = array.copy() if flat else np.broadcast_to(array, self.shape).ravel()
             except ValueError:
                 problems.append(
                     f"{name} has shape {np.shape(value)}, but the population {self.shape}"
@@ -198,13 +200,17 @@ class Network:
 
     def _unknown_names(self) -> list[str]:
         names = [part.name for part in (*self.inputs, *self.populations)]
-        problems = [f"two parts are called {name!r}" for name in sorted(set(names)) if names.count(name) > 1]
+        problems = [
+            f"two parts are called {name!r}" for name in sorted(set(names)) if names.count(name) > 1
+        ]
         own = {population.name for population in self.populations}
         if not self.inputs and not any(np.any(np.asarray(p.bias)) for p in self.populations):
             problems.append("there is no input and no bias, so nothing can ever happen")
         if not self.outputs:
             problems.append("there is no output; name at least one population")
-        problems += [f"output {name!r} is no population" for name in self.outputs if name not in own]
+        problems += [
+            f"output {name!r} is no population" for name in self.outputs if name not in own
+        ]
         for projection in self.projections:
             if projection.source not in names:
                 problems.append(f"projection {projection.name}: there is no {projection.source!r}")
@@ -326,9 +332,7 @@ class Network:
 
     def with_reset(self, reset: Reset) -> "Network":
         """Return the same network with another reset rule in every spiking population."""
-        return replace(
-            self, populations=tuple(replace(p, reset=reset) for p in self.populations)
-        )
+        return replace(self, populations=tuple(replace(p, reset=reset) for p in self.populations))
 
     @property
     def sha256(self) -> str:

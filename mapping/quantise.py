@@ -25,9 +25,7 @@ DECAY_RESOLUTION = 2**8
 """Decays drop half a unit a tick; the threshold is to be so many times what that adds up to."""
 
 
-def quantise(
-    network: Network, chip: Chip, *, direct: frozenset[str] = frozenset()
-) -> FixedNetwork:
+def quantise(network: Network, chip: Chip, *, direct: frozenset[str] = frozenset()) -> FixedNetwork:
     """Round a network to a chip's formats.
 
     Parameters
@@ -295,7 +293,9 @@ def _fixed_population(
         ("membrane decay", v_keep, keep_membrane),
     ):
         errors.append(
-            _tensor_error(f"{name} {what}", exact * whole, integer, numbers.decay_bits, whole, whole)
+            _tensor_error(
+                f"{name} {what}", exact * whole, integer, numbers.decay_bits, whole, whole
+            )
         )
     exact_bias = _membrane_bias(network, population) * scale
     bias = bias_integers(exact_bias, chip)

@@ -1,0 +1,234 @@
+"""From a mapping to the program that is loaded."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emulator.program import RESETS, Program, ProgramPopulation
+from mapping.fixed import FixedNetwork, FixedPopulation, FixedProjection
+from mapping.linear import Dense, Sparse, sparse
+from mapping.mapping import Mapping, Slice
+from mapping.network import Network
+
+Array = NDArray[Any]
+
+
+class _Rows(NamedTuple):
+    """Rows of one projection onto one slice; one entry for each source with a target there."""
+
+    source: Array
+    size: Array
+    weight: Array
+    target: Array  # dense: first neuron of each row; sparse: the listed targets
+    core: int
+    dense: bool
+    shift: int
+    delay: int
+    exponent: int
+
+
+def lags(network: Network, direct: frozenset[str], input_latency: int = 1) -> dict[str, int]:
+    """Ticks by which each population trails the input on a chip.
+
+    One for each projection on the longest way; the first step takes ``input_latency`` from
+    spiking inputs and none from inputs that the host hands over as currents.
+    """
+    first = {part.name: 0 if part.name in direct else input_latency for part in network.inputs}
+    lag = {part.name: 0 for part in (*network.inputs, *network.populations)}
+    feedback = network.feedback
+    for population in network.order:
+        for index, projection in enumerate(network.projections):
+            if projection.target == population.name and index not in feedback:
+                step = first.get(projection.source, 1)
+                lag[population.name] = max(lag[population.name], lag[projection.source] + step)
+    return lag
+
+
+def assemble(mapping: Mapping, *, chip_name: str, input_latency: int) -> Program:
+    """Lay out neurons, synapse memory and routes."""
+    fixed, network = mapping.fixed, mapping.fixed.network
+    numbers = {population.name: k for k, population in enumerate(fixed.populations)}
+    slices = [(core, part) for core, held in enumerate(mapping.cores) for part in held]
+    sizes = [sum(part.neurons.size for part in held) for held in mapping.cores]
+    core_start = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
+    population = np.concatenate(
+        [np.full(part.neurons.size, numbers[part.population]) for _, part in slices]
+    )
+    index = np.concatenate([part.neurons for _, part in slices])
+    channels: dict[str, int] = {}
+    inputs = tuple(
+        (part.name, part.size) for part in network.inputs if part.name not in fixed.direct
+    )
+    first = int(core_start[-1])
+    for name, size in inputs:
+        channels[name] = first
+        first += size
+    machine = _machine_numbers(fixed, population, index)
+    rows = _all_rows(fixed, slices, core_start, machine, channels)
+    lag = lags(network, fixed.direct, input_latency)
+    return Program(
+        chip=chip_name,
+        dt_s=network.dt_s,
+        populations=tuple(
+            ProgramPopulation(
+                name=part.name,
+                shape=part.shape,
+                spiking=part.threshold is not None,
+                output=part.name in network.outputs,
+                lag=lag[part.name],
+                scale=part.scale,
+            )
+            for part in fixed.populations
+        ),
+        inputs=inputs,
+        core=np.asarray(mapping.place),
+        core_start=core_start,
+        population=population,
+        index=index,
+        **_constants(fixed.populations, population, index),
+        **_tables(rows, first),
+    )
+
+
+def _machine_numbers(fixed: FixedNetwork, population: Array, index: Array) -> dict[str, Array]:
+    """For each population the machine number of each neuron."""
+    found = {}
+    for number, part in enumerate(fixed.populations):
+        mine = np.flatnonzero(population == number)
+        placed = np.full(part.size, -1, np.int64)
+        placed[index[mine]] = mine
+        if mine.size != part.size or placed.min() < 0:
+            raise ValueError(
+                f"population {part.name!r}: {np.count_nonzero(placed >= 0)} of {part.size} neurons "
+                f"are mapped ({mine.size} places); each needs exactly one"
+            )
+        found[part.name] = placed
+    return found
+
+
+def _constants(
+    populations: tuple[FixedPopulation, ...], population: Array, index: Array
+) -> dict[str, Array]:
+    columns: dict[str, list[Array]] = {}
+    for part in populations:
+        spiking = part.threshold is not None
+        for name, values in (
+            ("compartments", part.compartments),
+            ("keep_current", part.keep_current),
+            ("keep_membrane", part.keep_membrane),
+            ("bias", part.bias),
+            ("threshold", part.threshold if part.threshold is not None else 0),
+            ("initial_current", part.initial_current),
+            ("initial_membrane", part.initial_membrane),
+            ("input_shift", part.input_shift),
+            ("reset", RESETS.index(part.reset if spiking else "none")),
+        ):
+            columns.setdefault(name, []).append(np.broadcast_to(values, (part.size,)))
+    starts = np.concatenate([[0], np.cumsum([part.size for part in populations])])
+    return {
+        name: np.concatenate(parts)[starts[population] + index] for name, parts in columns.items()
+    }
+
+
+def _all_rows(
+    fixed: FixedNetwork,
+    slices: list[tuple[int, Slice]],
+    core_start: Array,
+    machine: dict[str, Array],
+    channels: dict[str, int],
+) -> list[_Rows]:
+    rows = []
+    for projection in fixed.projections:
+        listed = None if isinstance(projection.linear, Dense) else sparse(projection.linear)
+        if projection.source in machine:
+            numbers = machine[projection.source]
+        else:
+            size = fixed.network.part(projection.source).size
+            numbers = channels[projection.source] + np.arange(size)
+        for core, part in slices:
+            if part.population == projection.target:
+                at = machine[projection.target][part.neurons]
+                make = _dense_rows if listed is None else _sparse_rows
+                rows.append(
+                    make(projection, listed, part, core, at, int(core_start[core]), numbers)
+                )
+    return rows
+
+
+def _dense_rows(
+    projection: FixedProjection,
+    listed: Sparse | None,
+    part: Slice,
+    core: int,
+    at: Array,
+    core_first: int,
+    numbers: Array,
+) -> _Rows:
+    assert isinstance(projection.linear, Dense)
+    weight = projection.linear.weight[part.neurons].T
+    n_pre, size = weight.shape
+    # A slice lies in one piece on its core, so a dense row is one run of neurons.
+    return _Rows(
+        numbers, np.full(n_pre, size), weight.ravel(), np.full(n_pre, at[0]), core, True,
+        projection.shift, projection.delay, projection.exponent,
+    )  # fmt: skip
+
+
+def _sparse_rows(
+    projection: FixedProjection,
+    listed: Sparse | None,
+    part: Slice,
+    core: int,
+    at: Array,
+    core_first: int,
+    numbers: Array,
+) -> _Rows:
+    assert listed is not None
+    local = np.full(int(np.prod(listed.post_shape)), -1, np.int64)
+    local[part.neurons] = at - core_first
+    keep = (local[listed.target] >= 0) & (listed.weight != 0)
+    source = np.repeat(np.arange(listed.row.size - 1), np.diff(listed.row))[keep]
+    target, weight = local[listed.target[keep]], listed.weight[keep]
+    order = np.lexsort((target, source))
+    present, size = np.unique(source, return_counts=True)
+    return _Rows(
+        numbers[present], size, weight[order], target[order], core, False,
+        projection.shift, projection.delay, projection.exponent,
+    )  # fmt: skip
+
+
+def _tables(rows: list[_Rows], n_sources: int) -> dict[str, Array]:
+    """Join rows, sorted by source, core and format; the first of a format carries the packet."""
+
+    def joined(values: list[Any], dtype: type = np.int64) -> Array:
+        return (
+            np.concatenate([np.asarray(v, dtype) for v in values]) if values else np.empty(0, dtype)
+        )
+
+    def each(field: str) -> Array:
+        return joined([np.full(r.source.size, getattr(r, field)) for r in rows])
+
+    source, size = joined([r.source for r in rows]), joined([r.size for r in rows])
+    core, exponent, dense, delay = each("core"), each("exponent"), each("dense"), each("delay")
+    lists = joined([r.size if not r.dense else np.zeros(r.source.size) for r in rows])
+    starts = np.cumsum(size) - size
+    first = joined([r.target if r.dense else np.zeros(r.source.size) for r in rows])
+    target_start = np.where(dense == 1, first, np.cumsum(lists) - lists)
+    order = np.lexsort((delay, 1 - dense, exponent, core, source))
+    key = np.stack([source, core, exponent])[:, order]
+    packet = np.ones(order.size, np.bool_)
+    packet[1:] = np.any(key[:, 1:] != key[:, :-1], axis=0)
+    return {
+        "source_row": np.searchsorted(source[order], np.arange(n_sources + 1)),
+        "row_weight": starts[order],
+        "row_target": target_start[order],
+        "row_size": size[order],
+        "row_core": core[order],
+        "row_dense": dense[order] == 1,
+        "row_packet": packet,
+        "row_shift": each("shift")[order],
+        "row_delay": delay[order],
+        "weight": joined([r.weight for r in rows], np.int8),
+        "target": joined([r.target for r in rows if not r.dense], np.uint16),
+    }
