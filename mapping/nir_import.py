@@ -125,7 +125,10 @@ def _conventions(
             f"{', '.join(get_args(Reset))})"
         )
     if missing:
-        raise NirError(f"{where}: NIR files do not say, and this one's metadata neither, " + "; nor ".join(missing))
+        raise NirError(
+            f"{where}: NIR files do not say, and this one's metadata neither, "
+            + "; nor ".join(missing)
+        )
     try:
         dt = float(found["dt"])
     except (TypeError, ValueError):
@@ -147,7 +150,9 @@ class _Import:
         for a, b in graph.edges:
             self._next[a].append(b)
         fed = {b for _, b in graph.edges}
-        self._inputs = [n for n, node in graph.nodes.items() if node.kind == "Input" and n not in fed]
+        self._inputs = [
+            n for n, node in graph.nodes.items() if node.kind == "Input" and n not in fed
+        ]
         self._shape: dict[str, Shape] = {}
         self._paths: dict[str, list[_Path]] = {}
         self._notes = list(conventions.notes)
@@ -198,7 +203,10 @@ class _Import:
             paths = list(self._walk(name, None, self._shape[name], 0.0, (name,)))
             self._paths[name] = paths
             for path in paths:
-                if self._graph.nodes[path.target].kind in _NEURONS and path.target not in self._shape:
+                if (
+                    self._graph.nodes[path.target].kind in _NEURONS
+                    and path.target not in self._shape
+                ):
                     own = self._own_shape(path.target)
                     # Parameters of one value hold for all that arrives.
                     alone = own is None or (prod(own) == 1 and prod(path.shape) > 1)
@@ -270,7 +278,11 @@ class _Import:
 
     def _own_shape(self, name: str) -> Shape | None:
         """Shape of a neuron's parameters, or None if they are plain numbers."""
-        shapes = [np.shape(v) for v in self._graph.nodes[name].values.values() if not isinstance(v, str | dict)]
+        shapes = [
+            np.shape(v)
+            for v in self._graph.nodes[name].values.values()
+            if not isinstance(v, str | dict)
+        ]
         largest = max(shapes, key=lambda s: (prod(s), len(s)), default=())
         return tuple(largest) or None
 
@@ -281,7 +293,8 @@ class _Import:
             f"{path.target!r}; only spikes travel between neurons, so use {self._graph.nodes[name].kind}F"
             for name, paths in self._paths.items()
             for path in paths
-            if self._graph.nodes[name].kind in _SILENT and self._graph.nodes[path.target].kind != "Output"
+            if self._graph.nodes[name].kind in _SILENT
+            and self._graph.nodes[path.target].kind != "Output"
         ]
         if found:
             raise UnsupportedNodeError("; ".join(found))

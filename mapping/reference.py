@@ -141,9 +141,7 @@ def _weights(projection: Projection) -> _Weights:
         full = np.ascontiguousarray(projection.linear.weight.T)
         return _Weights(full, whole, whole, none)
     listed = sparse(projection.linear)
-    return _Weights(
-        np.empty((0, 0)), listed.row.copy(), listed.target.copy(), listed.weight.copy()
-    )
+    return _Weights(np.empty((0, 0)), listed.row.copy(), listed.target.copy(), listed.weight.copy())
 
 
 def simulate(

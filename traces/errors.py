@@ -1,0 +1,9 @@
+"""Errors of writing and reading traces."""
+
+
+class TraceWriteError(OSError):
+    """The trace cannot be written on; what was flushed stays readable."""
+
+
+class TraceFormatError(ValueError):
+    """A file is no trace, is damaged, or comes from a newer version."""
