@@ -111,6 +111,7 @@ class TraceWriter:
         self._populations = {p.name: p for p in populations}
         self._columns: dict[str, _Columns] = {}
         self._last_flush = time.monotonic()
+        self._latest = dict.fromkeys(self._populations, -1)
         self._last_tick = -1
         self._flushed_tick = -1
         self._broken = False
@@ -162,8 +163,12 @@ class TraceWriter:
             raise ValueError(f"population {population!r} has {size} neurons, not {np.max(neurons)}")
         order = np.lexsort((neurons, ticks))
         ticks, neurons = np.asarray(ticks)[order], np.asarray(neurons)[order]
-        if ticks[0] < self._flushed_tick:
-            raise ValueError(f"tick {ticks[0]} comes after tick {self._flushed_tick}")
+        if ticks[0] <= self._latest[population]:
+            raise ValueError(
+                f"population {population!r}: tick {ticks[0]} comes after tick "
+                f"{self._latest[population]}; each batch must hold whole ticks, later than the last"
+            )
+        self._latest[population] = int(ticks[-1])
         self._last_tick = max(self._last_tick, int(ticks[-1]))
         columns = self._columns[f"/spikes/{population}"]
         columns.add(timestamps=ticks.astype(np.uint64), node_ids=neurons.astype(np.uint64))
@@ -233,6 +238,15 @@ class TraceWriter:
     def note(self, **provenance: str | int | float) -> None:
         """Add to the provenance."""
         self._file["provenance"].attrs.update(provenance)
+
+    @staticmethod
+    def add_notes(path: str | Path, **provenance: str | int | float) -> None:
+        """Add to the provenance of a finished trace, which its content hash leaves out."""
+        try:
+            with h5py.File(path, "r+") as file:
+                file["provenance"].attrs.update(provenance)
+        except (OSError, RuntimeError) as error:
+            raise TraceWriteError(f"{path}: cannot be written on ({error})") from error
 
     def _after(self, columns: _Columns) -> None:
         late = time.monotonic() - self._last_flush > FLUSH_S

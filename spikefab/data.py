@@ -1,0 +1,200 @@
+"""Data sets: ``x`` with samples, with or without a tick axis, and ``y`` with classes."""
+
+from dataclasses import dataclass
+from math import prod
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from mapping.drive import Drive
+from mapping.network import Input, Network
+
+Array = NDArray[Any]
+
+
+class DataError(ValueError):
+    """A data file is broken or does not suit the network."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Samples:
+    """Samples for a network with one input.
+
+    Attributes
+    ----------
+    x : array [samples, n_channels] or [samples, ticks, n_channels]
+    y : int64 [samples] or None
+    n_ticks : int
+        Ticks in which input is applied.
+    spiking : bool
+        Whether ``x`` counts spikes; otherwise it is current.
+    """
+
+    x: Array
+    y: Array | None
+    n_ticks: int
+    spiking: bool
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+    def drive(self, index: int, network: Network) -> Drive:
+        """Input of one sample."""
+        name = network.inputs[0].name
+        values = self.x[index]
+        if self.spiking:
+            return Drive(n_ticks=self.n_ticks, spikes={name: values.astype(np.int64)})
+        return Drive(n_ticks=self.n_ticks, currents={name: values.astype(np.float64)})
+
+
+def load_samples(
+    path: str | Path,
+    network: Network,
+    *,
+    ticks: int | None = None,
+    encoding: str | None = None,
+    n_samples: int | None = None,
+) -> Samples:
+    """Read ``x`` and ``y`` from ``.npz`` or ``.h5`` and fit them to a network's input.
+
+    Parameters
+    ----------
+    ticks : int, optional
+        How long static samples are held; cuts data with a tick axis.
+    encoding : {"direct", "spikes"}, optional
+        Static data is current (``direct``). Data with a tick axis counts spikes if it holds only
+        whole numbers from 0 on, else it is current.
+    n_samples : int, optional
+        Take only the first so many.
+
+    Raises
+    ------
+    FileNotFoundError, DataError
+    """
+    arrays = _read(Path(path))
+    if "x" not in arrays:
+        raise DataError(f"{path}: no array 'x' in it; there are {', '.join(sorted(arrays)) or 'none'}")
+    return fit_samples(
+        arrays["x"], arrays.get("y"), network,
+        ticks=ticks, encoding=encoding, n_samples=n_samples, where=str(path),
+    )  # fmt: skip
+
+
+def _read(path: Path) -> dict[str, Array]:
+    if path.is_dir():
+        raise DataError(f"{path}: this is a folder; give a .npz or .h5 file")
+    if not path.exists():
+        raise FileNotFoundError(f"{path}: there is no such file")
+    try:
+        if path.suffix == ".npz":
+            with np.load(path, allow_pickle=False) as file:
+                return {name: file[name] for name in file.files}
+        if path.suffix in (".h5", ".hdf5"):
+            with h5py.File(path, "r") as file:
+                return {n: file[n][()] for n in file if isinstance(file[n], h5py.Dataset)}
+    except (OSError, ValueError, RuntimeError, EOFError, KeyError, TypeError) as error:
+        raise DataError(f"{path}: cannot be read as {path.suffix} ({error})") from error
+    except Exception as error:  # zipfile and zlib raise their own kinds on damaged archives
+        raise DataError(f"{path}: damaged ({error})") from error
+    raise DataError(f"{path}: data is read from .npz or .h5, not {path.suffix or 'a file without suffix'}")
+
+
+def fit_samples(
+    x: Array,
+    y: Array | None,
+    network: Network,
+    *,
+    ticks: int | None = None,
+    encoding: str | None = None,
+    n_samples: int | None = None,
+    where: str = "data",
+) -> Samples:
+    """Bring arrays into the network's shape; see `load_samples`."""
+    if len(network.inputs) != 1:
+        names = ", ".join(part.name for part in network.inputs)
+        raise DataError(
+            f"the network has {len(network.inputs)} inputs ({names}), but data files feed one"
+        )
+    if ticks is not None and ticks < 1:
+        raise DataError(f"--ticks must be at least 1, but is {ticks}")
+    if encoding not in (None, "direct", "spikes"):
+        raise DataError(f"encoding {encoding!r} is none of direct, spikes")
+    x = _checked(x, where)
+    if n_samples is not None:
+        if n_samples < 1:
+            raise DataError(f"--samples must be at least 1, but is {n_samples}")
+        if n_samples > len(x):
+            raise DataError(f"{where}: {n_samples} samples were asked for, but it has {len(x)}")
+    x, timed = _shaped(x, network.inputs[0], ticks, where)
+    y = None if y is None else _classes(y, len(x), where)
+    x, y = x[:n_samples], None if y is None else y[:n_samples]
+    if timed:
+        length = x.shape[1] if ticks is None else ticks
+        if length > x.shape[1]:
+            raise DataError(f"{where}: --ticks {length}, but the data lasts {x.shape[1]} ticks")
+        x = x[:, :length]
+    elif ticks is None:
+        raise DataError(
+            f"{where}: x has no tick axis, so say for how many ticks each sample is held (--ticks)"
+        )
+    else:
+        length = ticks
+    spiking = timed and _counts(x) if encoding is None else encoding == "spikes"
+    if spiking and not _counts(x):
+        raise DataError(
+            f"{where}: encoding spikes needs whole numbers from 0 on, but x holds "
+            f"{x.min():g}..{x.max():g}; use direct"
+        )
+    if spiking and not timed:
+        x = np.repeat(x[:, None], length, axis=1)
+    return Samples(x=x, y=y, n_ticks=length, spiking=bool(spiking))
+
+
+def _checked(x: Array, where: str) -> Array:
+    x = np.asarray(x)
+    if x.dtype.kind not in "biuf":
+        raise DataError(f"{where}: x holds {x.dtype}, not numbers")
+    if x.ndim < 2 or 0 in x.shape:
+        raise DataError(f"{where}: x has shape {x.shape}; samples × input shape is needed, none empty")
+    if not np.all(np.isfinite(x)):
+        raise DataError(f"{where}: x holds {int((~np.isfinite(x)).sum())} NaN or infinite values")
+    return x
+
+
+def _shaped(x: Array, part: Input, ticks: int | None, where: str) -> tuple[Array, bool]:
+    """Tell samples × input from samples × ticks × input."""
+    own = {part.shape, (part.size,)}
+    static = x.shape[1:] in own
+    timed = x.ndim > 2 and x.shape[2:] in own
+    if static and timed:
+        raise DataError(
+            f"{where}: x has shape {x.shape}, which reads as {x.shape[0]} static samples of "
+            f"{x.shape[1:]} and as {x.shape[0]} samples × {x.shape[1]} ticks of {x.shape[2:]}; "
+            f"flatten the input axes of the reading you mean"
+        )
+    if static:
+        return x.reshape(len(x), part.size), False
+    if timed:
+        return x.reshape(len(x), x.shape[1], part.size), True
+    width = x.shape[-1] if x.ndim < 4 else prod(x.shape[1:])
+    raise DataError(
+        f"{where}: x has shape {x.shape}, so {width} values a sample or tick, but input "
+        f"{part.name!r} takes {part.size} {part.shape}; x must be samples × input or "
+        f"samples × ticks × input, flat or in that shape"
+    )
+
+
+def _classes(y: Array, n: int, where: str) -> Array:
+    y = np.asarray(y)
+    if y.shape != (n,) or y.dtype.kind not in "iu":
+        raise DataError(
+            f"{where}: y must be {n} whole numbers, one class a sample, but is {y.dtype} {y.shape}"
+        )
+    return y.astype(np.int64)
+
+
+def _counts(x: Array) -> bool:
+    return bool(x.dtype.kind == "b" or (np.all(x >= 0) and np.all(x == np.rint(x))))
