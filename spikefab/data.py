@@ -76,7 +76,9 @@ def load_samples(
     """
     arrays = _read(Path(path))
     if "x" not in arrays:
-        raise DataError(f"{path}: no array 'x' in it; there are {', '.join(sorted(arrays)) or 'none'}")
+        raise DataError(
+            f"{path}: no array 'x' in it; there are {', '.join(sorted(arrays)) or 'none'}"
+        )
     return fit_samples(
         arrays["x"], arrays.get("y"), network,
         ticks=ticks, encoding=encoding, n_samples=n_samples, where=str(path),
@@ -99,7 +101,9 @@ def _read(path: Path) -> dict[str, Array]:
         raise DataError(f"{path}: cannot be read as {path.suffix} ({error})") from error
     except Exception as error:  # zipfile and zlib raise their own kinds on damaged archives
         raise DataError(f"{path}: damaged ({error})") from error
-    raise DataError(f"{path}: data is read from .npz or .h5, not {path.suffix or 'a file without suffix'}")
+    raise DataError(
+        f"{path}: data is read from .npz or .h5, not {path.suffix or 'a file without suffix'}"
+    )
 
 
 def fit_samples(
@@ -158,7 +162,9 @@ def _checked(x: Array, where: str) -> Array:
     if x.dtype.kind not in "biuf":
         raise DataError(f"{where}: x holds {x.dtype}, not numbers")
     if x.ndim < 2 or 0 in x.shape:
-        raise DataError(f"{where}: x has shape {x.shape}; samples × input shape is needed, none empty")
+        raise DataError(
+            f"{where}: x has shape {x.shape}; samples × input shape is needed, none empty"
+        )
     if not np.all(np.isfinite(x)):
         raise DataError(f"{where}: x holds {int((~np.isfinite(x)).sum())} NaN or infinite values")
     return x

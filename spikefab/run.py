@@ -162,9 +162,7 @@ def _whole_bias(filtered: Array, bias: Array, scale: float, chip: Chip) -> Array
 
 def _host_currents(drive: Drive, network: Network, target: str) -> Array | None:
     """Analog input of one population at each tick, until it has faded; None if it gets none."""
-    ways = [
-        p for p in network.projections if p.target == target and p.source in drive.currents
-    ]
+    ways = [p for p in network.projections if p.target == target and p.source in drive.currents]
     if not ways:
         return None
     tau = np.asarray(network.population(target).tau_syn_s)
@@ -286,9 +284,7 @@ def _chip_run(
     program, network = deployment.program, deployment.network
     silent = [p for p in program.populations if p.output and not p.spiking]
     watched = [program.neurons_of(p.name) for p in silent]
-    engine = Engine(
-        program, deployment.chip, watched=np.concatenate(watched) if watched else None
-    )
+    engine = Engine(program, deployment.chip, watched=np.concatenate(watched) if watched else None)
     counts = np.zeros((len(samples), program.n_neurons), np.int64)
     frame_sums = np.zeros((len(samples), sum(w.size for w in watched)))
     with record.chip_trace() as writer:
@@ -402,9 +398,7 @@ class _Recorder:
             offset = float(self._deployment.fixed.population(part.name).offset[0])
             writer.state(part.name, "v", frames, scale=1.0 / part.scale, offset=offset)
             first += part.size
-        spikes = np.bincount(
-            block.spike_tick - block.first_tick, minlength=block.tick_ps.size
-        )
+        spikes = np.bincount(block.spike_tick - block.first_tick, minlength=block.tick_ps.size)
         writer.tick_counters(duration_ps=block.tick_ps, spikes=spikes)
 
     def finish(self, engine: Engine) -> None:

@@ -144,7 +144,7 @@ class TraceWriter:
         group.attrs["shape"] = population.shape
         for name in ("lag", "output", "spiking"):
             group.attrs[name] = getattr(population, name)
-        columns = _Columns(group, {"timestamps": np.uint64, "node_ids": np.uint64})
+        columns = _Columns(group, {"timestamps": np.uint64, "node_ids": np.uint32})
         group["timestamps"].attrs["units"] = "ticks"
         self._columns[group.name] = columns
 
@@ -171,7 +171,7 @@ class TraceWriter:
         self._latest[population] = int(ticks[-1])
         self._last_tick = max(self._last_tick, int(ticks[-1]))
         columns = self._columns[f"/spikes/{population}"]
-        columns.add(timestamps=ticks.astype(np.uint64), node_ids=neurons.astype(np.uint64))
+        columns.add(timestamps=ticks.astype(np.uint64), node_ids=neurons.astype(np.uint32))
         self._after(columns)
 
     def state(

@@ -1,0 +1,80 @@
+"""Say in some lines what a file holds."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from spikefab.data import DataError
+
+
+def describe(path: Path) -> Iterator[str]:
+    """Describe a trace, a NIR file, a saved network or program, or a chip file.
+
+    Raises
+    ------
+    FileNotFoundError, DataError, TraceFormatError, NirError, ChipError
+    """
+    if path.is_dir():
+        raise DataError(f"{path}: this is a folder; name a file in it")
+    if not path.exists():
+        raise FileNotFoundError(f"{path}: there is no such file")
+    if path.suffix == ".toml":
+        yield from _chip(path)
+    elif path.suffix == ".nir":
+        yield from _nir(path)
+    elif path.suffix == ".npz":
+        yield from _arrays(path)
+    else:
+        yield from _trace(path)
+
+
+def _chip(path: Path) -> Iterator[str]:
+    from emulator.chip import load_chip
+
+    chip = load_chip(path)
+    yield f"{path}: chip {chip.name!r}, {chip.n_cores} cores; {chip.summary}"
+
+
+def _nir(path: Path) -> Iterator[str]:
+    from mapping.nir_file import read_graph
+
+    graph = read_graph(path)
+    yield f"{path}: NIR graph of {len(graph.nodes)} nodes, {len(graph.edges)} edges"
+    for key, value in graph.metadata.items():
+        yield f"  metadata {key}: {value}"
+    for node in graph.nodes.values():
+        shapes = ", ".join(
+            f"{name} {np.shape(value)}" for name, value in node.values.items() if np.ndim(value)
+        )
+        yield f"  {node.name}: {node.kind} {shapes}"
+
+
+def _arrays(path: Path) -> Iterator[str]:
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            shapes = {name: (file[name].dtype, file[name].shape) for name in file.files}
+    except Exception as error:  # zipfile and zlib raise their own kinds on damaged archives
+        raise DataError(f"{path}: damaged, or no .npz ({error})") from error
+    yield f"{path}: {len(shapes)} arrays"
+    for name, (dtype, shape) in shapes.items():
+        yield f"  {name}: {dtype} {shape}"
+
+
+def _trace(path: Path) -> Iterator[str]:
+    from traces.trace import Trace
+
+    with Trace.open(path) as trace:
+        state = "complete" if trace.complete else "broken off, readable up to the last flush"
+        yield f"{path}: {trace.kind} trace, {state}"
+        yield (
+            f"  {trace.samples} samples × {trace.ticks} ticks ({trace.input_ticks} with input) of "
+            f"{trace.dt_s:g} s"
+        )
+        for p in trace.populations:
+            role = " (output)" if p.output else ""
+            yield f"  {p.name} {p.shape}{role}: {trace.n_spikes(p.name):,} spikes, lag {p.lag}"
+        if trace.content_sha256:
+            yield f"  content sha256 {trace.content_sha256}"
+        for key, value in sorted(trace.provenance.items()):
+            yield f"  {key}: {value}"
