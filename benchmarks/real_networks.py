@@ -1,0 +1,229 @@
+"""Run real networks of other projects in float and on the chip, against what is known of them.
+
+    python benchmarks/real_networks.py FOLDER [--json]
+
+FOLDER is laid out like the project's shared networks: one folder a network. Names that begin with
+nir_lif, nir_braille or nir_scnn_nmnist say the kind; a ``case.toml`` in it says or overrides it.
+Exit code 0 if all that is judged holds, 4 if not, 2 for bad input.
+"""
+
+import argparse
+import json
+import sys
+import tomllib
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from emulator.chip import Chip, load_chip
+from mapping.drive import Drive
+from mapping.event_files import binned, read_bs2
+from mapping.nir_import import import_nir
+from mapping.reference import prepare, simulate
+from spikefab.data import Samples
+from spikefab.run import deploy, run_network
+
+KINDS = {"nir_lif": "lif-csv", "nir_braille": "braille-raster", "nir_scnn_nmnist": "nmnist"}
+KEYS = {
+    "kind", "model", "input", "expected", "labels", "dt", "reset", "compare", "lag", "grid",
+    "output_core",
+}  # fmt: skip
+
+
+class BadCaseError(ValueError):
+    """A folder or its case.toml cannot be used."""
+
+
+@dataclass
+class Outcome:
+    """What one network gave; ``checks`` are judged, ``figures`` are only shown."""
+
+    name: str
+    kind: str
+    checks: list[dict[str, Any]] = field(default_factory=list)
+    figures: dict[str, Any] = field(default_factory=dict)
+
+    def check(self, what: str, expected: Any, got: Any, holds: bool) -> None:
+        self.checks.append({"what": what, "expected": expected, "got": got, "holds": bool(holds)})
+
+    @property
+    def holds(self) -> bool:
+        return all(check["holds"] for check in self.checks)
+
+
+def find_one(folder: Path, case: dict[str, Any], key: str, pattern: str) -> Path:
+    """Return the file that the case names, else the first that fits the pattern."""
+    if key in case:
+        path = folder / case[key]
+        if not path.exists():
+            raise BadCaseError(f"{folder.name}: {key} {case[key]!r} is not there")
+        return path
+    found = sorted(folder.glob(pattern))
+    if not found:
+        raise BadCaseError(f"{folder.name}: no file {pattern}; name it as {key} in case.toml")
+    return found[0]
+
+
+def network_of(path: Path, case: dict[str, Any], dt: float) -> Any:
+    """Import with the conventions of the case."""
+    return import_nir(
+        path, dt_s=case.get("dt", dt), reset=case.get("reset", "zero"), compare=case.get("compare")
+    )
+
+
+def lif_csv(folder: Path, case: dict[str, Any], chip: Chip, outcome: Outcome) -> None:
+    """One neuron: spike steps and membrane against a table of input spike, v, output spike."""
+    default = "lif_norse.nir" if (folder / "lif_norse.nir").exists() else "*.nir"
+    network = network_of(find_one(folder, case, "model", default), case, 1e-4)
+    table_path = find_one(folder, case, "expected", "lif_norse.csv")
+    table = np.loadtxt(table_path, delimiter=",", ndmin=2)
+    source = table if "input" not in case else np.loadtxt(folder / case["input"], delimiter=",", ndmin=2)
+    counts = (source[:, :1] != 0).astype(np.int64)
+    drive = Drive(n_ticks=len(counts), spikes={network.inputs[0].name: counts})
+    output = network.outputs[0]
+    run = simulate(prepare(network, timing="instant"), drive, record=(output,))
+    steps = np.flatnonzero(table[:, 2]).tolist()
+    got = run.spikes[output][0].tolist()
+    outcome.check("spike steps in float", steps, got, steps == got)
+    outcome.figures["membrane, largest difference"] = float(
+        np.abs(run.states[output, "v"][:, 0] - table[:, 1]).max()
+    )
+    deployment = deploy(network, chip, direct=False)
+    result = run_network(
+        deployment, Samples(x=counts[None], y=None, n_ticks=len(counts), spiking=True)
+    )
+    outcome.figures["spikes on the chip"] = int(result.counts_chip[output].sum())
+
+
+def braille_raster(folder: Path, case: dict[str, Any], chip: Chip, outcome: Outcome) -> None:
+    """Recurrent network: hidden raster entry by entry, and the class on the chip."""
+    network = network_of(find_one(folder, case, "model", "*.nir"), case, 1e-4)
+    counts = np.load(find_one(folder, case, "input", "input*.npy")).astype(np.int64)
+    expected = np.load(find_one(folder, case, "expected", "snntorch*.npy"))
+    drive = Drive(n_ticks=len(counts), spikes={network.inputs[0].name: counts})
+    run = simulate(prepare(network, timing="instant"), drive)
+    hidden = next(
+        (p for p in network.populations if p.size == expected.shape[-1] and p.name not in network.outputs),
+        None,
+    )
+    if hidden is None:
+        raise BadCaseError(f"{folder.name}: no hidden population of {expected.shape[-1]} neurons")
+    raster = np.zeros(expected.shape, expected.dtype)
+    raster[run.spikes[hidden.name]] = 1
+    n_differ = int((raster != expected).sum())
+    outcome.check(f"entries of {raster.size} that differ in float", 0, n_differ, n_differ == 0)
+    deployment = deploy(network, chip, direct=False)
+    result = run_network(
+        deployment, Samples(x=counts[None], y=None, n_ticks=len(counts), spiking=True)
+    )
+    in_float = int(np.bincount(run.spikes[network.outputs[0]][1], minlength=1).argmax())
+    on_chip = int(result.readout_chip[0].argmax())
+    outcome.check("class on the chip", in_float, on_chip, in_float == on_chip)
+    outcome.figures["hidden spikes, float and chip"] = [
+        int(raster.sum()), int(result.counts_chip[hidden.name].sum()),
+    ]  # fmt: skip
+
+
+def nmnist(folder: Path, case: dict[str, Any], chip: Chip, outcome: Outcome) -> None:
+    """Convolutional network on event recordings, one .bs2 file each."""
+    network = network_of(find_one(folder, case, "model", "*.nir"), case, 1e-3)
+    labels = read_labels(find_one(folder, case, "labels", "labels*.txt"))
+    samples = folder / case.get("input", "samples")
+    counts = np.stack([binned(*read_bs2(samples / f"{key}.bs2"), n_ticks=300) for key in labels])
+    y = np.array(list(labels.values()))
+    x = counts.reshape(len(y), 300, -1)
+    deployment = deploy(network, chip, direct=False)
+    result = run_network(deployment, Samples(x=x, y=y, n_ticks=300, spiking=True))
+    right = int((result.readout_instant.argmax(1) == y).sum())
+    on_chip = int((result.readout_chip.argmax(1) == y).sum())
+    outcome.check("samples right in float", len(y), right, right == len(y))
+    need = int(np.ceil(0.96 * len(y)))
+    outcome.check(f"samples right on the chip, at least {need}", need, on_chip, on_chip >= need)
+    outcome.figures["cores"] = deployment.program.n_cores
+    outcome.figures["spikes a sample, float"] = sum(
+        int(c.sum()) for c in result.counts_float.values()
+    ) / len(y)
+    outcome.figures["membrane saturations"] = int(result.counters["membrane_overflows"].sum())
+    outcome.figures["current overflows"] = int(result.counters["current_overflows"].sum())
+
+
+def read_labels(path: Path) -> dict[str, int]:
+    """Read lines of sample name and class."""
+    pairs = [line.split() for line in path.read_text().splitlines() if line.strip()]
+    try:
+        return {name: int(label) for name, label in pairs if not name.startswith("#")}
+    except ValueError:
+        raise BadCaseError(f"{path}: each line must hold a sample's name and its class") from None
+
+
+RUNS: dict[str, Callable[[Path, dict[str, Any], Chip, Outcome], None]] = {
+    "lif-csv": lif_csv,
+    "braille-raster": braille_raster,
+    "nmnist": nmnist,
+}
+
+
+def read_case(folder: Path) -> dict[str, Any]:
+    """Read case.toml if there is one; the folder's name says the rest."""
+    case: dict[str, Any] = {}
+    path = folder / "case.toml"
+    if path.exists():
+        try:
+            case = tomllib.loads(path.read_text())
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise BadCaseError(f"{path}: no valid TOML ({error})") from None
+        unknown = sorted(set(case) - KEYS)
+        if unknown:
+            raise BadCaseError(f"{path}: unknown keys {', '.join(unknown)}")
+    for start, kind in KINDS.items():
+        if folder.name.startswith(start):
+            case.setdefault("kind", kind)
+    return case
+
+
+def show(outcome: Outcome) -> None:
+    for check in outcome.checks:
+        verdict = "equal" if check["holds"] else "DIFFERS"
+        expected, got = check["expected"], check["got"]
+        print(f"{outcome.name}: {check['what']}: expected {expected}, got {got}: {verdict}")
+    for what, value in outcome.figures.items():
+        print(f"{outcome.name}: {what}: {value}")
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--chip", default="loihi")
+    parser.add_argument("--json", action="store_true")
+    args = parser.parse_args()
+    outcomes, skipped = [], []
+    try:
+        if not args.folder.is_dir():
+            raise BadCaseError(f"{args.folder}: no such folder")
+        chip = load_chip(args.chip)
+        for folder in sorted(path for path in args.folder.iterdir() if path.is_dir()):
+            case = read_case(folder)
+            if case.get("kind") not in RUNS:
+                skipped.append(folder.name)
+                print(f"{folder.name}: skipped, kind not known", file=sys.stderr)
+                continue
+            outcome = Outcome(folder.name, case["kind"])
+            RUNS[case["kind"]](folder, case, chip, outcome)
+            outcomes.append(outcome)
+            if not args.json:
+                show(outcome)
+    except (ValueError, OSError) as error:
+        print(f"real_networks: {error}", file=sys.stderr)
+        return 2
+    holds = all(outcome.holds for outcome in outcomes)
+    if args.json:
+        networks = [{**vars(outcome), "holds": outcome.holds} for outcome in outcomes]
+        print(json.dumps({"holds": holds, "networks": networks, "skipped": skipped}))
+    return 0 if holds else 4
+
+
+if __name__ == "__main__":
+    sys.exit(main())
