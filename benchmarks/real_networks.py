@@ -47,10 +47,12 @@ class Outcome:
     figures: dict[str, Any] = field(default_factory=dict)
 
     def check(self, what: str, expected: Any, got: Any, holds: bool) -> None:
+        """Judge one figure."""
         self.checks.append({"what": what, "expected": expected, "got": got, "holds": bool(holds)})
 
     @property
     def holds(self) -> bool:
+        """Whether all that is judged holds."""
         return all(check["holds"] for check in self.checks)
 
 
@@ -80,7 +82,9 @@ def lif_csv(folder: Path, case: dict[str, Any], chip: Chip, outcome: Outcome) ->
     network = network_of(find_one(folder, case, "model", default), case, 1e-4)
     table_path = find_one(folder, case, "expected", "lif_norse.csv")
     table = np.loadtxt(table_path, delimiter=",", ndmin=2)
-    source = table if "input" not in case else np.loadtxt(folder / case["input"], delimiter=",", ndmin=2)
+    source = (
+        table if "input" not in case else np.loadtxt(folder / case["input"], delimiter=",", ndmin=2)
+    )
     counts = (source[:, :1] != 0).astype(np.int64)
     drive = Drive(n_ticks=len(counts), spikes={network.inputs[0].name: counts})
     output = network.outputs[0]
@@ -106,7 +110,11 @@ def braille_raster(folder: Path, case: dict[str, Any], chip: Chip, outcome: Outc
     drive = Drive(n_ticks=len(counts), spikes={network.inputs[0].name: counts})
     run = simulate(prepare(network, timing="instant"), drive)
     hidden = next(
-        (p for p in network.populations if p.size == expected.shape[-1] and p.name not in network.outputs),
+        (
+            p
+            for p in network.populations
+            if p.size == expected.shape[-1] and p.name not in network.outputs
+        ),
         None,
     )
     if hidden is None:

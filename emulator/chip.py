@@ -183,7 +183,7 @@ class Timing(_Table):
     def barrier_ps(self, n_tiles: int) -> int:
         """Length of the barrier that ends a tick; linear between the points, our assumption."""
         tiles, lengths = zip(*self.barrier, strict=True)
-        return int(round(float(np.interp(n_tiles, tiles, lengths))))
+        return round(float(np.interp(n_tiles, tiles, lengths)))
 
 
 class Energy(_Table):

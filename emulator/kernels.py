@@ -112,17 +112,17 @@ class Events(NamedTuple):
 @kernel
 def decay(x: int, keep: int, bits: int) -> int:
     """Keep ``keep / 2**bits`` of ``x``, rounding towards zero (Davies et al., 2018)."""
-    size = (abs(np.int64(x)) * np.int64(keep)) >> bits
-    return size if x >= 0 else -size  # type: ignore[return-value]
+    size = (abs(int(x)) * int(keep)) >> bits
+    return size if x >= 0 else -size
 
 
 @kernel
 def bounded(x: int, bits: int, rule: int) -> int:
     """Fit ``x`` into a signed register: wrap to two's complement, or saturate symmetrically."""
-    half = np.int64(1) << (bits - 1)
+    half = 1 << (bits - 1)
     if rule == WRAP:
-        return ((np.int64(x) + half) & (2 * half - 1)) - half  # type: ignore[return-value]
-    return min(max(np.int64(x), -(half - 1)), half - 1)
+        return ((int(x) + half) & (2 * half - 1)) - half
+    return min(max(int(x), -(half - 1)), half - 1)
 
 
 @kernel
@@ -190,12 +190,12 @@ def update_core(
     n_fired: int,
 ) -> tuple[int, int]:
     """Update the neurons of one core; return how many have fired so far and the time it took."""
-    bits, wide = np.int64(1) << (rules.current_bits - 1), np.int64(1) << (rules.membrane_bits - 1)
-    spent = np.int64(0)
+    bits, wide = 1 << (rules.current_bits - 1), 1 << (rules.membrane_bits - 1)
+    spent = 0
     first = n_fired
     for n in range(tables.core_start[core], tables.core_start[core + 1]):
-        u, v, a = np.int64(state.current[n]), np.int64(state.membrane[n]), np.int64(slot[n])
-        push = np.int64(tables.bias[n]) + np.int64(state.injected[n])
+        u, v, a = int(state.current[n]), int(state.membrane[n]), int(slot[n])
+        push = int(tables.bias[n]) + int(state.injected[n])
         if (u | v | a | push) == 0:
             counters.inactive[core] += 1
             spent += costs.neuron_inactive
@@ -215,7 +215,7 @@ def update_core(
             v = bounded(v, rules.membrane_bits, rules.membrane_overflow)
         reset = tables.reset[n]
         if reset != NEVER:
-            height = np.int64(tables.threshold[n])
+            height = int(tables.threshold[n])
             # `>=` on integers is `>` one below.
             level = height - rules.at_threshold
             compared = v - height if reset == SUBTRACT_ONCE and state.above[n] else v
@@ -223,7 +223,7 @@ def update_core(
                 fired[n_fired] = n
                 fired_ps[n_fired] = spent
                 n_fired += 1
-                v = np.int64(0) if reset == TO_ZERO else v - height
+                v = 0 if reset == TO_ZERO else v - height
             state.above[n] = v > level
         state.membrane[n] = v
     counters.spikes[core] += n_fired - first
@@ -296,7 +296,7 @@ def advance(
             out_tick[n_out + k] = tick
             out_neuron[n_out + k] = fired[k]
         n_out += n_fired
-        slowest = np.int64(0)
+        slowest = 0
         for core in range(n_cores):
             slowest = max(slowest, max(update_ps[core], arrival_ps[core]) + work_ps[core])
         tick_ps[done] = slowest + costs.barrier

@@ -121,7 +121,7 @@ class Program:
 
     def __post_init__(self) -> None:
         for name, dtype in _DTYPES.items():
-            array = np.ascontiguousarray(getattr(self, name), dtype=dtype)
+            array: Array = np.ascontiguousarray(getattr(self, name), dtype=dtype)
             if array.flags.writeable:
                 array = array.copy()
                 array.setflags(write=False)

@@ -35,7 +35,7 @@ def lags(network: Network, direct: frozenset[str], input_latency: int = 1) -> di
     spiking inputs and none from inputs that the host hands over as currents.
     """
     first = {part.name: 0 if part.name in direct else input_latency for part in network.inputs}
-    lag = {part.name: 0 for part in (*network.inputs, *network.populations)}
+    lag = {part.name: 0 for part in network.parts}
     feedback = network.feedback
     for population in network.order:
         for index, projection in enumerate(network.projections):

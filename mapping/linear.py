@@ -404,7 +404,10 @@ def _folded_pool(first: Convolution, then: Convolution) -> Convolution | None:
             strict=True,
         )
     ]
-    kernel = np.zeros((*then.kernel.shape[:2], *extents))
+    # Kernel positions first, so that each pair of positions adds one [c_out, c_in] matrix.
+    kernel = np.zeros((*extents, *then.kernel.shape[:2]))
+    one = np.moveaxis(first.kernel[:, 0], 0, -1)
+    two = np.moveaxis(then.kernel, (0, 1), (-2, -1))
     c_out, c_group = then.kernel.shape[:2]
     channel = (np.arange(c_out)[:, None] // (c_out // then.groups)) * c_group + np.arange(c_group)
     for outer in product(*(range(k) for k in then.kernel.shape[2:])):
@@ -415,13 +418,13 @@ def _folded_pool(first: Convolution, then: Convolution) -> Convolution | None:
                     outer, then.dilation, first.stride, inner, first.dilation, strict=True
                 )
             )
-            kernel[(..., *at)] += then.kernel[(..., *outer)] * first.kernel[(channel, 0, *inner)]
+            kernel[at] += two[outer] * one[inner][channel]
     padding = tuple(
         (before * s, after * s)
         for (before, after), s in zip(then.padding, first.stride, strict=True)
     )
     folded = Convolution(
-        kernel=kernel,
+        kernel=np.moveaxis(kernel, (-2, -1), (0, 1)),
         pre_shape=first.pre_shape,
         stride=tuple(a * b for a, b in zip(first.stride, then.stride, strict=True)),
         padding=padding,
@@ -444,7 +447,9 @@ def _product(first: Sparse, then: Sparse) -> Sparse:
     return Sparse(
         row=np.searchsorted(unique // n_post, np.arange(first.row.size)),
         target=unique % n_post,
-        weight=np.bincount(inverse.ravel(), weights=weight, minlength=unique.size),
+        weight=np.bincount(inverse.ravel(), weights=weight, minlength=unique.size).astype(
+            np.float64
+        ),
         pre_shape=first.pre_shape,
         post_shape=then.post_shape,
     )

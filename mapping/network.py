@@ -199,7 +199,7 @@ class Network:
             raise NetworkError("the network contradicts itself:\n  - " + "\n  - ".join(problems))
 
     def _unknown_names(self) -> list[str]:
-        names = [part.name for part in (*self.inputs, *self.populations)]
+        names = [part.name for part in self.parts]
         problems = [
             f"two parts are called {name!r}" for name in sorted(set(names)) if names.count(name) > 1
         ]
@@ -265,7 +265,7 @@ class Network:
 
     def part(self, name: str) -> Input | Population:
         """Return the input or population of this name."""
-        return next(part for part in (*self.inputs, *self.populations) if part.name == name)
+        return next(part for part in self.parts if part.name == name)
 
     def population(self, name: str) -> Population:
         """Return the population of this name."""
@@ -274,6 +274,11 @@ class Network:
     def delay_ticks(self, projection: Projection) -> int:
         """Delay of a projection, rounded to ticks."""
         return round(projection.delay_s / self.dt_s)
+
+    @property
+    def parts(self) -> tuple[Input | Population, ...]:
+        """Inputs, then populations."""
+        return (*self.inputs, *self.populations)
 
     @property
     def feedback(self) -> frozenset[int]:
@@ -293,8 +298,7 @@ class Network:
             stack = [(name, iter(out.get(name, [])))]
             path.append(name)
             while stack:
-                here, edges = stack[-1]
-                for index in edges:
+                for index in stack[-1][1]:
                     target = self.projections[index].target
                     if target in path:
                         closing.add(index)
@@ -305,9 +309,8 @@ class Network:
                 else:
                     stack.pop()
                     done.add(path.pop())
-                    del here
 
-        for part in (*self.inputs, *self.populations):
+        for part in self.parts:
             if part.name not in done:
                 visit(part.name)
         return frozenset(closing)
@@ -316,7 +319,7 @@ class Network:
     def depth(self) -> dict[str, int]:
         """Number of projections on the longest way from an input to each part, cycles cut."""
         closing = self.feedback
-        depth = dict.fromkeys([part.name for part in (*self.inputs, *self.populations)], 0)
+        depth = dict.fromkeys([part.name for part in self.parts], 0)
         for _ in depth:
             for index, projection in enumerate(self.projections):
                 if index not in closing:

@@ -226,8 +226,8 @@ class _Import:
                     f"a cycle without a neuron: {' → '.join((*way, target))}; nothing there takes "
                     f"time, so it has no meaning in ticks"
                 )
-            for l, s, d in self._through(node, linear, shape):
-                yield from self._walk(target, l, s, delay_s + d, (*way, target))
+            for inner, after, delay in self._through(node, linear, shape):
+                yield from self._walk(target, inner, after, delay_s + delay, (*way, target))
 
     def _through(
         self, node: Node, linear: Linear | None, shape: Shape

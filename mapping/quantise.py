@@ -263,14 +263,16 @@ def bias_integers(exact: Floats, chip: Chip) -> Integers:
     need = np.ceil(np.log2(np.maximum(np.abs(exact) / limit, 1.0)))
     step = 2.0 ** np.minimum(need, numbers.bias_exponent_max)
     mantissa = np.clip(np.rint(exact / step), -limit, limit)
-    return (mantissa * step).astype(np.int64)
+    whole: Integers = (mantissa * step).astype(np.int64)
+    return whole
 
 
 def _decay_keep(keep: Floats, offset: int, chip: Chip) -> Integers:
     """Round a decay to the chip's field; what stays of ``2**decay_bits`` each tick."""
     whole = 2**chip.numbers.decay_bits
     decay = np.clip(np.rint((1 - keep) * whole) - offset, 0, whole - 1)
-    return (whole - offset - decay).astype(np.int64)
+    kept: Integers = (whole - offset - decay).astype(np.int64)
+    return kept
 
 
 def _fixed_population(
@@ -294,7 +296,12 @@ def _fixed_population(
     ):
         errors.append(
             _tensor_error(
-                f"{name} {what}", exact * whole, integer, numbers.decay_bits, whole, whole
+                f"{name} {what}",
+                exact * whole,
+                integer.astype(np.float64),
+                numbers.decay_bits,
+                whole,
+                whole,
             )
         )
     exact_bias = _membrane_bias(network, population) * scale
@@ -353,4 +360,5 @@ def _thresholds(
             f"{population.name}: fires at v {population.compare} threshold, {chip.name} at "
             f"v {chip.arithmetic.compare} threshold; only a membrane exactly on it differs"
         )
-    return (mantissa * step).astype(np.int64)
+    thresholds: Integers = (mantissa * step).astype(np.int64)
+    return thresholds

@@ -82,6 +82,7 @@ def _deliver(fired: Array, times: Array, weights: _Weights, into: Array) -> None
 
 @kernel
 def _update(
+    fired: Array,
     i: Array,
     v: Array,
     above: Array,
@@ -94,7 +95,6 @@ def _update(
     v_reset: Array,
     reset: int,
     at_threshold: bool,
-    fired: Array,
 ) -> int:
     """Advance one population by one tick; list who fired."""
     n_fired = 0
@@ -240,7 +240,7 @@ class _Cells:
         self._above = np.zeros(n, np.bool_)
         filtered = tau_syn > 0
         keep_i = np.where(filtered, 1 - network.dt_s / np.where(filtered, tau_syn, 1.0), 0.0)
-        self._constants = (
+        self._constants: tuple[Any, ...] = (
             keep_i,
             network.dt_s / np.asarray(population.tau_mem_s),
             population.v_leak,
@@ -258,7 +258,8 @@ class _Cells:
 
     def arriving(self, tick: int) -> Array:
         """Input that acts at this tick."""
-        return self._arriving[tick % len(self._arriving)]
+        now: Array = self._arriving[tick % len(self._arriving)]
+        return now
 
     def receive(self, way: _Way, tick: int, fired: Array, times: Array) -> None:
         """Take spikes of one projection's source."""
@@ -268,7 +269,7 @@ class _Cells:
     def advance(self, tick: int) -> Array:
         """Update all neurons; return who fired."""
         n_fired = _update(
-            self.i, self.v, self._above, self.arriving(tick), *self._constants, self._fired
+            self._fired, self.i, self.v, self._above, self.arriving(tick), *self._constants
         )
         fired = self._fired[:n_fired].copy()
         if n_fired:

@@ -23,7 +23,7 @@ from mapping.mapping import Mapping, Resources, resources
 from mapping.network import Network
 from mapping.partition import map_network
 from mapping.quantise import bias_integers, current_keep, quantise
-from mapping.reference import FloatRun, Prepared, prepare, simulate
+from mapping.reference import FloatRun, prepare, simulate
 from spikefab.data import Samples
 from traces.layout import RecordedPopulation
 from traces.trace import Trace
@@ -145,9 +145,9 @@ def _bias_changes(drive: Drive, deployment: Deployment) -> Iterator[tuple[Array,
         keep = current_keep(network, network.population(part.name))
         filtered = np.zeros_like(arriving)
         level = np.zeros(part.size)
-        for tick, row in enumerate(arriving):
+        for at, row in enumerate(arriving):
             level = keep * level + row
-            filtered[tick] = level
+            filtered[at] = level
         # After the last input a filtered current fades; it is followed until below half a unit.
         values = _whole_bias(filtered, part.bias, part.scale, deployment.chip)
         before = np.vstack([np.zeros((1, part.size), np.int64), values[:-1]])
@@ -257,13 +257,9 @@ def _float_runs(
                 for (name, variable), frames in run.states.items():
                     writer.state(name, variable, frames, scale=1.0)
             readout[index] = _read_out(run, network)
-            instant[index] = _read_out(_instant(as_trained, drive), network)
+            instant[index] = _read_out(simulate(as_trained, drive), network)
             progress("float", index + 1, n)
     return counts, readout, instant
-
-
-def _instant(prepared: Prepared, drive: Drive) -> FloatRun:
-    return simulate(prepared, drive)
 
 
 def _read_out(run: FloatRun, network: Network) -> Array:
@@ -335,7 +331,7 @@ class _Recorder:
         self._program = deployment.program
         self._about = provenance
         self._ticks = ticks
-        self._common = {
+        self._common: dict[str, Any] = {
             "samples": len(samples),
             "ticks": ticks,
             "input_ticks": samples.n_ticks,
@@ -394,7 +390,7 @@ class _Recorder:
             )
         first = 0
         for part in silent:
-            frames = block.frames[:, first : first + part.size].astype(np.int32)
+            frames = block.frames[:, first : first + part.size]
             offset = float(self._deployment.fixed.population(part.name).offset[0])
             writer.state(part.name, "v", frames, scale=1.0 / part.scale, offset=offset)
             first += part.size

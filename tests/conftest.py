@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 CHECKOUT = Path(__file__).resolve().parent.parent
@@ -15,3 +16,9 @@ def shared() -> Path:
     if not folder.is_dir():
         pytest.skip(f"needs the folder {folder}; name it with SPIKEFAB_SHARED")
     return folder
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    """Random numbers that are the same in every run."""
+    return np.random.default_rng(20240229)

@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import numba
-from numba.core import config
+
+config: Any = numba.config
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 

@@ -21,6 +21,11 @@ from traces.content import content_hash_of
 from traces.errors import TraceWriteError
 from traces.layout import LAYOUT_VERSION, MAGIC, RecordedPopulation
 
+try:
+    import resource
+except ImportError:  # not there on Windows, where files have no such limit
+    resource = None  # type: ignore[assignment]
+
 Array = NDArray[Any]
 
 BUFFER_EVENTS = 1 << 16
@@ -38,9 +43,11 @@ class _Columns:
         self.group = group
         self.n_held = 0
         self._held: dict[str, list[Array]] = {name: [] for name in columns}
+        self.n_chunk_bytes = 0
         tail = (width,) if width else ()
         chunk = max(BUFFER_EVENTS // 16 // max(width, 1), 16)
         for name, dtype in columns.items():
+            self.n_chunk_bytes += chunk * max(width, 1) * np.dtype(dtype).itemsize
             group.create_dataset(
                 name, shape=(0, *tail), maxshape=(None, *tail), chunks=(chunk, *tail), dtype=dtype
             )
@@ -52,6 +59,7 @@ class _Columns:
 
     @property
     def n_bytes(self) -> int:
+        """Bytes that wait to be written, at most."""
         return sum(part.size * 8 for parts in self._held.values() for part in parts)
 
     def write(self) -> None:
@@ -65,6 +73,16 @@ class _Columns:
             dataset[before:] = values
         self._held = {name: [] for name in self._held}
         self.n_held = 0
+
+
+def _room(path: Path) -> int:
+    """Bytes that a file may still grow: free space, or what a limit on file sizes leaves."""
+    free = shutil.disk_usage(path.parent).free
+    if resource is not None:
+        limit, _ = resource.getrlimit(resource.RLIMIT_FSIZE)
+        if limit != resource.RLIM_INFINITY:
+            free = min(free, limit - path.stat().st_size)
+    return free
 
 
 class TraceWriter:
@@ -185,14 +203,15 @@ class TraceWriter:
         """
         key = f"/reports/{population}_{variable}/{population}"
         if key not in self._columns:
-            self._add_report(key, frames.dtype, self._populations[population].size, scale, offset)
+            self._add_report(key, self._populations[population].size, scale, offset)
         columns = self._columns[key]
-        columns.add(data=frames)
+        # The SONATA format wants float32, which holds registers of up to 25 bits exactly.
+        columns.add(data=np.asarray(frames, np.float32))
         self._after(columns)
 
-    def _add_report(self, key: str, dtype: Any, size: int, scale: float, offset: float) -> None:
+    def _add_report(self, key: str, size: int, scale: float, offset: float) -> None:
         group = self._file.create_group(key)
-        self._columns[key] = _Columns(group, {"data": dtype}, width=size)
+        self._columns[key] = _Columns(group, {"data": np.float32}, width=size)
         group["data"].attrs["units"] = "membrane units"
         group["data"].attrs["scale"], group["data"].attrs["offset"] = scale, offset
         mapping = group.create_group("mapping")
@@ -261,9 +280,12 @@ class TraceWriter:
         try:
             if not self.path.exists():
                 raise FileNotFoundError(f"{self.path} has vanished")
-            free = shutil.disk_usage(self.path.parent).free
-            if free < needed + MARGIN_BYTES:
-                raise OSError(f"{free:,} bytes are free, {needed + MARGIN_BYTES:,} are needed")
+            needed += MARGIN_BYTES + sum(
+                columns.n_chunk_bytes for columns in self._columns.values()
+            )
+            free = _room(self.path)
+            if free < needed:
+                raise OSError(f"{free:,} bytes are free, {needed:,} are needed")
             for columns in self._columns.values():
                 columns.write()
             self._file.flush()

@@ -1,0 +1,75 @@
+"""Slow, obvious twins of the fast code, written from the equations."""
+
+import math
+
+import numpy as np
+
+RESETS = ("none", "zero", "subtract", "subtract-once")
+
+
+def keep(x, factor, bits):
+    """What is left of x after a decay that keeps factor / 2**bits, rounded towards zero."""
+    return int(math.copysign(abs(int(x)) * int(factor) // 2**bits, int(x)))
+
+
+def fit(x, bits, rule):
+    """Put x into a signed register."""
+    half = 2 ** (bits - 1)
+    if rule == "wrap":
+        return (int(x) + half) % (2 * half) - half
+    return max(-(half - 1), min(half - 1, int(x)))
+
+
+def simulate_integers(fixed, chip, spikes, n_ticks):
+    """Dense integer network without cores, axons or routes.
+
+    Parameters
+    ----------
+    spikes : dict of input name to int array [ticks, channels]
+
+    Returns
+    -------
+    dict of population name to a bool array [n_ticks, n]
+    """
+    from mapping.linear import matrix
+
+    latency = chip.arithmetic.input_latency
+    pops = {p.name: p for p in fixed.populations}
+    u = {n: [int(x) for x in p.initial_current] for n, p in pops.items()}
+    v = {n: [int(x) for x in p.initial_membrane] for n, p in pops.items()}
+    above = {n: [False] * p.size for n, p in pops.items()}
+    fired = {n: np.zeros((n_ticks, p.size), bool) for n, p in pops.items()}
+    weights = [matrix(p.linear).astype(int) * 2**p.shift for p in fixed.projections]
+    for t in range(n_ticks):
+        arriving = {n: np.zeros(p.size, int) for n, p in pops.items()}
+        for projection, w in zip(fixed.projections, weights, strict=True):
+            outside = projection.source in spikes
+            at = t - projection.delay - (latency if outside else 1)
+            history = spikes[projection.source] if outside else fired[projection.source]
+            if 0 <= at < len(history):
+                arriving[projection.target] += w @ history[at].astype(int)
+        for name, p in pops.items():
+            for n in range(p.size):
+                x = keep(u[name][n], p.keep_current[n], chip.numbers.decay_bits)
+                x += int(arriving[name][n]) << p.input_shift
+                half = 2 ** (chip.numbers.current_bits - 1)
+                if not -half <= x < half:
+                    x = fit(x, chip.numbers.current_bits, chip.arithmetic.current_overflow)
+                y = (
+                    keep(v[name][n], p.keep_membrane[n], chip.numbers.decay_bits)
+                    + x
+                    + int(p.bias[n])
+                )
+                half = 2 ** (chip.numbers.membrane_bits - 1)
+                if not -half < y < half:
+                    y = fit(y, chip.numbers.membrane_bits, chip.arithmetic.membrane_overflow)
+                if p.threshold is not None:
+                    height = int(p.threshold[n])
+                    once = p.reset == "subtract-once" and above[name][n]
+                    test = y - height if once else y
+                    if test > height or (chip.arithmetic.compare == ">=" and test == height):
+                        fired[name][t, n] = True
+                        y = 0 if p.reset == "zero" else y - height
+                    above[name][n] = y > height or (chip.arithmetic.compare == ">=" and y == height)
+                u[name][n], v[name][n] = x, y
+    return fired
