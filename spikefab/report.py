@@ -106,7 +106,14 @@ def _draw_core(axes: Any, result: RunResult, core: int, left: float, low: float)
         used.synapse_words[core] / chip.limits.synapse_words_per_core.value,
     )
     axes.text(
-        left + 0.47, low + 0.47, f"{100 * fullest:.0f}%", ha="center", va="center", fontsize=6
+        left + 0.47,
+        low + 0.47,
+        f"{100 * fullest:.0f} %",
+        ha="center",
+        va="center",
+        fontsize=5,
+        color="black",
+        bbox={"facecolor": "white", "alpha": 0.75, "pad": 0.5, "lw": 0},
     )
 
 
