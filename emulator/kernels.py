@@ -145,12 +145,12 @@ def deliver(
     """
     n_slots = pending.shape[0]
     for row in range(tables.source_row[source], tables.source_row[source + 1]):
-        core = tables.row_core[row]
-        first = tables.row_weight[row]
-        at = tables.row_target[row]
-        size = tables.row_size[row]
-        times = np.int32(payload) << tables.row_shift[row]
-        slot = pending[(tick + tables.row_delay[row]) % n_slots]
+        core = int(tables.row_core[row])
+        first = int(tables.row_weight[row])
+        at = int(tables.row_target[row])
+        size = int(tables.row_size[row])
+        times = np.int32(int(payload) << int(tables.row_shift[row]))
+        slot = pending[(tick + int(tables.row_delay[row])) % n_slots]
         weights = tables.weight[first : first + size]
         if tables.row_dense[row]:
             sums = slot[at : at + size]
@@ -204,7 +204,7 @@ def update_core(
         counters.active[core] += 1
         spent += costs.neuron_active
         slot[n] = 0
-        u = decay(u, tables.keep_current[n], rules.decay_bits) + (a << tables.input_shift[n])
+        u = decay(u, tables.keep_current[n], rules.decay_bits) + (a << int(tables.input_shift[n]))
         if u < -bits or u >= bits:
             counters.current_overflows[core] += 1
             u = bounded(u, rules.current_bits, rules.current_overflow)
