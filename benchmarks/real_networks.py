@@ -72,7 +72,7 @@ def find_one(folder: Path, case: dict[str, Any], key: str, pattern: str) -> Path
 def network_of(path: Path, case: dict[str, Any], dt: float) -> Any:
     """Import with the conventions of the case."""
     return import_nir(
-        path, dt_s=case.get("dt", dt), reset=case.get("reset", "zero"), compare=case.get("compare")
+        path, dt_s=case.get("dt", dt), reset=case["reset"], compare=case.get("compare")
     )
 
 
@@ -189,6 +189,9 @@ def read_case(folder: Path) -> dict[str, Any]:
     for start, kind in KINDS.items():
         if folder.name.startswith(start):
             case.setdefault("kind", kind)
+    # The Braille readers come in two variants, named by the reset they were trained with; the
+    # framework that recorded the raster subtracts once.
+    case.setdefault("reset", "subtract-once" if "subtract" in folder.name else "zero")
     return case
 
 

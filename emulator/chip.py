@@ -7,20 +7,31 @@ carry its source and a confidence; a bare number counts as ``assumed``.
 import difflib
 import hashlib
 import json
+import re
 import tomllib
 from collections.abc import Iterator
-from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, Generic, Literal, NamedTuple, TypeVar
 
-import numpy as np
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
 
 Confidence = Literal["measured", "published", "fitted", "assumed"]
 Reset = Literal["zero", "subtract", "subtract-once"]
 Number = TypeVar("Number", int, float)
 
 _FOLDER = Path(__file__).parent / "chips"
+
+# A second in ps, a joule in pJ: larger constants are slips, and sums of them leave 64 bits.
+_LARGEST = 10**12
 
 
 class ChipError(ValueError):
@@ -47,19 +58,29 @@ class Sourced(_Table, Generic[Number]):
     confidence : {"measured", "published", "fitted", "assumed"}
     """
 
-    value: Annotated[Number, Field(ge=0)]
-    low: Annotated[Number, Field(ge=0)] | None = None
-    high: Annotated[Number, Field(ge=0)] | None = None
+    value: Annotated[Number, Field(ge=0, le=_LARGEST)]
+    low: Annotated[Number, Field(ge=0, le=_LARGEST)] | None = None
+    high: Annotated[Number, Field(ge=0, le=_LARGEST)] | None = None
     source: str = ""
     confidence: Confidence = "assumed"
 
     @model_validator(mode="after")
-    def _ordered(self) -> "Sourced[Number]":
+    def _credible(self) -> "Sourced[Number]":
+        problems = []
         low = self.value if self.low is None else self.low
         high = self.value if self.high is None else self.high
         if not low <= self.value <= high:
-            raise ValueError(f"low <= value <= high must hold, but is {low}, {self.value}, {high}")
+            problems.append(f"low <= value <= high must hold, but is {low}, {self.value}, {high}")
+        if self.confidence != "assumed" and not self.source:
+            problems.append(f"{self.confidence}, but without a source; name it, or say assumed")
+        _refuse(problems)
         return self
+
+
+def _refuse(problems: list[str]) -> None:
+    """Raise if a table has problems; one per line, so that each is told by itself."""
+    if problems:
+        raise ValueError("\n".join(problems))
 
 
 def _bare_number(value: Any) -> Any:
@@ -70,29 +91,49 @@ def _list_to_tuple(value: Any) -> Any:
     return tuple(_list_to_tuple(v) for v in value) if isinstance(value, list) else value
 
 
+def _at_least_one(count: Sourced[int]) -> Sourced[int]:
+    if count.value < 1:
+        raise ValueError(f"must be at least 1, but is {count.value}")
+    return count
+
+
+def _ascending(sizes: tuple[int, ...]) -> tuple[int, ...]:
+    if sorted(set(sizes)) != list(sizes):
+        raise ValueError("the sizes must ascend")
+    return sizes
+
+
 Count = Annotated[Sourced[int], BeforeValidator(_bare_number)]
+Capacity = Annotated[Count, AfterValidator(_at_least_one)]
 Cost = Annotated[Sourced[float], BeforeValidator(_bare_number)]
-Whole = Annotated[int, Field(ge=0)]
-Positive = Annotated[int, Field(ge=1)]
-Sizes = Annotated[tuple[Whole, ...], BeforeValidator(_list_to_tuple), Field(min_length=1)]
+Whole = Annotated[int, Field(ge=0, le=_LARGEST)]
+Positive = Annotated[int, Field(ge=1, le=_LARGEST)]
+Extent = Annotated[int, Field(ge=1, le=1024)]
+Bits = Annotated[int, Field(ge=0, le=64)]
+Sizes = Annotated[
+    tuple[Bits, ...],
+    BeforeValidator(_list_to_tuple),
+    Field(min_length=1),
+    AfterValidator(_ascending),
+]
 
 
 class Mesh(_Table):
     """Routers in a rectangle, each with some cores; core ``k`` sits at router ``k // c``."""
 
-    width: Positive
-    height: Positive
-    cores_per_router: Positive
+    width: Extent
+    height: Extent
+    cores_per_router: Extent
     routing: Literal["xy"] = "xy"
 
 
 class Limits(_Table):
     """What one core holds."""
 
-    neurons_per_core: Count
-    in_axons_per_core: Count
-    out_axons_per_core: Count
-    synapse_words_per_core: Count
+    neurons_per_core: Capacity
+    in_axons_per_core: Capacity
+    out_axons_per_core: Capacity
+    synapse_words_per_core: Capacity
     delay_max: Count
 
 
@@ -129,20 +170,26 @@ class Numbers(_Table):
 
     @model_validator(mode="after")
     def _consistent(self) -> "Numbers":
+        problems = []
         if self.weight_exponent_min > self.weight_exponent_max:
-            raise ValueError(
+            problems.append(
                 f"weight_exponent_min {self.weight_exponent_min} is above weight_exponent_max "
                 f"{self.weight_exponent_max}"
             )
-        if self.input_shift + self.weight_shift + self.weight_exponent_min < 0:
-            raise ValueError(
-                "input_shift + weight_shift + weight_exponent_min must not be negative, or the "
-                "smallest weights would be shifted out"
+        lowest = self.input_shift + self.weight_shift + self.weight_exponent_min
+        if lowest < 0:
+            problems.append(
+                f"input_shift + weight_shift + weight_exponent_min is {lowest}, but must not be "
+                "negative, or the smallest weights would be shifted out"
             )
-        if self.threshold_bits + self.threshold_shift > 31:
-            raise ValueError("threshold_bits + threshold_shift must not exceed 31")
-        if self.bias_bits + self.bias_exponent_max > 31:
-            raise ValueError("bias_bits + bias_exponent_max must not exceed 31")
+        for mantissa, shift in (
+            ("threshold_bits", "threshold_shift"),
+            ("bias_bits", "bias_exponent_max"),
+        ):
+            bits = getattr(self, mantissa) + getattr(self, shift)
+            if bits > 31:
+                problems.append(f"{mantissa} + {shift} is {bits}, but must not exceed 31")
+        _refuse(problems)
         return self
 
 
@@ -181,9 +228,18 @@ class Timing(_Table):
         return self
 
     def barrier_ps(self, n_tiles: int) -> int:
-        """Length of the barrier that ends a tick; linear between the points, our assumption."""
-        tiles, lengths = zip(*self.barrier, strict=True)
-        return round(float(np.interp(n_tiles, tiles, lengths)))
+        """Length of the barrier that ends a tick, if ``n_tiles`` take part.
+
+        Straight lines between the points of ``barrier`` are this project's assumption; outside
+        of them the nearest point holds.
+        """
+        first_tiles, first_ps = self.barrier[0]
+        if n_tiles <= first_tiles:
+            return first_ps
+        for (tiles, ps), (next_tiles, next_ps) in pairwise(self.barrier):
+            if n_tiles <= next_tiles:
+                return round(ps + (next_ps - ps) * (n_tiles - tiles) / (next_tiles - tiles))
+        return self.barrier[-1][1]
 
 
 class Energy(_Table):
@@ -224,12 +280,25 @@ class Chip(_Table):
     energy: Energy
 
     @model_validator(mode="after")
-    def _known_sources(self) -> "Chip":
-        unknown = sorted({r.source for r in self.rows() if r.source} - set(self.sources))
-        if unknown:
-            raise ValueError(f"source {', '.join(unknown)} is not in the table [sources]")
-        if self.packing.weight_bits_sizes[-1] < self.numbers.weight_bits:
-            raise ValueError("packing.weight_bits_sizes has no size for numbers.weight_bits")
+    def _packable(self) -> "Chip":
+        """Refuse sizes too small for what they must hold: memory would be counted too low."""
+        problems = []
+        for sizes, key, need in (
+            ("weight_bits_sizes", "numbers.weight_bits", self.numbers.weight_bits),
+            ("delay_bits_sizes", "limits.delay_max", self.limits.delay_max.value.bit_length()),
+            (
+                "index_bits_sizes",
+                "limits.neurons_per_core",
+                (self.limits.neurons_per_core.value - 1).bit_length(),
+            ),
+        ):
+            largest = getattr(self.packing, sizes)[-1]
+            if largest < need:
+                problems.append(
+                    f"packing.{sizes}: {largest} bits at most, but {key} needs {need}; "
+                    "add a size or lower the limit"
+                )
+        _refuse(problems)
         return self
 
     @property
@@ -237,9 +306,12 @@ class Chip(_Table):
         """Cores of the whole chip."""
         return self.mesh.width * self.mesh.height * self.mesh.cores_per_router
 
-    @cached_property
+    @property
     def sha256(self) -> str:
-        """Hash of all values; comments and order do not matter."""
+        """Hash of all values; comments and order do not matter.
+
+        Not kept: a changed copy would inherit the hash of its original.
+        """
         content = json.dumps(self.model_dump(mode="json"), sort_keys=True)
         return hashlib.sha256(content.encode()).hexdigest()
 
@@ -271,6 +343,11 @@ def builtin_chips() -> tuple[str, ...]:
 def load_chip(name_or_path: str | Path) -> Chip:
     """Read a built-in chip by name or a user's own by path.
 
+    Parameters
+    ----------
+    name_or_path : str or Path
+        A built-in name wins over a file of the same name; write ``./loihi`` for the file.
+
     Raises
     ------
     ChipError
@@ -281,14 +358,13 @@ def load_chip(name_or_path: str | Path) -> Chip:
     if text in builtin_chips():
         path = _FOLDER / f"{text}.toml"
     elif not path.suffix and path.parent == Path() and not path.exists():
-        near = difflib.get_close_matches(text, builtin_chips(), n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
+        hint = _nearest(text, list(builtin_chips()))
         known = ", ".join(builtin_chips())
         raise ChipError(
             repr(text), (f"no such chip; built in: {known}; or give the path of a file{hint}",)
         )
     try:
-        values = tomllib.loads(path.read_bytes().decode())
+        values = tomllib.loads(path.read_bytes().decode("utf-8-sig"))  # some editors put a mark
     except FileNotFoundError:
         raise ChipError(repr(text), ("there is no such file",)) from None
     except IsADirectoryError:
@@ -299,29 +375,70 @@ def load_chip(name_or_path: str | Path) -> Chip:
         raise ChipError(repr(text), ("not a TOML file (it is not UTF-8 text)",)) from None
     except tomllib.TOMLDecodeError as error:
         raise ChipError(repr(text), (f"not valid TOML: {error}",)) from None
+    except RecursionError:
+        raise ChipError(repr(text), ("not valid TOML: nested too deeply",)) from None
+    problems = list(_unknown_sources("", values, values.get("sources")))
     try:
-        return Chip.model_validate(values)
+        chip = Chip.model_validate(values)
     except ValidationError as error:
-        raise ChipError(repr(text), tuple(_told(error, values))) from None
+        problems = [*_told(error, values), *problems]
+    if problems:
+        raise ChipError(repr(text), tuple(problems))
+    return chip
+
+
+def _unknown_sources(path: str, table: dict[str, Any], known: Any) -> Iterator[str]:
+    """Look up every source in the file as it was read, so that other problems hide none."""
+    for name, value in table.items():
+        key = f"{path}.{name}" if path else name
+        if isinstance(value, dict) and key != "sources":
+            yield from _unknown_sources(key, value, known)
+        elif name in ("source", "barrier_source") and isinstance(value, str) and value:
+            names = list(known) if isinstance(known, dict) else []
+            if value not in names:
+                yield f"{key}: {value} is not in the table [sources]{_nearest(value, names)}"
+
+
+_PLAIN_WORDS = {
+    "missing": "missing",
+    "model_type": "must be a table",
+    "dict_type": "must be a table",
+    "tuple_type": "must be a list",
+    "too_short": "must not be empty",
+    "too_long": "has too many items",
+}
 
 
 def _told(error: ValidationError, values: dict[str, Any]) -> Iterator[str]:
     """Say each problem with its key, its value and what is allowed."""
     for problem in error.errors():
         where = [str(part) for part in problem["loc"] if part != "[key]"]
-        key = ".".join(where)
+        if where[-1:] == ["value"] and not isinstance(_at(values, where[:-1]), dict):
+            where.pop()  # a bare number was written
+        at = ".".join(where) + ": " if where else ""
         if problem["type"] == "extra_forbidden":
-            near = difflib.get_close_matches(where[-1], _known_keys(where[:-1]), n=1)
-            hint = f"; did you mean {near[0]!r}?" if near else ""
-            yield f"{key}: unknown key{hint}"
-        elif problem["type"] == "missing":
-            yield f"{key}: missing"
-        else:
-            message = problem["msg"].removeprefix("Value error, ")
-            at = f"{key}: " if key else ""
-            value = problem["input"]
-            shown = "" if isinstance(value, dict | BaseModel) else f" (it is {value!r})"
-            yield f"{at}{message}{shown}"
+            yield f"{at}unknown key{_nearest(where[-1], _known_keys(where[:-1]))}"
+            continue
+        value = problem["input"]
+        shown = "" if isinstance(value, dict | BaseModel) else f" (it is {value!r})"
+        if problem["type"] == "literal_error" and isinstance(value, str):
+            shown += _nearest(value, re.findall(r"'(.*?)'", problem["ctx"]["expected"]))
+        said = problem["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
+        message = _PLAIN_WORDS.get(problem["type"], said)
+        for line in message.splitlines():
+            yield f"{at}{line}{shown}"
+
+
+def _nearest(name: str, known: list[str]) -> str:
+    near = difflib.get_close_matches(name, known, n=1)
+    return f"; did you mean {near[0]!r}?" if near else ""
+
+
+def _at(values: Any, where: list[str]) -> Any:
+    """Value of the file at a key path; None where there is none."""
+    for name in where:
+        values = values.get(name) if isinstance(values, dict) else None
+    return values
 
 
 def _known_keys(path: list[str]) -> list[str]:
@@ -329,6 +446,6 @@ def _known_keys(path: list[str]) -> list[str]:
     for name in path:
         annotation = table.model_fields[name].annotation if name in table.model_fields else None
         if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
-            return list(Sourced.model_fields)
+            return []
         table = annotation
     return list(table.model_fields)

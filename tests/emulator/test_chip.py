@@ -69,7 +69,37 @@ def test_a_bare_number_is_assumed(tmp_path):
         ('source = "frady2020"', 'source = "frady2021"', "frady2021 is not in the table"),
         ("[1, 113000], [32, 465000]", "[32, 113000], [1, 465000]", "must ascend"),
         ("weight_exponent_min = -6", "weight_exponent_min = 8", "above weight_exponent_max"),
-        ("[mesh]", "[mesh", "not valid TOML"),
+        ("[mesh]", "[mesh", "not valid TOML.*line 13"),
+        ("value = 1024,", "value = 1024.0,", r"neurons_per_core.*integer \(it is 1024.0\)"),
+        ("value = 1024,", "value = 0,", "neurons_per_core: must be at least 1, but is 0"),
+        ("value = 4100,", "value = 9223372036854775808,", "hop_ew_ps.*less than or equal"),
+        ("value = 3.0,", "value = inf,", "energy.hop_ew_pj.*finite"),
+        ("value = 3.0,", "value = true,", "energy.hop_ew_pj.*number"),
+        (
+            'value = 0.104, source = "frady2020",',
+            "value = 0.104,",
+            "static_power_w: published, but without a source",
+        ),
+        (
+            'source = "frady2020"',
+            'source = "frady202"',
+            "static_power_w.source: frady202 is .*; did you mean 'frady2020'",
+        ),
+        ('barrier_source = "davies2018"', 'barrier_source = "d"', "timing.barrier_source: d is"),
+        (
+            'confidence = "assumed"',
+            'confidence = "asumed"',
+            "axon_in_ps.confidence: must be .*'fitted' or 'assumed'.*did you mean 'assumed'",
+        ),
+        ('"wrap" ', '"saturated" ', "current_overflow.*did you mean 'saturate'"),
+        ("[0, 3, 6]", "[0, 3]", "delay_bits_sizes: 3 bits at most, but limits.delay_max needs 6"),
+        ("[0, 3, 6]", "[6, 3, 0]", "packing.delay_bits_sizes: the sizes must ascend"),
+        ("9, 10, 11, 12]", "9]", "index_bits_sizes: 9 bits at most, but limits.neurons_per_core"),
+        ("zero = 1\nsubtract = 2\nsubtract-once = 2", "", "arithmetic.resets: must not be empty"),
+        ("input_shift = 6", "input_shift = 0", "smallest weights would be shifted out"),
+        ("bias_bits = 12", "bias_bits = 30", r"bias_bits \+ bias_exponent_max is 37"),
+        ("[packing]", "[packaging]", "packaging: unknown key; did you mean 'packing'"),
+        ("[1, 113000]", "[1]", "timing.barrier.0.1: missing"),
     ],
 )
 def test_problems_name_key_value_and_what_is_allowed(tmp_path, old, new, message):
@@ -86,12 +116,121 @@ def test_all_problems_come_at_once(tmp_path):
 
 def test_files_that_are_none(tmp_path):
     (tmp_path / "binary.toml").write_bytes(b"\xff\xfe\x00")
+    (tmp_path / "deep.toml").write_text("a = " + "[" * 100_000, encoding="utf-8")
     for name, message in (
         ("missing.toml", "no such file"),
         ("binary.toml", "not UTF-8"),
+        ("deep.toml", "nested too deeply"),
         ("", "a folder"),
     ):
         with pytest.raises(ChipError, match=message):
             load_chip(tmp_path / name)
     with pytest.raises(ChipError, match=r"no such chip; built in: loihi.*did you mean 'loihi'"):
         load_chip("lohi")
+
+
+# Davies et al. 2018, Table 2, and nengo-loihi's block.py, typed from the sources.
+PUBLISHED = {
+    "mesh.width": 8,
+    "mesh.height": 4,
+    "mesh.cores_per_router": 4,
+    "limits.neurons_per_core": 1024,
+    "limits.in_axons_per_core": 4096,
+    "limits.out_axons_per_core": 4096,
+    "limits.synapse_words_per_core": 16_384,
+    "limits.delay_max": 62,
+    "packing.word_bits": 64,
+    "packing.synapses_per_block": 64,
+    "packing.block_header_bits": 4 + 6,
+    "packing.weight_bits_sizes": (0, 1, 2, 3, 4, 5, 6, 8),
+    "packing.index_bits_sizes": (0, 6, 7, 8, 9, 10, 11, 12),
+    "numbers.weight_bits": 8,
+    "numbers.weight_exponent_min": -6,
+    "numbers.weight_exponent_max": 7,
+    "numbers.decay_bits": 12,
+    "numbers.current_bits": 1 + 23,
+    "numbers.membrane_bits": 1 + 23,
+    "numbers.threshold_bits": 17,
+    "numbers.threshold_shift": 6,
+    "numbers.bias_bits": 12,
+    "timing.neuron_active_ps": 8400,
+    "timing.neuron_inactive_ps": 5300,
+    "timing.synaptic_event_ps": 3500,
+    "timing.hop_ew_ps": 4100,
+    "timing.hop_ns_ps": 6500,
+    "timing.local_spike_ps": 2100,
+    "timing.barrier": ((1, 113_000), (32, 465_000)),
+    "energy.neuron_active_pj": 81,
+    "energy.neuron_inactive_pj": 52,
+    "energy.synaptic_event_pj": 23.6,
+    "energy.local_spike_pj": 1.7,
+    "energy.hop_ew_pj": 3.0,
+    "energy.hop_ns_pj": 4.0,
+    "energy.static_power_w": 0.104,
+}
+
+
+def test_every_constant_of_loihi_is_the_published_one():
+    rows = {row.key: row.value for row in load_chip("loihi").rows()}
+    assert {key: rows[key] for key in PUBLISHED} == PUBLISHED
+
+
+def test_estimates_of_one_side_say_so():
+    loihi = load_chip("loihi")
+    least, most = loihi.energy.synaptic_event_pj, loihi.timing.synaptic_event_ps
+    assert (least.low, least.high) == (23.6, None)
+    assert (most.low, most.high) == (None, 3500)
+
+
+def test_outside_of_its_points_the_barrier_is_the_nearest_point(tmp_path):
+    text = ("[[1, 113000], [32, 465000]]", "[[2, 100], [4, 300], [10, 900]]")
+    timing = load_chip(changed(tmp_path, text)).timing
+    tiles = (0, 1, 2, 3, 4, 7, 10, 11, 1000)
+    assert [timing.barrier_ps(n) for n in tiles] == [100, 100, 100, 200, 300, 600, 900, 900, 900]
+
+
+def test_a_changed_copy_has_its_own_hash():
+    loihi = load_chip("loihi")
+    before = loihi.sha256
+    quick = loihi.timing.model_copy(update={"barrier": ((1, 0),)})
+    assert loihi.model_copy(update={"timing": quick}).sha256 != before
+    assert loihi.sha256 == before
+
+
+def test_spelling_of_a_number_does_not_count_for_the_hash(tmp_path):
+    text = ("value = 81.0", "value = 81")
+    assert load_chip(changed(tmp_path, text)).sha256 == load_chip("loihi").sha256
+
+
+def test_a_chip_is_frozen():
+    loihi = load_chip("loihi")
+    with pytest.raises(ValueError, match="frozen"):
+        loihi.limits.delay_max.value = 63
+
+
+def test_a_file_needs_no_suffix_and_may_carry_a_byte_order_mark(tmp_path, monkeypatch):
+    (tmp_path / "mychip").write_text(TEXT, encoding="utf-8-sig")
+    monkeypatch.chdir(tmp_path)
+    assert load_chip("mychip") == load_chip("loihi")
+
+
+def test_one_problem_hides_no_other(tmp_path):
+    path = changed(
+        tmp_path,
+        ("width = 8 ", "width = -8 "),
+        ("weight_exponent_min = -6", "weight_exponent_min = 8"),
+        ("bias_bits = 12", "bias_bits = 30"),
+        ('value = 0.104, source = "frady2020"', 'value = 0.104, low = 1.0, source = "frady"'),
+    )
+    with pytest.raises(ChipError) as caught:
+        load_chip(path)
+    keys = [problem.split(":")[0] for problem in caught.value.problems]
+    cost = "energy.static_power_w"
+    assert keys == ["mesh.width", "numbers", "numbers", cost, f"{cost}.source"]
+    assert "mine.toml" in str(caught.value)
+
+
+def test_a_bare_number_is_named_without_the_key_of_its_value(tmp_path):
+    text = ('{ value = 62, source = "davies2018", confidence = "published" }', "-62")
+    with pytest.raises(ChipError, match=r"limits\.delay_max: must be greater than or equal to 0"):
+        load_chip(changed(tmp_path, text))
