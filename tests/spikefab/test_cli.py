@@ -15,6 +15,9 @@ import pytest
 
 from traces.trace import Trace
 
+# Whole runs of 360 samples; the kernels in them are tested as plain Python elsewhere.
+pytestmark = pytest.mark.slow_uncompiled
+
 CHECKOUT = Path(__file__).resolve().parents[2]
 CHIP = (CHECKOUT / "emulator" / "chips" / "loihi.toml").read_text(encoding="utf-8")
 ENVIRONMENT = os.environ | {"PYTHONPATH": str(CHECKOUT), "COLUMNS": "200", "NO_COLOR": "1"}
