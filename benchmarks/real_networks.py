@@ -24,7 +24,8 @@ from mapping.event_files import binned, read_bs2
 from mapping.nir_import import import_nir
 from mapping.reference import prepare, simulate
 from spikefab.data import Samples
-from spikefab.run import deploy, run_network
+from spikefab.deploy import deploy
+from spikefab.run import run_network
 
 KINDS = {"nir_lif": "lif-csv", "nir_braille": "braille-raster", "nir_scnn_nmnist": "nmnist"}
 KEYS = {

@@ -203,6 +203,7 @@ class Arithmetic(_Table):
     resets: Annotated[dict[Reset, Positive], Field(min_length=1)]
     input_latency: Annotated[int, Field(ge=0, le=1)]
     source: str = ""
+    resets_source: str = ""
 
 
 class Timing(_Table):
@@ -329,10 +330,9 @@ def _rows(path: str, table: BaseModel) -> Iterator[Row]:
             yield Row(key, value.value, value.low, value.high, value.source, value.confidence)
         elif isinstance(value, BaseModel):
             yield from _rows(key, value)
-        elif name == "barrier":
-            yield Row(key, value, None, None, getattr(table, "barrier_source", ""), "")
         elif path and not name.endswith("source"):
-            yield Row(key, value, None, None, inherited, "")
+            own = getattr(table, f"{name}_source", "")
+            yield Row(key, value, None, None, own or inherited, "")
 
 
 def builtin_chips() -> tuple[str, ...]:
@@ -357,26 +357,13 @@ def load_chip(name_or_path: str | Path) -> Chip:
     path = Path(text)
     if text in builtin_chips():
         path = _FOLDER / f"{text}.toml"
-    elif not path.suffix and path.parent == Path() and not path.exists():
+    elif not text or (not path.suffix and path.parent == Path() and not path.exists()):
         hint = _nearest(text, list(builtin_chips()))
         known = ", ".join(builtin_chips())
         raise ChipError(
             repr(text), (f"no such chip; built in: {known}; or give the path of a file{hint}",)
         )
-    try:
-        values = tomllib.loads(path.read_bytes().decode("utf-8-sig"))  # some editors put a mark
-    except FileNotFoundError:
-        raise ChipError(repr(text), ("there is no such file",)) from None
-    except IsADirectoryError:
-        raise ChipError(repr(text), ("this is a folder, not a file",)) from None
-    except OSError as error:
-        raise ChipError(repr(text), (f"cannot be read: {error.strerror}",)) from None
-    except UnicodeDecodeError:
-        raise ChipError(repr(text), ("not a TOML file (it is not UTF-8 text)",)) from None
-    except tomllib.TOMLDecodeError as error:
-        raise ChipError(repr(text), (f"not valid TOML: {error}",)) from None
-    except RecursionError:
-        raise ChipError(repr(text), ("not valid TOML: nested too deeply",)) from None
+    values = _read(path, repr(text))
     problems = list(_unknown_sources("", values, values.get("sources")))
     try:
         chip = Chip.model_validate(values)
@@ -387,13 +374,34 @@ def load_chip(name_or_path: str | Path) -> Chip:
     return chip
 
 
+def _read(path: Path, where: str) -> dict[str, Any]:
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        raise ChipError(where, ("there is no such file",)) from None
+    except IsADirectoryError:
+        raise ChipError(where, ("this is a folder, not a file",)) from None
+    except OSError as error:
+        raise ChipError(where, (f"cannot be read: {error.strerror}",)) from None
+    except ValueError as error:  # a null character in the path
+        raise ChipError(where, (f"cannot be read: {error}",)) from None
+    try:
+        return tomllib.loads(content.decode("utf-8-sig"))  # some editors put a mark
+    except UnicodeDecodeError:
+        raise ChipError(where, ("not a TOML file (it is not UTF-8 text)",)) from None
+    except ValueError as error:  # syntax, and numbers of more digits than Python converts
+        raise ChipError(where, (f"not valid TOML: {error}",)) from None
+    except RecursionError:
+        raise ChipError(where, ("not valid TOML: nested too deeply",)) from None
+
+
 def _unknown_sources(path: str, table: dict[str, Any], known: Any) -> Iterator[str]:
     """Look up every source in the file as it was read, so that other problems hide none."""
     for name, value in table.items():
         key = f"{path}.{name}" if path else name
         if isinstance(value, dict) and key != "sources":
             yield from _unknown_sources(key, value, known)
-        elif name in ("source", "barrier_source") and isinstance(value, str) and value:
+        elif name.endswith("source") and isinstance(value, str) and value:
             names = list(known) if isinstance(known, dict) else []
             if value not in names:
                 yield f"{key}: {value} is not in the table [sources]{_nearest(value, names)}"

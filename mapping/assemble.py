@@ -1,5 +1,6 @@
 """From a mapping to the program that is loaded."""
 
+from math import prod
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -149,26 +150,21 @@ def _all_rows(
         for core, part in slices:
             if part.population == projection.target:
                 at = machine[projection.target][part.neurons]
-                make = _dense_rows if listed is None else _sparse_rows
-                rows.append(
-                    make(projection, listed, part, core, at, int(core_start[core]), numbers)
-                )
+                first = int(core_start[core])
+                if listed is None:
+                    rows.append(_dense_rows(projection, part, core, at, numbers))
+                else:
+                    rows.append(_sparse_rows(projection, listed, part, core, at - first, numbers))
     return rows
 
 
 def _dense_rows(
-    projection: FixedProjection,
-    listed: Sparse | None,
-    part: Slice,
-    core: int,
-    at: Array,
-    core_first: int,
-    numbers: Array,
+    projection: FixedProjection, part: Slice, core: int, at: Array, numbers: Array
 ) -> _Rows:
+    """Rows of a matrix; a slice lies in one piece on its core, so each is one run of neurons."""
     assert isinstance(projection.linear, Dense)
     weight = projection.linear.weight[part.neurons].T
     n_pre, size = weight.shape
-    # A slice lies in one piece on its core, so a dense row is one run of neurons.
     return _Rows(
         numbers, np.full(n_pre, size), weight.ravel(), np.full(n_pre, at[0]), core, True,
         projection.shift, projection.delay, projection.exponent,
@@ -177,19 +173,18 @@ def _dense_rows(
 
 def _sparse_rows(
     projection: FixedProjection,
-    listed: Sparse | None,
+    listed: Sparse,
     part: Slice,
     core: int,
-    at: Array,
-    core_first: int,
+    within: Array,
     numbers: Array,
 ) -> _Rows:
-    assert listed is not None
-    local = np.full(int(np.prod(listed.post_shape)), -1, np.int64)
-    local[part.neurons] = at - core_first
-    keep = (local[listed.target] >= 0) & (listed.weight != 0)
+    """Rows of a list; ``within`` are the slice's places on its core. Zeros are left out."""
+    place = np.full(prod(listed.post_shape), -1, np.int64)
+    place[part.neurons] = within
+    keep = (place[listed.target] >= 0) & (listed.weight != 0)
     source = np.repeat(np.arange(listed.row.size - 1), np.diff(listed.row))[keep]
-    target, weight = local[listed.target[keep]], listed.weight[keep]
+    target, weight = place[listed.target[keep]], listed.weight[keep]
     order = np.lexsort((target, source))
     present, size = np.unique(source, return_counts=True)
     return _Rows(

@@ -22,6 +22,7 @@ _HOME = {
     "Trace": "traces.trace",
     "UnsupportedNodeError": "mapping.errors",
     "compare": "traces.compare",
+    "deploy": "spikefab.deploy",
     "import_nir": "mapping.nir_import",
     "load_chip": "emulator.chip",
     "load_samples": "spikefab.data",

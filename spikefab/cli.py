@@ -14,7 +14,8 @@ import typer
 
 if TYPE_CHECKING:
     from spikefab.data import Samples
-    from spikefab.run import Deployment, RunResult
+    from spikefab.deploy import Deployment
+    from spikefab.run import RunResult
 
 EXITS = """Exit codes: 0 done · 1 internal error · 2 bad input · 3 does not fit the chip ·
 4 traces differ · 5 the run broke off (the trace is readable up to then) · 130 interrupted"""
@@ -202,7 +203,7 @@ def _run_and_tell(
     from mapping.network import Reset
     from mapping.nir_import import import_nir
     from spikefab.data import load_samples
-    from spikefab.run import deploy
+    from spikefab.deploy import deploy
 
     chip = load_chip(chip_name)
     network = import_nir(network_path, dt_s=dt, reset=cast(Reset | None, reset))

@@ -2,7 +2,9 @@
 
 Numba's own cache looks at the file of a function only, so an edited callee in another file would
 be missed. Here compiled code lies in a folder named by a hash over every source file that holds
-kernels and over the versions that matter.
+kernels, and over the versions and options that matter. The folder's root is ``NUMBA_CACHE_DIR``
+where the user set it, else the user's cache folder, else a folder for temporary files; where
+none of them can be written, every process compiles anew.
 """
 
 import hashlib
@@ -10,7 +12,8 @@ import os
 import platform
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, TypeVar, cast
@@ -24,34 +27,55 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 _ROOMS = ("traces", "emulator", "mapping")
 
 
+# Numba compiles other code for these, but its own cache does not tell the results apart.
+_OPTIONS = ("BOUNDSCHECK", "OPT", "LOOP_VECTORIZE", "SLP_VECTORIZE", "DEBUGINFO_DEFAULT")
+
+
 def _fingerprint() -> str:
+    """Hash everything that compiled code depends on: sources, versions, options."""
     digest = hashlib.sha256()
     for name in ("numba", "llvmlite", "numpy"):
         digest.update(f"{name} {version(name)}\n".encode())
+    for name in _OPTIONS:
+        digest.update(f"{name} {getattr(config, name, None)}\n".encode())
     digest.update(f"{sys.version} {platform.machine()}\n".encode())
     above = Path(__file__).resolve().parent.parent
     for room in _ROOMS:
         for source in sorted((above / room).rglob("*.py")):
             text = source.read_bytes()
             if b"traces.jit" in text or source == Path(__file__).resolve():
-                digest.update(str(source.relative_to(above)).encode() + b"\0" + text)
+                # Names and lengths keep two files apart that only moved a piece of text.
+                name = source.relative_to(above).as_posix()
+                digest.update(f"{name} {len(text)}\n".encode() + text)
     return digest.hexdigest()[:24]
+
+
+def _roots() -> Iterator[Path]:
+    """Yield where compiled code may be kept, best first."""
+    if os.environ.get("NUMBA_CACHE_DIR"):
+        yield Path(os.environ["NUMBA_CACHE_DIR"])
+    # A user without an entry and without HOME, as in some containers, has no home.
+    with suppress(RuntimeError):
+        home = Path(os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser())
+        yield home / "spikefab" / "kernels"
+    user = os.getuid() if hasattr(os, "getuid") else "all"
+    yield Path(tempfile.gettempdir()) / f"spikefab-kernels-{user}"
 
 
 def _cache_folder() -> str | None:
     """Return a writable folder for this very code, or None."""
-    home = Path(os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser())
-    user = os.getuid() if hasattr(os, "getuid") else "all"
-    roots = [home / "spikefab" / "kernels", Path(tempfile.gettempdir()) / f"spikefab-{user}"]
-    if os.environ.get("NUMBA_CACHE_DIR"):
-        roots.insert(0, Path(os.environ["NUMBA_CACHE_DIR"]))
-    for root in roots:
-        folder = root / _fingerprint()
+    name = _fingerprint()
+    for root in _roots():
+        folder = root / name
         try:
-            folder.mkdir(parents=True, exist_ok=True)
+            root.mkdir(parents=True, exist_ok=True, mode=0o700)
+            folder.mkdir(exist_ok=True, mode=0o700)
         except OSError:
             continue
-        if os.access(folder, os.W_OK):
+        # What lies there is loaded and run, so it must be the user's own: anyone may make a
+        # folder of this name among the temporary files.
+        mine = not hasattr(os, "getuid") or folder.stat().st_uid == os.getuid()
+        if mine and os.access(folder, os.W_OK):
             return str(folder)
     return None
 
@@ -60,7 +84,15 @@ _FOLDER = _cache_folder()
 
 
 def kernel(function: Function) -> Function:
-    """Compile a function of arrays and scalars; errors follow NumPy's model."""
+    """Compile a function of arrays and scalars; errors follow NumPy's model.
+
+    Parameters
+    ----------
+    function : callable
+        Of arrays and scalars, in place, without exceptions. It is compiled at its first call for
+        each signature, releases the interpreter lock, and is left as plain Python where
+        ``NUMBA_DISABLE_JIT=1``.
+    """
     before = config.CACHE_DIR
     # Numba reads the folder when the decorator runs; the user's own functions keep theirs.
     config.CACHE_DIR = _FOLDER or before
@@ -72,5 +104,5 @@ def kernel(function: Function) -> Function:
 
 
 def python_of(compiled: Function) -> Function:
-    """Return the plain Python function behind a kernel."""
+    """Return the plain Python function behind a kernel, itself where nothing is compiled."""
     return cast(Function, getattr(compiled, "py_func", compiled))

@@ -100,6 +100,8 @@ def test_a_bare_number_is_assumed(tmp_path):
         ("bias_bits = 12", "bias_bits = 30", r"bias_bits \+ bias_exponent_max is 37"),
         ("[packing]", "[packaging]", "packaging: unknown key; did you mean 'packing'"),
         ("[1, 113000]", "[1]", "timing.barrier.0.1: missing"),
+        ('resets_source = "nxtf"', 'resets_source = "nxft"', "arithmetic.resets_source: nxft is"),
+        ("value = 62,", f"value = {'9' * 5000},", "not valid TOML: .*digits"),
     ],
 )
 def test_problems_name_key_value_and_what_is_allowed(tmp_path, old, new, message):
@@ -127,6 +129,17 @@ def test_files_that_are_none(tmp_path):
             load_chip(tmp_path / name)
     with pytest.raises(ChipError, match=r"no such chip; built in: loihi.*did you mean 'loihi'"):
         load_chip("lohi")
+    with pytest.raises(ChipError, match=r"no such chip; built in: loihi"):
+        load_chip("")
+    with pytest.raises(ChipError, match=r"cannot be read: .*null"):
+        load_chip("mine\0.toml")
+
+
+def test_constants_of_another_origin_than_their_table_name_it():
+    sources = {row.key: row.source for row in load_chip("loihi").rows()}
+    assert sources["arithmetic.resets"] == "nxtf"
+    assert sources["arithmetic.compare"] == "nengoloihi"
+    assert sources["timing.barrier"] == "davies2018"
 
 
 # Davies et al. 2018, Table 2, and nengo-loihi's block.py, typed from the sources.

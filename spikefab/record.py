@@ -1,0 +1,124 @@
+"""The two trace files of a run, written while it goes on."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from emulator.engine import Block
+from emulator.program import ProgramPopulation
+from emulator.stimulus import Stimulus
+from spikefab.data import Samples
+from spikefab.deploy import Deployment
+from traces.layout import RecordedPopulation
+from traces.trace import Trace
+from traces.writer import TraceWriter
+
+
+class Recorder:
+    """The two trace files of a run, or none of them."""
+
+    def __init__(
+        self,
+        folder: Path | None,
+        deployment: Deployment,
+        samples: Samples,
+        ticks: int,
+        provenance: dict[str, str | int | float],
+    ) -> None:
+        self._folder = folder
+        self._deployment = deployment
+        self._program = deployment.program
+        self._about = provenance
+        self._ticks = ticks
+        self._common: dict[str, Any] = {
+            "samples": len(samples),
+            "ticks": ticks,
+            "input_ticks": samples.n_ticks,
+            "dt_s": deployment.network.dt_s,
+            "populations": [
+                RecordedPopulation(
+                    name=p.name, shape=p.shape, lag=p.lag, output=p.output, spiking=p.spiking
+                )
+                for p in self._program.populations
+            ],
+        }
+
+    def float_trace(self) -> "Writing":
+        """Open ``float.h5``."""
+        return self._open("float.h5", "float")
+
+    def chip_trace(self) -> "Writing":
+        """Open ``trace.h5``."""
+        return self._open("trace.h5", "chip")
+
+    def _open(self, name: str, kind: Any) -> "Writing":
+        if self._folder is None:
+            return Writing(None)
+        path = self._folder / name
+        return Writing(TraceWriter(path, kind=kind, provenance=self._about, **self._common))
+
+    def stimulus(self, writer: TraceWriter, events: Stimulus, sample: int) -> None:
+        """Record a sample's input."""
+        first = sample * self._ticks
+        for name, size in self._program.inputs:
+            channel = events.spike_channel - self._program.first_channel(name)
+            mine = (channel >= 0) & (channel < size)
+            writer.stimulus_spikes(
+                name, events.spike_tick[mine] + first, channel[mine], events.spike_payload[mine]
+            )
+        owner = self._program.population[events.current_neuron]
+        for number in np.unique(owner):
+            mine = owner == number
+            writer.stimulus_currents(
+                self._program.populations[number].name,
+                events.current_tick[mine] + first,
+                self._program.index[events.current_neuron[mine]],
+                events.current_value[mine],
+            )
+
+    def block(self, writer: TraceWriter, block: Block, silent: list[ProgramPopulation]) -> None:
+        """Record some ticks."""
+        owner = self._program.population[block.spike_neuron]
+        at = block.spike_tick + block.sample * self._ticks
+        for number in np.unique(owner):
+            mine = owner == number
+            writer.spikes(
+                self._program.populations[number].name,
+                at[mine],
+                self._program.index[block.spike_neuron[mine]],
+            )
+        first = 0
+        for part in silent:
+            frames = block.frames[:, first : first + part.size]
+            offset = float(self._deployment.fixed.population(part.name).offset[0])
+            writer.state(part.name, "v", frames, scale=1.0 / part.scale, offset=offset)
+            first += part.size
+        spikes = np.bincount(block.spike_tick - block.first_tick, minlength=block.tick_ps.size)
+        writer.tick_counters(duration_ps=block.tick_ps, spikes=spikes)
+
+    def finish(self) -> None:
+        """Name each trace's partner by its content hash."""
+        if self._folder is None:
+            return
+        names = ("float.h5", "trace.h5")
+        hashes = []
+        for name in names:
+            with Trace.open(self._folder / name) as trace:
+                hashes.append(str(trace.content_sha256))
+        for name, partner, digest in zip(names, names[::-1], hashes[::-1], strict=True):
+            TraceWriter.add_notes(self._folder / name, partner=partner, partner_sha256=digest)
+
+
+class Writing:
+    """A writer in a ``with`` statement, or nothing to write to."""
+
+    def __init__(self, writer: TraceWriter | None) -> None:
+        self._writer = writer
+
+    def __enter__(self) -> TraceWriter | None:
+        return self._writer.__enter__() if self._writer is not None else None
+
+    def __exit__(self, *about: Any) -> None:
+        if self._writer is not None:
+            self._writer.__exit__(*about)
