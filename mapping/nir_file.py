@@ -13,6 +13,7 @@ from typing import Any
 import h5py
 import nir
 import numpy as np
+from numpy.typing import NDArray
 
 from mapping.errors import NirError
 
@@ -26,6 +27,47 @@ class Node:
     name: str
     kind: str
     values: Mapping[str, Any]
+
+    def wrong(self, text: str) -> NirError:
+        """Return an error that names this node."""
+        return NirError(f"node {self.name!r} of type {self.kind}: {text}")
+
+    def numbers(self, key: str, default: float | None = None) -> NDArray[np.float64]:
+        """Return a parameter in float.
+
+        Raises
+        ------
+        NirError
+            If it is missing, holds anything but numbers, or one of them is not finite.
+        """
+        value = self.values.get(key, default)
+        if value is None:
+            raise NirError(f"node {self.name!r} of type {self.kind} has no {key!r}")
+        try:
+            array = np.asarray(value)
+        except ValueError:
+            raise self.wrong(f"{key} is no array of numbers") from None
+        if array.dtype.kind not in "biuf" or not array.size:
+            raise self.wrong(f"{key} holds no numbers, but {array.dtype} {array.shape}")
+        bad = ~np.isfinite(array)
+        if bad.any():
+            raise self.wrong(
+                f"{int(bad.sum())} of {array.size} values of {key} are NaN or infinite"
+            )
+        return array.astype(np.float64)
+
+    def integers(self, key: str, default: int | None = None) -> tuple[int, ...]:
+        """Return a parameter of one or a few whole numbers.
+
+        Raises
+        ------
+        NirError
+            If it is missing or holds anything else.
+        """
+        values = self.numbers(key, default)
+        if values.ndim > 1 or np.any(values != np.round(values)) or np.abs(values).max() > 2**31:
+            raise self.wrong(f"{key} must be whole numbers, but is {self.values.get(key)!r}")
+        return tuple(int(value) for value in np.atleast_1d(values))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,18 +89,27 @@ def read_graph(source: str | Path | nir.NIRGraph) -> Graph:
     NirError
         If it is no NIR file, is truncated, or misses what every NIR file has.
     """
-    tree = source.to_dict() if isinstance(source, nir.NIRGraph) else _read_tree(Path(source))
-    where = "graph" if isinstance(source, nir.NIRGraph) else str(source)
-    if _text(tree.get("type")) != "NIRGraph":
-        raise NirError(f"{where}: the top node is {_text(tree.get('type'))!r}, not a NIRGraph")
-    nodes: dict[str, Node] = {}
-    edges: list[tuple[str, str]] = []
-    _flatten("", tree, nodes, edges, where)
-    unknown = sorted({name for edge in edges for name in edge} - set(nodes))
+    if isinstance(source, nir.NIRGraph):
+        return _graph(source.to_dict(), "the graph")
+    return _graph(_read_tree(Path(source)), str(source))
+
+
+def _graph(tree: Mapping[str, Any], where: str) -> Graph:
+    kind = _text(tree.get("type", "nothing"))
+    if kind != "NIRGraph":
+        raise NirError(f"{where}: the top node is of type {kind}, not NIRGraph; {_HINT}")
+    flat = _Flat(where)
+    flat.add("", tree)
+    unknown = sorted({name for edge in flat.edges for name in edge} - set(flat.nodes))
     if unknown:
         raise NirError(f"{where}: edges name nodes that are not there: {', '.join(unknown)}")
-    metadata = {key: _plain(value) for key, value in (tree.get("metadata") or {}).items()}
-    return Graph(nodes=nodes, edges=tuple(sorted(set(edges))), metadata=metadata)
+    stored = tree.get("metadata")
+    metadata = stored.items() if isinstance(stored, Mapping) else ()
+    return Graph(
+        nodes=flat.nodes,
+        edges=tuple(sorted(set(flat.edges))),
+        metadata={str(key): _plain(value) for key, value in metadata},
+    )
 
 
 def _read_tree(path: Path) -> dict[str, Any]:
@@ -70,8 +121,12 @@ def _read_tree(path: Path) -> dict[str, Any]:
         with h5py.File(path, "r") as file:
             if "node" not in file:
                 raise NirError(f"{path}: no group 'node' in it; {_HINT}")
+            if not isinstance(file["node"], h5py.Group):
+                raise NirError(f"{path}: 'node' holds no nodes; {_HINT}")
             return _tree(file["node"])
-    except (OSError, RuntimeError, KeyError, TypeError) as error:
+    except NirError:
+        raise
+    except Exception as error:  # h5py raises many kinds on damaged files
         raise NirError(f"{path}: cannot be read ({error}); {_HINT}") from error
 
 
@@ -86,7 +141,7 @@ def _plain(value: Any) -> Any:
     """Turn bytes and 0-dimensional arrays into what they hold."""
     if isinstance(value, bytes):
         return value.decode(errors="replace")
-    if isinstance(value, np.ndarray) and value.ndim == 0:
+    if isinstance(value, np.generic) or (isinstance(value, np.ndarray) and value.ndim == 0):
         return _plain(value.item())
     return value
 
@@ -95,39 +150,79 @@ def _text(value: Any) -> str:
     return str(_plain(value))
 
 
-def _flatten(
-    prefix: str,
-    tree: Mapping[str, Any],
-    nodes: dict[str, Node],
-    edges: list[tuple[str, str]],
-    where: str,
-) -> tuple[list[str], list[str]]:
-    """Add a graph's nodes and edges; return the names of its inputs and outputs."""
-    children = tree.get("nodes")
-    if not isinstance(children, Mapping) or "edges" not in tree:
-        raise NirError(f"{where}: graph {prefix.rstrip('.') or '(top)'} has no nodes and edges")
-    into: dict[str, list[str]] = {}
-    out_of: dict[str, list[str]] = {}
-    for name, child in children.items():
-        full = prefix + str(name)
+class _Flat:
+    """Nodes and edges of a graph and of the graphs nested in it."""
+
+    def __init__(self, where: str) -> None:
+        self.nodes: dict[str, Node] = {}
+        self.edges: list[tuple[str, str]] = []
+        self._where = where
+        self._inputs: dict[str, list[str]] = {}
+        self._outputs: dict[str, list[str]] = {}
+
+    def add(self, prefix: str, tree: Mapping[str, Any]) -> None:
+        """Add a graph; its nodes carry ``prefix`` before their names."""
+        children = tree.get("nodes")
+        if not isinstance(children, Mapping) or "edges" not in tree:
+            raise NirError(
+                f"{self._where}: {_graph_name(prefix)} has no 'nodes' or no 'edges'; {_HINT}"
+            )
+        for name, child in children.items():
+            self._add_node(prefix + str(name), child)
+        own = [name for name in sorted(prefix + str(n) for n in children) if name in self.nodes]
+        self._inputs[prefix] = [n for n in own if self.nodes[n].kind == "Input"]
+        self._outputs[prefix] = [n for n in own if self.nodes[n].kind == "Output"]
+        for edge in self._pairs(prefix, tree["edges"]):
+            source, target = (prefix + _text(end) for end in edge)
+            self.edges.append(
+                (
+                    self._gate(source, target, source, self._outputs, "Output"),
+                    self._gate(source, target, target, self._inputs, "Input"),
+                )
+            )
+
+    def _add_node(self, name: str, child: Any) -> None:
         if not isinstance(child, Mapping) or "type" not in child:
-            raise NirError(f"{where}: node {full!r} has no type")
+            raise NirError(f"{self._where}: node {name!r} has no type; {_HINT}")
         kind = _text(child["type"])
+        if name in self.nodes or name + "." in self._inputs:
+            raise NirError(
+                f"{self._where}: two nodes are called {name!r} once nested names are joined by "
+                f"dots; rename one"
+            )
         if kind == "NIRGraph":
-            into[full], out_of[full] = _flatten(full + ".", child, nodes, edges, where)
-            continue
-        nodes[full] = Node(
-            name=full, kind=kind, values={k: _plain(v) for k, v in child.items() if k != "type"}
-        )
-        into[full] = out_of[full] = [full]
-    for edge in tree["edges"]:
-        if len(edge) != 2:
-            raise NirError(f"{where}: edge {edge!r} does not have two ends")
-        source, target = (prefix + _text(end) for end in edge)
-        for a in out_of.get(source, [source]):
-            edges += [(a, b) for b in into.get(target, [target])]
-    own = {prefix + str(name) for name in children}
-    return (
-        [n for n in sorted(own) if n in nodes and nodes[n].kind == "Input"],
-        [n for n in sorted(own) if n in nodes and nodes[n].kind == "Output"],
-    )
+            self.add(name + ".", child)
+            return
+        values = {str(k): _plain(v) for k, v in child.items() if k != "type"}
+        self.nodes[name] = Node(name=name, kind=kind, values=values)
+
+    def _pairs(self, prefix: str, edges: Any) -> list[Any]:
+        try:
+            pairs = [tuple(edge) for edge in edges]
+        except TypeError:
+            pairs = [()]
+        wrong = [pair for pair in pairs if len(pair) != 2]
+        if wrong:
+            raise NirError(
+                f"{self._where}: {_graph_name(prefix)} has edges that are no pairs of names"
+            )
+        return pairs
+
+    def _gate(
+        self, source: str, target: str, end: str, gates: Mapping[str, list[str]], kind: str
+    ) -> str:
+        """Return the node that an edge's end stands for: itself, or a nested graph's gate."""
+        inner = gates.get(end + ".")
+        if inner is None:
+            return end
+        if len(inner) != 1:
+            found = f"{len(inner)} nodes of type {kind} ({', '.join(inner)})" if inner else "none"
+            raise NirError(
+                f"{self._where}: edge {source} → {target} needs one node of type {kind} in the "
+                f"graph {end!r}, but it has {found}; let the edge name the inner node"
+            )
+        return inner[0]
+
+
+def _graph_name(prefix: str) -> str:
+    return f"the graph {prefix.rstrip('.')!r}" if prefix else "the graph"
