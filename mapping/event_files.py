@@ -29,11 +29,16 @@ def read_bs2(path: str | Path) -> CameraEvents:
     FileNotFoundError
         If there is no such file.
     ValueError
-        If its length is no multiple of five.
+        If it is empty or its length is no multiple of five.
     """
     raw = np.fromfile(path, np.uint8).astype(np.int64)
+    if raw.size == 0:
+        raise ValueError(f"{path}: empty, though even the shortest recording holds events")
     if raw.size % 5:
-        raise ValueError(f"{path}: {raw.size} bytes, but events of 5 bytes each; it is truncated")
+        raise ValueError(
+            f"{path}: {raw.size} bytes, but events of 5 bytes each: the file ends within event "
+            f"{raw.size // 5}, so it is truncated; fetch it again"
+        )
     x, y, high, middle, low = raw.reshape(-1, 5).T
     return CameraEvents(((high & 127) << 16) | (middle << 8) | low, x, y, high >> 7)
 
@@ -48,7 +53,15 @@ def binned(
     tick_us: int = 1000,
     shape: tuple[int, int, int] = (2, 34, 34),
 ) -> Array:
-    """Count events in ticks; later events are left out.
+    """Count events in ticks; events after the last tick are left out.
+
+    Parameters
+    ----------
+    t_us, x, y, polarity : int array [n_events]
+    n_ticks : int
+    tick_us : int
+        Length of a tick, microseconds.
+    shape : (n_polarities, height, width)
 
     Returns
     -------
@@ -57,12 +70,22 @@ def binned(
     Raises
     ------
     ValueError
-        If an event lies outside the picture.
+        If an event lies outside the picture or before the start, or the ticks have no length.
     """
-    if x.size and (x.max() >= shape[2] or y.max() >= shape[1]):
+    if n_ticks < 1 or tick_us < 1:
         raise ValueError(
-            f"an event at x {x.max()}, y {y.max()} lies outside the {shape[1]} × {shape[2]} picture"
+            f"{n_ticks} ticks of {tick_us} µs each hold no events; both must be at least 1"
         )
+    limits = {"polarity": (polarity, shape[0]), "y": (y, shape[1]), "x": (x, shape[2])}
+    for name, (values, limit) in limits.items():
+        outside = np.flatnonzero((values < 0) | (values >= limit))
+        if outside.size:
+            raise ValueError(
+                f"event {outside[0]} has {name} {values[outside[0]]}, outside 0..{limit - 1}, so "
+                f"it does not fit the shape {shape}"
+            )
+    if t_us.size and t_us.min() < 0:
+        raise ValueError(f"an event lies at {t_us.min()} µs, before the start")
     counts: Array = np.zeros((n_ticks, *shape), np.int64)
     tick = t_us // tick_us
     early = tick < n_ticks

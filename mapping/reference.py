@@ -7,15 +7,16 @@ a chip's; currents that the host hands over act at once. Both update a neuron as
 anything but the network and its input.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mapping.assemble import lags
 from mapping.drive import Drive
-from mapping.linear import Dense, apply, sparse
+from mapping.linear import Dense, sparse
 from mapping.network import Network, Population, Projection
 from traces.jit import kernel
 
@@ -52,96 +53,154 @@ class _Weights(NamedTuple):
     weight: Array
 
 
+class _Neurons(NamedTuple):
+    """Constants of one population; arrays float64 [n], the threshold empty where none spikes."""
+
+    keep_i: Array
+    leak: Array
+    v_leak: Array
+    bias: Array
+    threshold: Array
+    v_reset: Array
+    reset: int
+    at_threshold: bool
+
+
 class _Way(NamedTuple):
-    projection: Projection
+    """One projection: ticks until a spike acts, and until a current of the host acts."""
+
+    source: str
+    target: str
     weights: _Weights
-    ticks: int
+    spike_ticks: int
+    current_ticks: int
 
 
 class Prepared(NamedTuple):
     """A network with everything that every sample needs; see `prepare`."""
 
     network: Network
-    timing: Timing
-    input_latency: int
-    ways: tuple[_Way, ...]
+    order: tuple[Population, ...]
+    neurons: Mapping[str, _Neurons]
+    ways: Mapping[str, tuple[_Way, ...]]
 
 
 @kernel
-def _deliver(fired: Array, times: Array, weights: _Weights, into: Array) -> None:
+def _deliver(sources: Array, times: Array, weights: _Weights, into: Array) -> None:
+    """Add the weights of each source, multiplied by how often it fired or by its value."""
     if weights.full.size:
-        for k in range(fired.size):
-            row = weights.full[fired[k]]
+        for k in range(sources.size):
+            row = weights.full[sources[k]]
             for j in range(row.size):
                 into[j] += times[k] * row[j]
         return
-    for k in range(fired.size):
-        for j in range(weights.row[fired[k]], weights.row[fired[k] + 1]):
+    for k in range(sources.size):
+        for j in range(weights.row[sources[k]], weights.row[sources[k] + 1]):
             into[weights.target[j]] += times[k] * weights.weight[j]
 
 
 @kernel
 def _update(
-    fired: Array,
-    i: Array,
-    v: Array,
-    above: Array,
-    arrived: Array,
-    keep_i: Array,
-    leak: Array,
-    v_leak: Array,
-    bias: Array,
-    threshold: Array,
-    v_reset: Array,
-    reset: int,
-    at_threshold: bool,
+    neurons: _Neurons, arrived: Array, i: Array, v: Array, above: Array, fired: Array
 ) -> int:
     """Advance one population by one tick; list who fired."""
     n_fired = 0
     for n in range(v.size):
-        i[n] = keep_i[n] * i[n] + (arrived[n] + bias[n])
-        v[n] = v[n] + leak[n] * (v_leak[n] - v[n]) + i[n]
+        i[n] = neurons.keep_i[n] * i[n] + (arrived[n] + neurons.bias[n])
+        v[n] = v[n] + neurons.leak[n] * (neurons.v_leak[n] - v[n]) + i[n]
         arrived[n] = 0.0
-        if not threshold.size:
+        if not neurons.threshold.size:
             continue
-        height = threshold[n] - v_reset[n]
-        compared = v[n] - height if reset == 2 and above[n] else v[n]
-        if compared > threshold[n] or (at_threshold and compared == threshold[n]):
+        threshold = neurons.threshold[n]
+        height = threshold - neurons.v_reset[n]
+        tested = v[n] - height if neurons.reset == 2 and above[n] else v[n]
+        if tested > threshold or (neurons.at_threshold and tested == threshold):
             fired[n_fired] = n
             n_fired += 1
-            v[n] = v_reset[n] if reset == 0 else v[n] - height
-        above[n] = v[n] > threshold[n] or (at_threshold and v[n] == threshold[n])
+            v[n] = neurons.v_reset[n] if neurons.reset == 0 else v[n] - height
+        above[n] = v[n] > threshold or (neurons.at_threshold and v[n] == threshold)
     return n_fired
 
 
 def prepare(network: Network, *, timing: Timing, input_latency: int = 1) -> Prepared:
-    """Unroll the weights once for many samples.
+    """Unroll weights and constants once for many samples.
 
     Parameters
     ----------
+    timing : {"instant", "chip"}
     input_latency : int
         Chip timing: ticks from an input spike to the first population.
+
+    Raises
+    ------
+    ValueError
+        If the timing is unknown or the latency negative.
     """
+    if timing not in ("instant", "chip"):
+        raise ValueError(f"timing {timing!r} is none of instant, chip")
+    if input_latency < 0:
+        raise ValueError(f"input_latency must not be negative, but is {input_latency}")
     feedback = network.feedback
-    sources = {part.name for part in network.inputs}
-    ways = []
+    first = {part.name: input_latency for part in network.inputs}
+    ways: dict[str, list[_Way]] = {part.name: [] for part in network.parts}
     for index, projection in enumerate(network.projections):
-        ticks = network.delay_ticks(projection)
+        source, delay = projection.source, network.delay_ticks(projection)
+        late = delay
         if timing == "chip":
-            ticks += input_latency if projection.source in sources else 1
+            late += first.get(source, 1)
         elif index in feedback:
-            ticks = max(ticks, 1)
-        ways.append(_Way(projection, _weights(projection), ticks))
-    return Prepared(network, timing, input_latency, tuple(ways))
+            # A delay that the network states already is the tick that feedback needs.
+            late = max(delay, 1)
+        ways[source].append(_Way(source, projection.target, _weights(projection), late, delay))
+    return Prepared(
+        network=network,
+        order=network.order,
+        neurons={p.name: _neurons(p, network.dt_s) for p in network.populations},
+        ways={name: tuple(leaving) for name, leaving in ways.items()},
+    )
 
 
 def _weights(projection: Projection) -> _Weights:
     none, whole = np.empty(0), np.empty(0, np.int64)
     if isinstance(projection.linear, Dense):
-        full = np.ascontiguousarray(projection.linear.weight.T)
+        full = np.array(projection.linear.weight.T, order="C")
         return _Weights(full, whole, whole, none)
     listed = sparse(projection.linear)
+    # Copies, since compiled code takes read-only arrays for another type and compiles anew.
     return _Weights(np.empty((0, 0)), listed.row.copy(), listed.target.copy(), listed.weight.copy())
+
+
+def _neurons(population: Population, dt_s: float) -> _Neurons:
+    tau_syn = np.asarray(population.tau_syn_s)
+    filtered = tau_syn > 0
+    return _Neurons(
+        keep_i=np.where(filtered, 1 - dt_s / np.where(filtered, tau_syn, 1.0), 0.0),
+        leak=dt_s / np.asarray(population.tau_mem_s),
+        v_leak=np.array(population.v_leak),
+        bias=np.array(population.bias),
+        threshold=np.empty(0) if population.threshold is None else np.array(population.threshold),
+        v_reset=np.array(population.v_reset),
+        reset=_RESETS[population.reset],
+        at_threshold=population.compare == ">=",
+    )
+
+
+def lag(
+    network: Network,
+    timing: Timing,
+    direct_inputs: Iterable[str] = (),
+    *,
+    input_latency: int = 1,
+) -> dict[str, int]:
+    """Ticks by which each input and population trails the input.
+
+    None in instant timing; in chip timing one for each projection on the longest way, where
+    inputs that are handed over as currents (``direct_inputs``) reach the first population at
+    once. Delays of the network itself count in neither.
+    """
+    if timing == "instant":
+        return {part.name: 0 for part in network.parts}
+    return lags(network, frozenset(direct_inputs), input_latency)
 
 
 def simulate(
@@ -149,136 +208,139 @@ def simulate(
     drive: Drive,
     *,
     n_ticks: int | None = None,
-    record: tuple[str, ...] = (),
+    record: Iterable[str] = (),
 ) -> FloatRun:
-    """Run one sample from rest.
+    """Run one sample from rest: every ``i`` and ``v`` starts at 0.
 
     Parameters
     ----------
     n_ticks : int, optional
         Length of the run; after ``drive.n_ticks`` there is no input. The same by default.
-    record : tuple of str
+    record : names
         Populations of which ``i`` and ``v`` are kept at every tick.
 
     Raises
     ------
     ValueError
-        If the drive does not suit the network.
+        If the drive does not suit the network, the run ends before its input, or a population
+        to record is not there.
     """
-    network = prepared.network
-    drive.check(network)
+    network, wanted = prepared.network, frozenset(record)
     length = drive.n_ticks if n_ticks is None else n_ticks
-    cells = {p.name: _Cells(p, network, prepared.ways) for p in network.order}
-    recorded = {
-        p.name
-        for p in network.populations
-        if p.name in record or (p.name in network.outputs and not p.spiking)
-    }
-    frames = {name: np.empty((2, length, network.population(name).size)) for name in recorded}
-    by_source: dict[str, list[_Way]] = {}
-    for way in prepared.ways:
-        by_source.setdefault(way.projection.source, []).append(way)
-    held = dict(_held_currents(prepared, drive))
+    _check(network, drive, length, wanted)
+    cells = {p.name: _Cells(p, prepared) for p in prepared.order}
+    shown = {p.name for p in network.populations if p.name in network.outputs and not p.spiking}
+    frames = {name: np.empty((2, length, cells[name].v.size)) for name in sorted(wanted | shown)}
+    held = _held_currents(prepared, drive)
     for tick in range(length):
-        for part in network.inputs:
-            for way in by_source.get(part.name, ()):
-                if part.name in drive.spikes:
-                    if tick < drive.n_ticks:
-                        counts = drive.spikes[part.name][tick]
-                        channels = np.flatnonzero(counts)
-                        target = cells[way.projection.target]
-                        target.receive(way, tick, channels, counts[channels].astype(np.float64))
-                else:
-                    _hand_over(way, held, drive, tick, cells[way.projection.target], network)
+        if tick < drive.n_ticks:
+            _feed(prepared, drive, held, tick, cells)
         for name, cell in cells.items():
             fired = cell.advance(tick)
             if name in frames:
                 frames[name][:, tick] = cell.i, cell.v
-            for way in by_source.get(name, ()):
-                cells[way.projection.target].receive(way, tick, fired, np.ones(fired.size))
+            for way in prepared.ways[name] if fired.size else ():
+                arriving = cells[way.target].arriving(tick + way.spike_ticks)
+                _deliver(fired, np.ones(fired.size), way.weights, arriving)
     return FloatRun(
         n_ticks=length,
         spikes={p.name: cells[p.name].spikes() for p in network.populations if p.spiking},
         states={
             (name, variable): frames[name][k]
-            for name in sorted(recorded)
+            for name in frames
             for k, variable in enumerate(("i", "v"))
-            if variable == "v" or name in record
+            if variable == "v" or name in wanted
         },
     )
 
 
-def _held_currents(prepared: Prepared, drive: Drive) -> Iterator[tuple[int, Array]]:
-    """Map constant analog input once; the key is the way's identity."""
-    for way in prepared.ways:
-        values = drive.currents.get(way.projection.source)
-        if values is not None and values.ndim == 1:
-            yield id(way), apply(way.projection.linear, values.astype(np.float64))
+def _check(network: Network, drive: Drive, n_ticks: int, record: frozenset[str]) -> None:
+    drive.check(network)
+    if n_ticks < drive.n_ticks:
+        raise ValueError(
+            f"the run of {n_ticks} ticks ends before its input of {drive.n_ticks}; shorten the "
+            f"input or run on"
+        )
+    names = [p.name for p in network.populations]
+    unknown = sorted(record - set(names))
+    if unknown:
+        raise ValueError(f"no population {unknown} to record; there are {names}")
 
 
-def _hand_over(
-    way: _Way, held: dict[int, Array], drive: Drive, tick: int, target: "_Cells", network: Network
+def _feed(
+    prepared: Prepared,
+    drive: Drive,
+    held: Mapping[str, list[Array]],
+    tick: int,
+    cells: Mapping[str, "_Cells"],
 ) -> None:
-    """Add analog input; the host hands it over without the latency of a spike."""
-    at = tick - network.delay_ticks(way.projection)
-    if not 0 <= at < drive.n_ticks:
-        return
-    arrived = held.get(id(way))
-    if arrived is None:
-        values = drive.currents[way.projection.source][at]
-        arrived = apply(way.projection.linear, values.astype(np.float64))
-    target.arriving(tick)[:] += arrived
+    """Send one tick's input on its ways."""
+    for name, counts in drive.spikes.items():
+        for way in prepared.ways[name]:
+            _add(counts[tick], way, cells[way.target].arriving(tick + way.spike_ticks))
+    for name, values in drive.currents.items():
+        for k, way in enumerate(prepared.ways[name]):
+            arriving = cells[way.target].arriving(tick + way.current_ticks)
+            arriving += held[name][k] if name in held else _mapped(values[tick], way, arriving.size)
+
+
+def _add(values: Array, way: _Way, into: Array) -> None:
+    sources = np.flatnonzero(values)
+    _deliver(sources, values[sources].astype(np.float64), way.weights, into)
+
+
+def _mapped(values: Array, way: _Way, n_post: int) -> Array:
+    into = np.zeros(n_post)
+    _add(values, way, into)
+    return into
+
+
+def _held_currents(prepared: Prepared, drive: Drive) -> dict[str, list[Array]]:
+    """Map constant analog input once, for each way that leaves it."""
+    return {
+        name: [
+            _mapped(values, w, prepared.neurons[w.target].leak.size) for w in prepared.ways[name]
+        ]
+        for name, values in drive.currents.items()
+        if values.ndim == 1
+    }
 
 
 class _Cells:
     """State of one population during a run."""
 
-    def __init__(self, population: Population, network: Network, ways: tuple[_Way, ...]) -> None:
+    def __init__(self, population: Population, prepared: Prepared) -> None:
         n = population.size
-        tau_syn = np.asarray(population.tau_syn_s)
         self.i, self.v = np.zeros(n), np.zeros(n)
         self._above = np.zeros(n, np.bool_)
-        filtered = tau_syn > 0
-        keep_i = np.where(filtered, 1 - network.dt_s / np.where(filtered, tau_syn, 1.0), 0.0)
-        self._constants: tuple[Any, ...] = (
-            keep_i,
-            network.dt_s / np.asarray(population.tau_mem_s),
-            population.v_leak,
-            population.bias,
-            np.empty(0) if population.threshold is None else population.threshold,
-            population.v_reset,
-            _RESETS[population.reset],
-            population.compare == ">=",
-        )
-        longest = max((w.ticks for w in ways if w.projection.target == population.name), default=0)
+        self._neurons = prepared.neurons[population.name]
+        ways = [way for leaving in prepared.ways.values() for way in leaving]
+        longest = max((w.spike_ticks for w in ways if w.target == population.name), default=0)
+        # A ring: input for tick t waits in row t modulo its length and is cleared when used.
+        # A host's currents are never later than spikes on the same way.
         self._arriving = np.zeros((longest + 1, n))
         self._fired = np.empty(n, np.int64)
         self._ticks: list[Array] = []
-        self._neurons: list[Array] = []
+        self._who: list[Array] = []
 
     def arriving(self, tick: int) -> Array:
         """Input that acts at this tick."""
-        now: Array = self._arriving[tick % len(self._arriving)]
-        return now
-
-    def receive(self, way: _Way, tick: int, fired: Array, times: Array) -> None:
-        """Take spikes of one projection's source."""
-        if fired.size:
-            _deliver(fired, times, way.weights, self.arriving(tick + way.ticks))
+        row: Array = self._arriving[tick % len(self._arriving)]
+        return row
 
     def advance(self, tick: int) -> Array:
         """Update all neurons; return who fired."""
         n_fired = _update(
-            self._fired, self.i, self.v, self._above, self.arriving(tick), *self._constants
+            self._neurons, self.arriving(tick), self.i, self.v, self._above, self._fired
         )
         fired = self._fired[:n_fired].copy()
         if n_fired:
             self._ticks.append(np.full(n_fired, tick, np.int64))
-            self._neurons.append(fired)
+            self._who.append(fired)
         return fired
 
     def spikes(self) -> tuple[Array, Array]:
         """All spikes so far."""
         if not self._ticks:
             return np.empty(0, np.int64), np.empty(0, np.int64)
-        return np.concatenate(self._ticks), np.concatenate(self._neurons)
+        return np.concatenate(self._ticks), np.concatenate(self._who)

@@ -1,6 +1,7 @@
 """Slow, obvious twins of the fast code, written from the equations."""
 
 import math
+import operator
 
 import numpy as np
 
@@ -73,3 +74,59 @@ def simulate_integers(fixed, chip, spikes, n_ticks):
                     above[name][n] = y > height or (chip.arithmetic.compare == ">=" and y == height)
                 u[name][n], v[name][n] = x, y
     return fired
+
+
+def simulate_float(
+    network, n_ticks, *, spikes=None, currents=None, timing="instant", input_latency=1
+):
+    """The float update equation with full matrices and a history of every tick.
+
+    Parameters
+    ----------
+    spikes, currents : dict of input name to array [ticks, channels]
+
+    Returns
+    -------
+    fired, i, v : dicts of population name to array [n_ticks, n]
+    """
+    from mapping.linear import matrix
+
+    spikes, currents, dt = spikes or {}, currents or {}, network.dt_s
+    sizes = {p.name: p.size for p in network.populations}
+    fired, i, v = ({n: np.zeros((n_ticks, s)) for n, s in sizes.items()} for _ in range(3))
+    arrived = {n: np.zeros((n_ticks, s)) for n, s in sizes.items()}
+
+    def send(projection, values, tick, ticks):
+        if tick + ticks < n_ticks:
+            arrived[projection.target][tick + ticks] += matrix(projection.linear) @ values
+
+    for projection in network.projections:
+        delay = round(projection.delay_s / dt)
+        late = delay + (input_latency if timing == "chip" else 0)
+        for tick, values in enumerate(spikes.get(projection.source, ())):
+            send(projection, values, tick, late)
+        for tick, values in enumerate(currents.get(projection.source, ())):
+            send(projection, values, tick, delay)
+    for t in range(n_ticks):
+        for p in network.order:
+            i_before, v_before = (x[p.name][t - 1] if t else np.zeros(p.size) for x in (i, v))
+            for n in range(p.size):
+                tau = p.tau_syn_s[n]
+                x = (i_before[n] * (1 - dt / tau) if tau else 0) + arrived[p.name][t, n] + p.bias[n]
+                y = v_before[n] + dt / p.tau_mem_s[n] * (p.v_leak[n] - v_before[n]) + x
+                if p.spiking:
+                    passes = operator.ge if p.compare == ">=" else operator.gt
+                    height = p.threshold[n] - p.v_reset[n]
+                    # snnTorch subtracts before it looks where the membrane was still above.
+                    once = p.reset == "subtract-once" and t and passes(v_before[n], p.threshold[n])
+                    if passes(y - height if once else y, p.threshold[n]):
+                        fired[p.name][t, n] = 1
+                        y = p.v_reset[n] if p.reset == "zero" else y - height
+                i[p.name][t, n], v[p.name][t, n] = x, y
+            for k, projection in enumerate(network.projections):
+                if projection.source == p.name:
+                    delay = round(projection.delay_s / dt)
+                    least = int(k in network.feedback)
+                    late = delay + 1 if timing == "chip" else max(delay, least)
+                    send(projection, fired[p.name][t], t, late)
+    return fired, i, v
