@@ -35,15 +35,18 @@ class Columns:
         self._types = {name: np.dtype(dtype) for name, dtype in columns.items()}
         self._held: dict[str, list[Array]] = {name: [] for name in columns}
         tail = (width,) if width else ()
-        for name, dtype in self._types.items():
-            # No compression: libsonata cannot read it.
-            group.create_dataset(
+        # Kept open: a dataset that is let go writes what HDF5 holds of it, and h5py only prints
+        # what goes wrong then. No compression: libsonata cannot read it.
+        self._datasets = {
+            name: group.create_dataset(
                 name,
                 shape=(0, *tail),
                 maxshape=(None, *tail),
                 chunks=(chunk_rows, *tail),
                 dtype=dtype,
             )
+            for name, dtype in self._types.items()
+        }
 
     @property
     def n_held(self) -> int:
@@ -59,15 +62,25 @@ class Columns:
         return chunks * self._chunk_rows * row_bytes
 
     def add(self, **columns: Array) -> None:
-        """Hold a copy of some rows."""
+        """Hold a copy of some rows.
+
+        Raises
+        ------
+        ValueError
+            If columns are missing, differ in length, or hold what their type cannot.
+        """
         n_rows = {name: len(values) for name, values in columns.items()}
         if n_rows.keys() != self._types.keys() or len(set(n_rows.values())) > 1:
             raise ValueError(
                 f"{self.group.name}: columns {', '.join(self._types)} must have the same length, "
                 f"not {n_rows}"
             )
-        for name, values in columns.items():
-            self._held[name].append(np.array(values, self._types[name]))
+        rows = {name: np.array(values, self._types[name]) for name, values in columns.items()}
+        for name, values in rows.items():
+            if values.dtype.kind in "iu" and not np.array_equal(values, columns[name]):
+                raise ValueError(f"{self.group.name}/{name}: values must fit into {values.dtype}")
+        for name, values in rows.items():
+            self._held[name].append(values)
         self.n_added += next(iter(n_rows.values()))
 
     def write(self) -> None:
@@ -75,10 +88,10 @@ class Columns:
         if self.n_added == self._n_written:
             return
         for name, parts in self._held.items():
-            dataset = self.group[name]
+            dataset = self._datasets[name]
             dataset.resize(self.n_added, axis=0)
             dataset[self._n_written :] = np.concatenate(parts)
-        # An interrupt between these two lines would write the same rows twice.
+        # Only now, so that an interrupted write is made again, over itself.
         self._n_written, self._held = self.n_added, {name: [] for name in self._types}
 
     def keep(self) -> None:
@@ -87,6 +100,74 @@ class Columns:
 
     def cut_back(self) -> None:
         """Drop what was written since the last `keep`: it may be there in part only."""
-        for name in self._types:
-            if self.group[name].shape[0] > self._n_flushed:
-                self.group[name].resize(self._n_flushed, axis=0)
+        for dataset in self._datasets.values():
+            if dataset.shape[0] > self._n_flushed:
+                try:
+                    dataset.resize(self._n_flushed, axis=0)
+                except (OSError, RuntimeError, ValueError, KeyError):
+                    # HDF5 misses a chunk that it could not write, and forgets to store the new
+                    # length, unless it changes once more.
+                    dataset.resize(self._n_flushed + 1, axis=0)
+                    dataset.resize(self._n_flushed, axis=0)
+
+
+def frame_report(file: Any, key: str, size: int, n_ticks: int, rows: int) -> Columns:
+    """Begin a SONATA report of one value for each neuron and tick.
+
+    Parameters
+    ----------
+    key : str
+        Path of the report's population.
+    size, n_ticks : int
+        Neurons, and ticks of the whole trace.
+    """
+    group = file.create_group(key)
+    columns = Columns(group, {"data": np.float32}, chunk_rows=rows, width=size)
+    mapping = group.create_group("mapping")
+    mapping["node_ids"] = np.arange(size, dtype=np.uint64)
+    mapping["index_pointers"] = np.arange(size + 1, dtype=np.uint64)
+    mapping["element_ids"] = np.zeros(size, np.uint32)
+    mapping["time"] = np.array([0.0, float(n_ticks), 1.0])
+    mapping["time"].attrs["units"] = "ticks"
+    return columns
+
+
+def in_order(
+    what: str, events: Mapping[str, Array], *, latest: int, n_ticks: int, size: int | None
+) -> dict[str, Array]:
+    """Sort a batch of events by tick, then number, after a look at both.
+
+    Parameters
+    ----------
+    what : str
+        Whose events, for errors.
+    events : mapping
+        ``timestamps`` and ``node_ids``, int [n > 0], and whatever else belongs to an event.
+    latest : int
+        Last tick of the batch before; -1 for the first.
+    n_ticks, size : int
+        Ticks and neurons that there are.
+
+    Raises
+    ------
+    ValueError
+        If a tick or neuron is not there, or the batch goes back in time.
+    """
+    ticks, numbers = events["timestamps"], events["node_ids"]
+    if np.min(numbers) < 0:
+        raise ValueError(f"{what}: there is no neuron {np.min(numbers)}")
+    if size is not None and np.max(numbers) >= size:
+        raise ValueError(f"{what} has {size} neurons, there is no neuron {np.max(numbers)}")
+    first, last = int(np.min(ticks)), int(np.max(ticks))
+    if first < 0 or last >= n_ticks:
+        raise ValueError(
+            f"{what}: tick {first if first < 0 else last} is outside of the trace, which has "
+            f"{n_ticks} ticks (samples × ticks)"
+        )
+    if first <= latest:
+        raise ValueError(
+            f"{what}: tick {first} comes after tick {latest}; each batch must hold whole ticks, "
+            f"later than the last"
+        )
+    order = np.lexsort((numbers, ticks))
+    return {name: np.asarray(values)[order] for name, values in events.items()}

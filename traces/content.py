@@ -1,23 +1,44 @@
 """The content hash: equal for equal recordings, however the file is laid out.
 
-SHA-256 over everything but ``/provenance``, in sorted order of paths: attributes of each group and
-dataset (name and canonical JSON of the value; ``content_sha256`` and ``complete`` left out), and
-for each dataset its dtype, shape and little-endian bytes. Chunking and compression do not matter.
+SHA-256 over everything but ``/provenance``; ``docs/trace-format.md`` has the exact rule. Order of
+creation, chunks and compression do not matter.
 """
 
 import hashlib
 import json
+from pathlib import Path
 from typing import Any
 
 import h5py
 import numpy as np
 
+from traces.errors import TraceFormatError
+
 _LEFT_OUT = ("content_sha256", "complete")
-_PIECE = 1 << 20
+_PIECE_BYTES = 1 << 22
+
+
+def content_hash(path: str | Path) -> str:
+    """Hash a trace file.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    TraceFormatError
+        If it is no HDF5 file or a damaged one.
+    """
+    if not Path(path).exists():
+        raise FileNotFoundError(f"{path}: there is no such file")
+    try:
+        with h5py.File(path, "r") as file:
+            return content_hash_of(file)
+    except (OSError, RuntimeError) as error:
+        raise TraceFormatError(f"{path}: no HDF5 file, or a damaged one ({error})") from None
 
 
 def content_hash_of(file: Any) -> str:
-    """Hash an open file."""
+    """Hash an open file; hexadecimal."""
     digest = hashlib.sha256()
     paths: list[str] = []
     file.visit(paths.append)
@@ -30,13 +51,20 @@ def content_hash_of(file: Any) -> str:
             if name not in _LEFT_OUT:
                 digest.update(f"{name}={_canonical(item.attrs[name])}\n".encode())
         if isinstance(item, h5py.Dataset):
-            dtype = item.dtype.newbyteorder("<")
-            digest.update(f"{dtype.str}{item.shape}".encode())
-            rows = max(_PIECE // max(int(np.prod(item.shape[1:], dtype=np.int64)), 1), 1)
-            for start in range(0, item.shape[0], rows):
-                piece = np.ascontiguousarray(item[start : start + rows], dtype=dtype)
-                digest.update(piece.tobytes())
+            _add_dataset(digest, item)
     return digest.hexdigest()
+
+
+def _add_dataset(digest: Any, dataset: Any) -> None:
+    dtype = dataset.dtype.newbyteorder("<")
+    digest.update(f"{dtype.str} {json.dumps(dataset.shape)}\n".encode())
+    if dataset.ndim == 0:
+        digest.update(np.asarray(dataset[()], dtype).tobytes())
+        return
+    row_bytes = int(np.prod(dataset.shape[1:], dtype=np.int64)) * dtype.itemsize
+    rows = max(_PIECE_BYTES // max(row_bytes, 1), 1)
+    for start in range(0, dataset.shape[0], rows):
+        digest.update(np.ascontiguousarray(dataset[start : start + rows], dtype=dtype).data)
 
 
 def _canonical(value: Any) -> str:

@@ -1,6 +1,6 @@
 """Read a trace lazily: a window of ticks, one population, nothing else."""
 
-from collections.abc import Iterator
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple
@@ -11,18 +11,28 @@ from numpy.typing import NDArray
 
 from traces.content import content_hash_of
 from traces.errors import TraceFormatError
+from traces.events import Events
 from traces.layout import LAYOUT_VERSION, MAGIC, RecordedPopulation
 
 Array = NDArray[Any]
 
-_COUNT_EVENTS = 1 << 20
+_DAMAGE = (OSError, RuntimeError, KeyError, TypeError, ValueError)
 
 
 class Spikes(NamedTuple):
-    """Spikes sorted by tick, then neuron; int64 [n_spikes]."""
+    """Spikes sorted by tick, then neuron; int64 [n_spikes]; payload None where there is none."""
 
     ticks: Array
     neurons: Array
+    payload: Array | None = None
+
+
+class Currents(NamedTuple):
+    """Changes of constant currents, sorted by tick, then neuron; [n_changes]."""
+
+    ticks: Array
+    neurons: Array
+    values: Array
 
 
 class Trace:
@@ -33,7 +43,9 @@ class Trace:
     kind : str
         ``chip`` or ``float``.
     samples, ticks, input_ticks : int
+        Tick ``t`` of sample ``k`` is tick ``k * ticks + t`` of the trace.
     dt_s : float
+    layout_version : int
     populations : tuple of RecordedPopulation
     complete : bool
         False for a run that broke off.
@@ -48,22 +60,24 @@ class Trace:
         root = dict(file.attrs)
         if root.get("magic") != MAGIC:
             raise TraceFormatError(f"{path}: an HDF5 file, but no trace of spikefab")
-        version = int(root.get("layout_version", -1))
-        if version > LAYOUT_VERSION:
+        self.layout_version = int(root.get("layout_version", -1))
+        if self.layout_version > LAYOUT_VERSION:
             raise TraceFormatError(
-                f"{path}: layout version {version}, but this program reads up to {LAYOUT_VERSION}; "
-                f"update spikefab"
+                f"{path}: layout version {self.layout_version}, but this program reads up to "
+                f"{LAYOUT_VERSION}; update spikefab"
             )
-        try:
-            self.kind = str(root["kind"])
-            self.samples, self.ticks = int(root["samples"]), int(root["ticks"])
-            self.input_ticks, self.dt_s = int(root["input_ticks"]), float(root["dt_s"])
-            self.complete = bool(root["complete"])
-            self.content_sha256 = root.get("content_sha256")
-            self.populations = tuple(self._population(str(n)) for n in root["populations"])
-            self.provenance = {k: _plain(v) for k, v in file["provenance"].attrs.items()}
-        except KeyError as error:
-            raise TraceFormatError(f"{path}: damaged, {error.args[0]}") from None
+        wanted = ("kind", "samples", "ticks", "input_ticks", "dt_s", "complete", "populations")
+        missing = [name for name in wanted if name not in root]
+        if missing:
+            raise TraceFormatError(f"{path}: damaged, lacks the attributes {', '.join(missing)}")
+        self.kind = str(root["kind"])
+        self.samples, self.ticks = int(root["samples"]), int(root["ticks"])
+        self.input_ticks, self.dt_s = int(root["input_ticks"]), float(root["dt_s"])
+        self.complete = bool(root["complete"])
+        self.content_sha256: str | None = root.get("content_sha256")
+        self.populations = tuple(self._population(str(name)) for name in root["populations"])
+        notes = self._group("provenance").attrs
+        self.provenance = {name: _plain(value) for name, value in notes.items()}
 
     @staticmethod
     def open(path: str | Path) -> "Trace":
@@ -71,10 +85,10 @@ class Trace:
 
         Raises
         ------
-        FileNotFoundError
-            If there is no such file.
+        FileNotFoundError, PermissionError
+            If there is no such file, or the user may not read it.
         TraceFormatError
-            If it is no trace, is damaged, or comes from a newer version.
+            If it is no trace, is damaged, is being written, or comes from a newer version.
         """
         path = Path(path)
         if path.is_dir():
@@ -83,67 +97,59 @@ class Trace:
             raise FileNotFoundError(f"{path}: there is no such file")
         try:
             file = h5py.File(path, "r")
+        except PermissionError:
+            raise PermissionError(f"{path}: may not be read by this user") from None
+        except BlockingIOError:
+            raise TraceFormatError(
+                f"{path}: is being written; open it when the run has ended"
+            ) from None
         except (OSError, RuntimeError) as error:
             raise TraceFormatError(f"{path}: no HDF5 file, or a damaged one ({error})") from None
         try:
             return Trace(file, path)
-        except (OSError, RuntimeError) as error:
-            file.close()
-            raise TraceFormatError(f"{path}: damaged ({error})") from None
         except TraceFormatError:
             file.close()
             raise
+        except _DAMAGE as error:
+            file.close()
+            raise TraceFormatError(f"{path}: damaged ({error})") from None
 
     def _population(self, name: str) -> RecordedPopulation:
-        attributes = self._file[f"spikes/{name}"].attrs
+        group = self._group(f"spikes/{name}")
+        for column in ("timestamps", "node_ids"):
+            self._dataset(f"spikes/{name}/{column}")
+        about = group.attrs
         return RecordedPopulation(
             name=name,
-            shape=tuple(int(n) for n in attributes["shape"]),
-            lag=int(attributes["lag"]),
-            output=bool(attributes["output"]),
-            spiking=bool(attributes["spiking"]),
+            shape=tuple(int(n) for n in about["shape"]),
+            lag=int(about["lag"]),
+            output=bool(about["output"]),
+            spiking=bool(about["spiking"]),
+            payload="payload" in group,
         )
 
     def population(self, name: str) -> RecordedPopulation:
         """Return the population of this name."""
-        for population in self.populations:
-            if population.name == name:
-                return population
-        known = ", ".join(p.name for p in self.populations)
-        raise KeyError(f"{self.path}: no population {name!r}; there are {known}")
+        found = {population.name: population for population in self.populations}
+        return found[self._known("population", name, found)]
+
+    def _known(self, what: str, name: str, known: Sequence[str] | Mapping[str, Any]) -> str:
+        if name not in known:
+            there = ", ".join(known) or "none"
+            raise KeyError(f"{self.path}: no {what} {name!r}; there are: {there}")
+        return name
+
+    def _group(self, path: str) -> Any:
+        item = self._file.get(path)
+        if not isinstance(item, h5py.Group):
+            raise TraceFormatError(f"{self.path}: damaged, the group '/{path}' is missing")
+        return item
 
     def _dataset(self, path: str) -> Any:
-        try:
-            return self._file[path]
-        except KeyError:
-            raise TraceFormatError(f"{self.path}: the dataset {path!r} is missing") from None
-
-    def n_spikes(self, population: str) -> int:
-        """Number of recorded spikes."""
-        return int(self._dataset(f"spikes/{population}/node_ids").shape[0])
-
-    def spikes(self, population: str, start: int = 0, stop: int | None = None) -> Spikes:
-        """Read the spikes of ticks ``start`` (inclusive) to ``stop`` (exclusive)."""
-        times = self._dataset(f"spikes/{population}/timestamps")
-        ids = self._dataset(f"spikes/{population}/node_ids")
-        n = min(times.shape[0], ids.shape[0])
-        first = self._first_at(times, start, n)
-        last = n if stop is None else self._first_at(times, stop, n)
-        return Spikes(
-            self._read(times, first, last).astype(np.int64),
-            self._read(ids, first, last).astype(np.int64),
-        )
-
-    def _first_at(self, times: Any, tick: int, n: int) -> int:
-        """Search by halves in the file itself."""
-        low, high = 0, n
-        while low < high:
-            middle = (low + high) // 2
-            if int(self._read(times, middle, middle + 1)[0]) < tick:
-                low = middle + 1
-            else:
-                high = middle
-        return low
+        item = self._file.get(path)
+        if not isinstance(item, h5py.Dataset):
+            raise TraceFormatError(f"{self.path}: damaged, the dataset '/{path}' is missing")
+        return item
 
     def _read(self, dataset: Any, first: int, last: int) -> Array:
         try:
@@ -152,60 +158,126 @@ class Trace:
             raise TraceFormatError(f"{self.path}: {dataset.name} is damaged ({error})") from None
         return values
 
-    def pieces(self, population: str) -> Iterator[Spikes]:
-        """Read all spikes in pieces of bounded size."""
-        n = self.n_spikes(population)
-        times = self._dataset(f"spikes/{population}/timestamps")
-        ids = self._dataset(f"spikes/{population}/node_ids")
-        for first in range(0, n, _COUNT_EVENTS):
-            last = min(first + _COUNT_EVENTS, n)
-            yield Spikes(
-                self._read(times, first, last).astype(np.int64),
-                self._read(ids, first, last).astype(np.int64),
-            )
+    def _events(self, path: str, columns: Sequence[str]) -> Events:
+        return Events([self._dataset(f"{path}/{column}") for column in columns], self._read)
 
-    def counts(self, population: str) -> Array:
-        """Count the spikes of each neuron in each sample; int64 [samples, n]."""
+    def n_spikes(self, population: str) -> int:
+        """Number of recorded spikes."""
+        self.population(population)
+        return len(self._events(f"spikes/{population}", ["timestamps", "node_ids"]))
+
+    def spikes(self, population: str, start: int | None = None, stop: int | None = None) -> Spikes:
+        """Read the spikes of ticks ``start`` (inclusive) to ``stop`` (exclusive)."""
+        columns = ["timestamps", "node_ids"]
+        if self.population(population).payload:
+            columns.append("payload")
+        return Spikes(*self._events(f"spikes/{population}", columns).window(start, stop))
+
+    def counts(
+        self, population: str, start_sample: int = 0, stop_sample: int | None = None
+    ) -> Array:
+        """Count the spikes of each neuron in each sample; int64 [samples, n].
+
+        Reads in pieces: besides the result, memory does not grow with the number of spikes.
+        """
         size = self.population(population).size
-        counts: Array = np.zeros(self.samples * size, np.int64)
-        for piece in self.pieces(population):
-            counts += np.bincount(
-                piece.ticks // self.ticks * size + piece.neurons, minlength=counts.size
-            )
-        return counts.reshape(self.samples, size)
+        samples = range(self.samples)[start_sample:stop_sample]
+        counts: Array = np.zeros((len(samples), size), np.int64)
+        table = self._events(f"spikes/{population}", ["timestamps", "node_ids"])
+        for ticks, neurons in table.pieces(samples.start * self.ticks, samples.stop * self.ticks):
+            if ticks.max() >= self.samples * self.ticks or neurons.max() >= size:
+                raise TraceFormatError(
+                    f"{self.path}: damaged, {population!r} has spikes of tick {ticks.max()} and "
+                    f"neuron {neurons.max()}"
+                )
+            sample = ticks // self.ticks - samples.start
+            first, last = int(sample[0]), int(sample[-1]) + 1
+            at = (sample - first) * size + neurons
+            some = np.bincount(at, minlength=(last - first) * size)
+            counts[first:last] += some.reshape(last - first, size)
+        return counts
 
     def state(
-        self, population: str, variable: str, start: int = 0, stop: int | None = None
+        self,
+        population: str,
+        variable: str,
+        start: int | None = None,
+        stop: int | None = None,
     ) -> Array:
         """Read recorded states in the network's units; float64 [ticks, n]."""
-        data = self._dataset(f"reports/{population}_{variable}/{population}/data")
-        values = self._read(data, start, data.shape[0] if stop is None else stop)
-        return values * float(data.attrs["scale"]) + float(data.attrs["offset"])
+        about = self._report(population, variable).attrs
+        frames = self.raw_state(population, variable, start, stop)
+        return frames * float(about.get("scale", 1.0)) + float(about.get("offset", 0.0))
+
+    def raw_state(
+        self,
+        population: str,
+        variable: str,
+        start: int | None = None,
+        stop: int | None = None,
+    ) -> Array:
+        """Read recorded states as they are stored: register values on a chip; [ticks, n]."""
+        data = self._report(population, variable)
+        window = range(data.shape[0])[start:stop]
+        return self._read(data, window.start, window.stop).astype(np.float64)
+
+    def _report(self, population: str, variable: str) -> Any:
+        recorded = [f"{name}.{what}" for name, what in self.states()]
+        self._known("recorded state", f"{population}.{variable}", recorded)
+        return self._dataset(f"reports/{population}_{variable}/{population}/data")
 
     def states(self) -> tuple[tuple[str, str], ...]:
         """List the (population, variable) pairs whose states were recorded."""
+        names = {population.name for population in self.populations}
         found = []
-        for name in self._file.get("reports", {}):
-            population, _, variable = name.rpartition("_")
-            found.append((population, variable))
+        for report in self._file.get("reports", {}):
+            # Both parts of the name may hold underscores; the group inside tells them apart.
+            inner = [name for name in self._group(f"reports/{report}") if name in names]
+            found += [(name, report.removeprefix(f"{name}_")) for name in inner]
         return tuple(found)
+
+    def stimuli(self, kind: str) -> tuple[str, ...]:
+        """List the inputs (``kind`` spikes) or populations (currents) with a stimulus."""
+        return tuple(self._file.get(f"stimulus/{kind}", {}))
+
+    def stimulus_spikes(
+        self, name: str, start: int | None = None, stop: int | None = None
+    ) -> Spikes:
+        """Read the spikes that went into an input; neurons are its channels."""
+        self._known("stimulus of spikes", name, self.stimuli("spikes"))
+        columns = ["timestamps", "node_ids", "payload"]
+        return Spikes(*self._events(f"stimulus/spikes/{name}", columns).window(start, stop))
+
+    def stimulus_currents(
+        self, name: str, start: int | None = None, stop: int | None = None
+    ) -> Currents:
+        """Read the changes of a population's constant currents."""
+        self._known("stimulus of currents", name, self.stimuli("currents"))
+        columns = ["timestamps", "node_ids", "values"]
+        return Currents(*self._events(f"stimulus/currents/{name}", columns).window(start, stop))
 
     def core_counters(self) -> dict[str, Array]:
         """Totals of each core, int64 [n_cores]."""
-        group = self._file.get("counters/core", {})
-        return {name: group[name][()] for name in group}
+        names = self._file.get("counters/core", {})
+        datasets = {name: self._dataset(f"counters/core/{name}") for name in names}
+        return {name: self._read(data, 0, data.shape[0]) for name, data in datasets.items()}
 
-    def tick_counters(self, start: int = 0, stop: int | None = None) -> dict[str, Array]:
-        """Read the counters of a window of ticks."""
-        group = self._file.get("counters/tick", {})
-        return {
-            name: self._read(group[name], start, group[name].shape[0] if stop is None else stop)
-            for name in group
-        }
+    def tick_counters(
+        self, start: int | None = None, stop: int | None = None, *, names: Sequence[str] = ()
+    ) -> dict[str, Array]:
+        """Read the counters of a window of ticks, all or those of some names."""
+        there = tuple(self._file.get("counters/tick", {}))
+        wanted = [self._known("counter", name, there) for name in names] or there
+        datasets = {name: self._dataset(f"counters/tick/{name}") for name in wanted}
+        window = range(min((d.shape[0] for d in datasets.values()), default=0))[start:stop]
+        return {n: self._read(d, window.start, window.stop) for n, d in datasets.items()}
 
     def content_hash(self) -> str:
         """Compute the content hash again."""
-        return content_hash_of(self._file)
+        try:
+            return content_hash_of(self._file)
+        except (OSError, RuntimeError) as error:
+            raise TraceFormatError(f"{self.path}: damaged ({error})") from None
 
     def close(self) -> None:
         """Close the file."""

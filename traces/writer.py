@@ -1,14 +1,15 @@
 """Write a trace while the run goes on: bounded memory, flushed about every second.
 
 What was flushed survives a killed process. A full disk is met before HDF5 meets it: free space is
-compared with what is about to be written, and a small reserve file beside the trace is given up
-when a write fails all the same, so that the file can still be closed in order.
+compared with what is about to be written. A reserve of disk space is given up when a write fails
+all the same, so that the file can still be cut back to the last flush and closed in order.
 """
 
-import shutil
+import os
+import re
 import time
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, NoReturn
@@ -17,81 +18,33 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from traces.columns import Columns, frame_report, in_order
 from traces.content import content_hash_of
+from traces.disk import Disk
 from traces.errors import TraceWriteError
 from traces.layout import LAYOUT_VERSION, MAGIC, RecordedPopulation
-
-try:
-    import resource
-except ImportError:  # not there on Windows, where files have no such limit
-    resource = None  # type: ignore[assignment]
 
 Array = NDArray[Any]
 
 BUFFER_EVENTS = 1 << 16
-"""Events of one column set that are held before they are written."""
+"""Events of one table that are held before they are written."""
 FLUSH_S = 1.0
-RESERVE_BYTES = 1 << 20
-MARGIN_BYTES = 1 << 18
-"""Free space that must be left after a write, for the file's own bookkeeping."""
+NOTE_BYTES = 60_000
+"""Longest text in the provenance; HDF5 holds attributes of less than 64 KiB."""
 
-
-class _Columns:
-    """Some datasets that grow together, with a buffer."""
-
-    def __init__(self, group: Any, columns: Mapping[str, type], width: int = 0) -> None:
-        self.group = group
-        self.n_held = 0
-        self._held: dict[str, list[Array]] = {name: [] for name in columns}
-        self.n_chunk_bytes = 0
-        tail = (width,) if width else ()
-        chunk = max(BUFFER_EVENTS // 16 // max(width, 1), 16)
-        for name, dtype in columns.items():
-            self.n_chunk_bytes += chunk * max(width, 1) * np.dtype(dtype).itemsize
-            group.create_dataset(
-                name, shape=(0, *tail), maxshape=(None, *tail), chunks=(chunk, *tail), dtype=dtype
-            )
-
-    def add(self, **columns: Array) -> None:
-        for name, values in columns.items():
-            self._held[name].append(np.asarray(values))
-        self.n_held += len(next(iter(columns.values())))
-
-    @property
-    def n_bytes(self) -> int:
-        """Bytes that wait to be written, at most."""
-        return sum(part.size * 8 for parts in self._held.values() for part in parts)
-
-    def write(self) -> None:
-        if not self.n_held:
-            return
-        for name, parts in self._held.items():
-            values = np.concatenate(parts)
-            dataset = self.group[name]
-            before = dataset.shape[0]
-            dataset.resize(before + len(values), axis=0)
-            dataset[before:] = values
-        self._held = {name: [] for name in self._held}
-        self.n_held = 0
-
-
-def _room(path: Path) -> int:
-    """Bytes that a file may still grow: free space, or what a limit on file sizes leaves."""
-    free = shutil.disk_usage(path.parent).free
-    if resource is not None:
-        limit, _ = resource.getrlimit(resource.RLIMIT_FSIZE)
-        if limit != resource.RLIM_INFINITY:
-            free = min(free, limit - path.stat().st_size)
-    return free
+# What h5py raises when the disk is at fault depends on where in HDF5 it is noticed.
+_DISK_TROUBLE = (OSError, RuntimeError, ValueError, KeyError)
 
 
 class TraceWriter:
     """Append to a new trace file; use it in a ``with`` statement.
 
+    Leaving the statement by an exception, an interrupt too, keeps what was recorded and does not
+    mark the trace as complete.
+
     Parameters
     ----------
     path : path
-        Must not exist.
     kind : {"chip", "float"}
     populations : sequence of RecordedPopulation
         In the order in which comparisons go through them.
@@ -102,11 +55,17 @@ class TraceWriter:
     dt_s : float
     provenance : mapping
         Strings and numbers that say where the run came from.
+    buffer_events : int
+        Events of one table that are held in memory before they are written.
+    overwrite : bool
+        Whether a file of this name may be replaced.
 
     Raises
     ------
     FileExistsError
         If there is such a file.
+    ValueError
+        If two populations have the same name, or the numbers of ticks make no sense.
     TraceWriteError
         If the file cannot be made, or at any later call if it cannot be written on.
     """
@@ -122,38 +81,75 @@ class TraceWriter:
         input_ticks: int,
         dt_s: float,
         provenance: Mapping[str, str | int | float],
+        buffer_events: int = BUFFER_EVENTS,
+        overwrite: bool = False,
     ) -> None:
         self.path = Path(path)
-        if self.path.exists():
-            raise FileExistsError(f"{self.path} exists; choose another name or remove it")
         self._populations = {p.name: p for p in populations}
-        self._columns: dict[str, _Columns] = {}
+        self._n_ticks = samples * ticks
+        self._check(populations, samples, ticks, input_ticks)
+        if not overwrite and self.path.exists():
+            raise FileExistsError(f"{self.path} exists; choose another name or remove it")
+        self._buffer_events = buffer_events
+        self._columns: dict[str, Columns] = {}
         self._last_flush = time.monotonic()
-        self._latest = dict.fromkeys(self._populations, -1)
-        self._last_tick = -1
-        self._flushed_tick = -1
+        self._latest: dict[str, int] = {}
+        self._whole_tick = self._flushed_tick = -1
         self._broken = False
-        self._reserve = self.path.with_name(f".{self.path.name}.reserve")
         try:
-            # Space for closing the file in order is taken before the run, not when it is gone.
-            self._reserve.write_bytes(bytes(RESERVE_BYTES))
-            self._file = h5py.File(self.path, "w", libver=("earliest", "v110"))
+            self._disk = Disk(self.path)
         except OSError as error:
-            self._give_up_reserve()
-            raise TraceWriteError(
-                f"{self.path}: cannot be created ({error.strerror or error})"
-            ) from error
-        root = self._file.attrs
-        root["magic"], root["layout_version"], root["kind"] = MAGIC, LAYOUT_VERSION, kind
-        root["samples"], root["ticks"], root["input_ticks"] = samples, ticks, input_ticks
-        root["dt_s"], root["complete"] = dt_s, False
-        root.create("populations", [p.name for p in populations], dtype=h5py.string_dtype())
-        self._file.create_group("provenance")
-        self.note(**provenance)
-        for population in populations:
-            self._add_population(population)
-        self._tick_columns: _Columns | None = None
-        self.flush()
+            raise self._not_created(error) from error
+        try:
+            self._file = h5py.File(self.path, "w", libver=("earliest", "v110"))
+            self._disk.made()
+        except OSError as error:
+            self._disk.give_up_reserve()
+            raise self._not_created(error) from error
+        try:
+            self._begin(kind, populations, samples, ticks, input_ticks, dt_s)
+            self.note(**provenance)
+            self.flush()
+        except BaseException:
+            self._close_quietly()
+            self._disk.give_up_reserve()
+            raise
+
+    def _begin(
+        self,
+        kind: str,
+        populations: Sequence[RecordedPopulation],
+        samples: int,
+        ticks: int,
+        input_ticks: int,
+        dt_s: float,
+    ) -> None:
+        with self._writing():
+            root = self._file.attrs
+            root["magic"], root["layout_version"], root["kind"] = MAGIC, LAYOUT_VERSION, kind
+            root["samples"], root["ticks"], root["input_ticks"] = samples, ticks, input_ticks
+            root["dt_s"], root["complete"] = dt_s, False
+            root.create("populations", [p.name for p in populations], dtype=h5py.string_dtype())
+            self._file.create_group("provenance")
+            for population in populations:
+                self._add_population(population)
+
+    def _not_created(self, error: OSError) -> TraceWriteError:
+        return TraceWriteError(f"{self.path}: cannot be created ({error.strerror or error})")
+
+    @staticmethod
+    def _check(
+        populations: Sequence[RecordedPopulation], samples: int, ticks: int, input_ticks: int
+    ) -> None:
+        names = [p.name for p in populations]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ValueError(f"populations must have different names; twice: {', '.join(twice)}")
+        if samples < 0 or ticks < 1 or not 0 <= input_ticks <= ticks:
+            raise ValueError(
+                f"{samples} samples of {ticks} ticks, {input_ticks} of them with input: samples "
+                f"must be 0 or more, ticks 1 or more, input_ticks between 0 and ticks"
+            )
 
     def _add_population(self, population: RecordedPopulation) -> None:
         group = self._file.create_group(f"spikes/{population.name}")
@@ -162,68 +158,107 @@ class TraceWriter:
         group.attrs["shape"] = population.shape
         for name in ("lag", "output", "spiking"):
             group.attrs[name] = getattr(population, name)
-        columns = _Columns(group, {"timestamps": np.uint64, "node_ids": np.uint32})
+        columns: dict[str, type] = {"timestamps": np.uint64, "node_ids": np.uint32}
+        if population.payload:
+            columns["payload"] = np.int32
+        # Large chunks for long runs; a short one must not take more space than it needs.
+        most = self._n_ticks * population.size
+        rows = 1 << min(max((most // 256).bit_length(), 10), 16)
+        self._columns[group.name] = Columns(group, columns, chunk_rows=rows)
         group["timestamps"].attrs["units"] = "ticks"
-        self._columns[group.name] = columns
 
-    def spikes(self, population: str, ticks: Array, neurons: Array) -> None:
+    def spikes(
+        self, population: str, ticks: Array, neurons: Array, payload: Array | None = None
+    ) -> None:
         """Append spikes; a batch holds whole ticks and is sorted here by tick, then neuron.
+
+        Parameters
+        ----------
+        population : str
+        ticks, neurons : int array [n_spikes]
+        payload : int array [n_spikes], optional
+            For populations that were declared with one, and only for these.
 
         Raises
         ------
         ValueError
-            If a batch goes back in time, or names a neuron that is not there.
+            If a batch goes back in time, or names a tick or neuron that is not there, or lacks a
+            payload.
         """
-        if not len(ticks):
-            return
-        size = self._populations[population].size
-        if np.min(neurons) < 0 or np.max(neurons) >= size:
-            raise ValueError(f"population {population!r} has {size} neurons, not {np.max(neurons)}")
-        order = np.lexsort((neurons, ticks))
-        ticks, neurons = np.asarray(ticks)[order], np.asarray(neurons)[order]
-        if ticks[0] <= self._latest[population]:
-            raise ValueError(
-                f"population {population!r}: tick {ticks[0]} comes after tick "
-                f"{self._latest[population]}; each batch must hold whole ticks, later than the last"
-            )
-        self._latest[population] = int(ticks[-1])
-        self._last_tick = max(self._last_tick, int(ticks[-1]))
-        columns = self._columns[f"/spikes/{population}"]
-        columns.add(timestamps=ticks.astype(np.uint64), node_ids=neurons.astype(np.uint32))
-        self._after(columns)
+        recorded = self._populations[population]
+        if recorded.payload != (payload is not None):
+            wants = "carry" if recorded.payload else "do not carry"
+            raise ValueError(f"spikes of population {population!r} {wants} a payload")
+        key = f"/spikes/{population}"
+        columns = {"timestamps": ticks, "node_ids": neurons}
+        if payload is not None:
+            columns["payload"] = payload
+        before = self._latest.get(key, -1)
+        self._append(key, f"population {population!r}", columns, recorded.size)
+        if len(ticks):
+            # Other populations may still owe the ticks of this batch, but not those of the last.
+            alone = len(self._populations) == 1
+            self._whole_tick = max(self._whole_tick, self._latest[key] if alone else before)
+        self._after(self._columns[key])
+
+    def _append(
+        self, key: str, what: str, events: Mapping[str, Array], size: int | None = None
+    ) -> None:
+        if len(events["timestamps"]):
+            latest = self._latest.get(key, -1)
+            rows = in_order(what, events, latest=latest, n_ticks=self._n_ticks, size=size)
+            self._columns[key].add(**rows)
+            self._latest[key] = int(rows["timestamps"][-1])
 
     def state(
-        self, population: str, variable: str, frames: Array, *, scale: float, offset: float = 0.0
+        self,
+        population: str,
+        variable: str,
+        frames: Array,
+        *,
+        scale: float,
+        offset: float = 0.0,
+        first_tick: int | None = None,
     ) -> None:
-        """Append one frame a tick, starting at tick 0; physical value = stored * scale + offset.
+        """Append one frame a tick, from tick 0 on; physical value = stored * scale + offset.
 
         Parameters
         ----------
         frames : int or float array [n_ticks, n]
-        """
-        key = f"/reports/{population}_{variable}/{population}"
-        if key not in self._columns:
-            self._add_report(key, self._populations[population].size, scale, offset)
-        columns = self._columns[key]
-        # The SONATA format wants float32, which holds registers of up to 25 bits exactly.
-        columns.add(data=np.asarray(frames, np.float32))
-        self._after(columns)
+            Stored as float32, as the SONATA format wants: integers of up to 25 bits are exact.
+        first_tick : int, optional
+            Tick of the first frame, to have it checked.
 
-    def _add_report(self, key: str, size: int, scale: float, offset: float) -> None:
-        group = self._file.create_group(key)
-        self._columns[key] = _Columns(group, {"data": np.float32}, width=size)
-        group["data"].attrs["units"] = "membrane units"
-        group["data"].attrs["scale"], group["data"].attrs["offset"] = scale, offset
-        mapping = group.create_group("mapping")
-        mapping["node_ids"] = np.arange(size, dtype=np.uint64)
-        mapping["index_pointers"] = np.arange(size + 1, dtype=np.uint64)
-        mapping["element_ids"] = np.zeros(size, np.uint32)
-        ticks = float(self._file.attrs["samples"] * self._file.attrs["ticks"])
-        mapping["time"] = np.array([0.0, ticks, 1.0])
-        mapping["time"].attrs["units"] = "ticks"
+        Raises
+        ------
+        ValueError
+            If the frames are not of this population's size, or not those that come next.
+        """
+        size = self._populations[population].size
+        key = f"/reports/{population}_{variable}/{population}"
+        frames = np.asarray(frames)
+        if frames.ndim != 2 or frames.shape[1] != size:
+            raise ValueError(
+                f"frames of population {population!r} must be [n_ticks, {size}], not {frames.shape}"
+            )
+        following = self._columns[key].n_added if key in self._columns else 0
+        if first_tick is not None and first_tick != following:
+            raise ValueError(
+                f"{variable!r} of population {population!r}: the next frame is that of tick "
+                f"{following}, not {first_tick}; every tick needs one"
+            )
+        if key not in self._columns:
+            rows = max(min(BUFFER_EVENTS // max(size, 1), self._n_ticks), 1)
+            with self._writing():
+                columns = frame_report(self._file, key, size, self._n_ticks, rows)
+                about = columns.group["data"].attrs
+                about["units"], about["scale"], about["offset"] = "membrane units", scale, offset
+                self._columns[key] = columns
+        self._columns[key].add(data=frames)
+        self._after(self._columns[key])
 
     def stimulus_spikes(self, name: str, ticks: Array, channels: Array, payloads: Array) -> None:
-        """Append input spikes."""
+        """Append input spikes, int arrays [n_spikes]; a batch holds whole ticks."""
         self._stimulus("spikes", name, timestamps=ticks, node_ids=channels, payload=payloads)
 
     def stimulus_currents(self, name: str, ticks: Array, neurons: Array, values: Array) -> None:
@@ -233,102 +268,134 @@ class TraceWriter:
     def _stimulus(self, kind: str, name: str, **events: Array) -> None:
         key = f"/stimulus/{kind}/{name}"
         if key not in self._columns:
+            # Currents are integers on a chip and floats in its float simulation.
             types: dict[str, type] = {
-                n: v.dtype.type if n == "values" else np.int64 for n, v in events.items()
+                n: np.float64 if np.asarray(v).dtype.kind == "f" else np.int64
+                for n, v in events.items()
             }
-            self._columns[key] = _Columns(self._file.create_group(key), types)
-        self._columns[key].add(**events)
+            self._create(key, types, chunk_rows=1 << 12)
+        self._append(key, f"stimulus of {name!r}", events)
         self._after(self._columns[key])
 
+    def _create(self, key: str, types: Mapping[str, type], chunk_rows: int) -> None:
+        with self._writing():
+            self._columns[key] = Columns(self._file.create_group(key), types, chunk_rows=chunk_rows)
+
     def tick_counters(self, **columns: Array) -> None:
-        """Append counters of consecutive ticks, int64 [n_ticks] each."""
+        """Append counters of consecutive ticks, int64 [n_ticks] each; always the same names."""
         key = "/counters/tick"
         if key not in self._columns:
-            types = dict.fromkeys(columns, np.int64)
-            self._columns[key] = _Columns(self._file.create_group(key), types)
+            rows = min(max(self._n_ticks, 1), 1 << 13)
+            self._create(key, dict.fromkeys(columns, np.int64), chunk_rows=rows)
         self._columns[key].add(**columns)
         self._after(self._columns[key])
 
     def core_counters(self, columns: Mapping[str, Array]) -> None:
-        """Write each core's totals, int64 [n_cores] each."""
-        for name, values in columns.items():
-            self._file[f"counters/core/{name}"] = np.asarray(values, np.int64)
+        """Write each core's totals, int64 [n_cores] each; a second call replaces them."""
+        with self._writing():
+            for name, values in columns.items():
+                path = f"counters/core/{name}"
+                if path in self._file:
+                    del self._file[path]
+                self._file[path] = np.asarray(values, np.int64)
 
     def note(self, **provenance: str | int | float) -> None:
-        """Add to the provenance."""
-        self._file["provenance"].attrs.update(provenance)
+        """Add to the provenance.
+
+        Raises
+        ------
+        ValueError
+            If a text is too long for an attribute of the file.
+        """
+        _check_notes(provenance)
+        with self._writing():
+            self._file["provenance"].attrs.update(provenance)
 
     @staticmethod
     def add_notes(path: str | Path, **provenance: str | int | float) -> None:
         """Add to the provenance of a finished trace, which its content hash leaves out."""
+        _check_notes(provenance)
         try:
             with h5py.File(path, "r+") as file:
                 file["provenance"].attrs.update(provenance)
-        except (OSError, RuntimeError) as error:
-            raise TraceWriteError(f"{path}: cannot be written on ({error})") from error
+        except _DISK_TROUBLE as error:
+            raise TraceWriteError(f"{path}: cannot be written on ({_reason(error)})") from error
 
-    def _after(self, columns: _Columns) -> None:
+    def _after(self, columns: Columns) -> None:
         late = time.monotonic() - self._last_flush > FLUSH_S
-        if late or columns.n_held >= BUFFER_EVENTS:
+        if late or columns.n_held >= self._buffer_events:
             self.flush()
 
     def flush(self) -> None:
         """Write all buffers and bring the file on disk up to date."""
-        if self._broken:
-            raise TraceWriteError(f"{self.path}: an earlier write failed")
-        needed = sum(columns.n_bytes for columns in self._columns.values())
-        try:
-            if not self.path.exists():
-                raise FileNotFoundError(f"{self.path} has vanished")
-            needed += MARGIN_BYTES + sum(
-                columns.n_chunk_bytes for columns in self._columns.values()
-            )
-            free = _room(self.path)
-            if free < needed:
-                raise OSError(f"{free:,} bytes are free, {needed:,} are needed")
+        with self._writing():
+            self._disk.check(sum(c.n_bytes_to_grow for c in self._columns.values()))
             for columns in self._columns.values():
                 columns.write()
             self._file.flush()
-        except (OSError, RuntimeError, ValueError) as error:
-            self._fail(error)
-        self._flushed_tick = self._last_tick
+            for columns in self._columns.values():
+                columns.keep()
+            self._flushed_tick = self._whole_tick
         self._last_flush = time.monotonic()
 
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        """Turn whatever goes wrong with the file into one error, after saving what there is."""
+        if self._broken:
+            raise TraceWriteError(f"{self.path}: is closed, or an earlier write failed")
+        try:
+            yield
+        except _DISK_TROUBLE as error:
+            self._fail(error)
+
     def _fail(self, error: Exception) -> NoReturn:
+        self._disk.give_up_reserve()
+        self._save_what_was_flushed()
+        if not self._disk.there():
+            state = "is gone"
+        elif not self._opens():
+            state = "is damaged"
+        elif self._flushed_tick >= 0:
+            state = f"is readable up to tick {self._flushed_tick}"
+        else:
+            state = "holds no spikes yet"
+        raise TraceWriteError(
+            f"{self.path}: cannot be written on ({_reason(error)}); the file {state}"
+        ) from error
+
+    def _opens(self) -> bool:
+        """Whether the file can be read, rather than believe it."""
+        try:
+            h5py.File(self.path, "r").close()
+        except _DISK_TROUBLE:
+            return False
+        return True
+
+    def _save_what_was_flushed(self) -> None:
         self._broken = True
-        self._give_up_reserve()
+        for columns in self._columns.values():
+            with suppress(*_DISK_TROUBLE):
+                columns.cut_back()
         self._close_quietly()
-        readable = (
-            f"readable up to tick {self._flushed_tick}"
-            if self._flushed_tick >= 0
-            else "holds no spikes yet"
-        )
-        if not self.path.exists():
-            readable = "is gone"
-        raise TraceWriteError(f"{self.path}: cannot be written on ({error}); the file {readable}")
 
     def _close_quietly(self) -> None:
         """Close without a second error; what was flushed is on disk already."""
-        with suppress(OSError, RuntimeError, ValueError):
+        self._broken = True
+        with suppress(*_DISK_TROUBLE):
             self._file.close()
-
-    def _give_up_reserve(self) -> None:
-        self._reserve.unlink(missing_ok=True)
 
     def close(self) -> None:
         """Write the rest, the content hash, and mark the trace as complete."""
         if self._broken:
             return
         self.flush()
-        try:
+        with self._writing():
             self._file.attrs["content_sha256"] = content_hash_of(self._file)
             self._file.attrs["complete"] = True
             self._file.flush()
             self._file.close()
-        except (OSError, RuntimeError) as error:
-            self._fail(error)
         self._broken = True
-        self._give_up_reserve()
+        self._disk.give_up_reserve()
 
     def __enter__(self) -> "TraceWriter":
         return self
@@ -347,5 +414,20 @@ class TraceWriter:
             with suppress(TraceWriteError):
                 self.flush()
             self._close_quietly()
-            self._broken = True
-        self._give_up_reserve()
+        self._disk.give_up_reserve()
+
+
+def _reason(error: Exception) -> str:
+    """Say in one line what the operating system said, which HDF5 wraps in many."""
+    number = re.search(r"errno = (\d+)", str(error))
+    return os.strerror(int(number[1])) if number else " ".join(str(error).split())
+
+
+def _check_notes(provenance: Mapping[str, str | int | float]) -> None:
+    for name, value in provenance.items():
+        size = len(value.encode()) if isinstance(value, str) else 0
+        if size > NOTE_BYTES:
+            raise ValueError(
+                f"provenance {name!r} has {size:,} bytes, but the file holds {NOTE_BYTES:,} in one "
+                f"text; store a hash of it"
+            )

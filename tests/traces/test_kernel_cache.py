@@ -1,0 +1,144 @@
+"""Compiled kernels on disk: never stale, never in the way of the user's own compiled functions."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from traces.jit import kernel, python_of
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+
+CALLEE = """
+from traces.jit import kernel
+
+@kernel
+def step(x):
+    return x + {step}
+"""
+
+CALLER = """
+from mapping.callee import step
+from traces.jit import kernel
+
+@kernel
+def twice(x):
+    return step(step(x))
+"""
+
+
+@pytest.fixture
+def house(tmp_path):
+    """A copy of the lowest room, and a kernel whose callee lies in another file."""
+    shutil.copytree(
+        CHECKOUT / "traces", tmp_path / "traces", ignore=shutil.ignore_patterns("__pycache__")
+    )
+    (tmp_path / "mapping").mkdir()
+    (tmp_path / "mapping" / "__init__.py").touch()
+    (tmp_path / "mapping" / "callee.py").write_text(CALLEE.format(step=1))
+    (tmp_path / "mapping" / "caller.py").write_text(CALLER)
+    return tmp_path
+
+
+def run(house, code, **environment):
+    """Run code in a new process that looks for packages in the copy."""
+    names = ("NUMBA_CACHE_DIR", "NUMBA_DISABLE_JIT", "NUMBA_BOUNDSCHECK", "XDG_CACHE_HOME")
+    kept = {k: v for k, v in os.environ.items() if k not in names}
+    environment = {"PYTHONPATH": str(house), "XDG_CACHE_HOME": str(house / "cache")} | environment
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True, text=True, check=True, cwd=house, env=kept | environment,
+    )  # fmt: skip
+    return done.stdout.split()
+
+
+TWICE = "from mapping.caller import twice; print(twice(10))"
+HITS = "; print(sum(twice.stats.cache_hits.values()))"
+
+
+def compiled_files(root):
+    return sorted(root.rglob("*.nbc"))
+
+
+def test_second_process_compiles_nothing(house):
+    assert run(house, TWICE + HITS) == ["12", "0"]
+    assert run(house, TWICE + HITS) == ["12", "1"]
+
+
+def test_edited_callee_in_another_file_is_seen(house):
+    assert run(house, TWICE) == ["12"]
+    (house / "mapping" / "callee.py").write_text(CALLEE.format(step=5))
+    assert run(house, TWICE + HITS) == ["20", "0"]
+    # Back to the first text, which was compiled before.
+    (house / "mapping" / "callee.py").write_text(CALLEE.format(step=1))
+    assert run(house, TWICE) == ["12"]
+
+
+def test_the_users_folder_comes_first(house):
+    run(house, TWICE, NUMBA_CACHE_DIR=str(house / "mine"))
+    assert compiled_files(house / "mine")
+    assert not compiled_files(house / "cache")
+
+
+def test_without_any_writable_folder_kernels_still_run(house):
+    # A file is in the way of each folder; even root cannot make folders below a file.
+    (house / "file").touch()
+    nowhere = str(house / "file" / "below")
+    code = "import tempfile; tempfile.tempdir = %r; " % nowhere + TWICE  # noqa: UP031
+    assert run(house, code, XDG_CACHE_HOME=nowhere, NUMBA_CACHE_DIR=nowhere) == ["12"]
+    assert not compiled_files(house)
+
+
+def test_the_users_own_compiled_functions_are_left_alone(house):
+    code = (
+        "import numba; before = numba.config.CACHE_DIR; import mapping.caller; "
+        "print(numba.config.CACHE_DIR == before)"
+    )
+    assert run(house, code) == ["True"]
+
+
+def test_plain_python_on_demand(house):
+    code = TWICE + "; from traces.jit import python_of; print(python_of(twice) is twice)"
+    assert run(house, code, NUMBA_DISABLE_JIT="1") == ["12", "True"]
+    assert not compiled_files(house)
+
+
+BEYOND = """
+import numpy as np
+from traces.jit import kernel
+
+@kernel
+def beyond(x, at):
+    return x[at]
+"""
+
+
+def test_bounds_are_checked_on_demand_after_a_run_without(house):
+    (house / "mapping" / "beyond.py").write_text(BEYOND)
+    code = (
+        "import numpy as np\n"
+        "from mapping.beyond import beyond\n"
+        "try:\n    beyond(np.zeros(8), {at})\n    print('read')\n"
+        "except IndexError:\n    print('refused')\n"
+    )
+    assert run(house, code.format(at=0)) == ["read"]
+    assert run(house, code.format(at=8), NUMBA_BOUNDSCHECK="1") == ["refused"]
+
+
+@kernel
+def quotient(a, b):
+    return a / b
+
+
+def test_division_by_zero_follows_numpy():
+    if python_of(quotient) is quotient:
+        pytest.skip("nothing is compiled in this run")
+    assert quotient(1.0, 0.0) == float("inf")
+
+
+def test_the_python_behind_a_kernel():
+    assert python_of(quotient)(6.0, 3.0) == 2.0
+    assert python_of(python_of(quotient)) is python_of(quotient)
