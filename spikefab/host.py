@@ -17,11 +17,16 @@ from spikefab.deploy import Deployment
 Array = NDArray[Any]
 
 
-def stimulus(drive: Drive, deployment: Deployment) -> Stimulus:
+def stimulus(drive: Drive, deployment: Deployment, n_ticks: int) -> Stimulus:
     """Turn a sample's input into events of the machine.
 
     Currents go through the weights and the synaptic filter on the host, in float, and are handed
     over as changes of the neurons' biases in the chip's bias format.
+
+    Parameters
+    ----------
+    n_ticks : int
+        Length of the sample; a filtered current that outlasts it is not followed further.
     """
     program = deployment.program
     ticks, channels, payloads = [], [], []
@@ -32,7 +37,7 @@ def stimulus(drive: Drive, deployment: Deployment) -> Stimulus:
         payloads.append(counts[tick, channel])
     spike = [np.concatenate(c) if c else np.empty(0, np.int64) for c in (ticks, channels, payloads)]
     order = np.lexsort((spike[1], spike[0]))
-    changes = list(_bias_changes(drive, deployment)) if drive.currents else []
+    changes = list(_bias_changes(drive, deployment, n_ticks)) if drive.currents else []
     current = [np.concatenate(c) for c in zip(*changes, strict=True)] or [np.empty(0)] * 3
     later = np.lexsort((current[1], current[0]))
     return Stimulus(
@@ -45,10 +50,12 @@ def stimulus(drive: Drive, deployment: Deployment) -> Stimulus:
     )
 
 
-def _bias_changes(drive: Drive, deployment: Deployment) -> Iterator[tuple[Array, Array, Array]]:
+def _bias_changes(
+    drive: Drive, deployment: Deployment, n_ticks: int
+) -> Iterator[tuple[Array, Array, Array]]:
     network, fixed = deployment.network, deployment.fixed
     for part in fixed.populations:
-        arriving = _host_currents(drive, network, part.name)
+        arriving = _host_currents(drive, network, part.name, n_ticks)
         if arriving is None:
             continue
         keep = current_keep(network, network.population(part.name))
@@ -57,7 +64,6 @@ def _bias_changes(drive: Drive, deployment: Deployment) -> Iterator[tuple[Array,
         for at, row in enumerate(arriving):
             level = keep * level + row
             filtered[at] = level
-        # After the last input a filtered current fades; it is followed until below half a unit.
         values = _whole_bias(filtered, part.bias, part.scale, deployment.chip)
         before = np.vstack([np.zeros((1, part.size), np.int64), values[:-1]])
         tick, neuron = np.nonzero(values != before)
@@ -69,17 +75,16 @@ def _whole_bias(filtered: Array, bias: Array, scale: float, chip: Chip) -> Array
     return bias_integers(bias + filtered * scale, chip) - bias
 
 
-def _host_currents(drive: Drive, network: Network, target: str) -> Array | None:
-    """Analog input of one population at each tick, until it has faded; None if it gets none."""
+def _host_currents(drive: Drive, network: Network, target: str, n_ticks: int) -> Array | None:
+    """Analog input of one population at each tick of the sample; None if it gets none."""
     ways = [p for p in network.projections if p.target == target and p.source in drive.currents]
     if not ways:
         return None
-    tau = np.asarray(network.population(target).tau_syn_s)
-    fade = int(np.ceil(20 * float(tau.max()) / network.dt_s)) + 1
-    longest = max(network.delay_ticks(p) for p in ways)
-    total: Array = np.zeros((drive.n_ticks + longest + fade, network.population(target).size))
+    total: Array = np.zeros((n_ticks, network.population(target).size))
     for projection in ways:
-        values = drive.currents[projection.source].astype(np.float64)
-        delay = network.delay_ticks(projection)
-        total[delay : delay + drive.n_ticks] += apply(projection.linear, values)
+        values = apply(projection.linear, drive.currents[projection.source].astype(np.float64))
+        first = network.delay_ticks(projection)
+        last = min(first + drive.n_ticks, n_ticks)
+        # Held values have no tick axis and are the same at each.
+        total[first:last] += values if values.ndim == 1 else values[: max(last - first, 0)]
     return total

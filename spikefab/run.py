@@ -167,7 +167,7 @@ def _chip_run(
 
         def events() -> Iterator[Stimulus]:
             for index in range(len(samples)):
-                events = stimulus(samples.drive(index, network), deployment)
+                events = stimulus(samples.drive(index, network), deployment, ticks)
                 if writer is not None:
                     record.stimulus(writer, events, index)
                 yield events

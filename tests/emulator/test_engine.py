@@ -69,7 +69,7 @@ def case(rng):
         deployment = Deployment(
             network=network, chip=chip, fixed=fixed, mapping=mapping, program=program, used=None
         )
-        events = stimulus(Drive(n_ticks=TICKS, spikes={"in": counts}), deployment)
+        events = stimulus(Drive(n_ticks=TICKS, spikes={"in": counts}), deployment, TICKS)
         return chip, fixed, program, events, counts
 
     return make
