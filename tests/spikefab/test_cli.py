@@ -243,23 +243,11 @@ def test_an_interrupt_leaves_a_readable_trace(folder):
         assert trace.n_spikes("lif") > 0
 
 
-def test_a_disk_that_fills_breaks_the_run_off(folder):
-    small = folder / "small"
-    small.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=5m", "tmpfs", str(small)],
-        capture_output=True,
-        check=False,
-    )
-    if mounted.returncode:
-        pytest.skip("a small file system cannot be mounted here")
-    try:
-        np.savez(folder / "long.npz", x=np.ones((20000, 20, 3), np.int8))
-        done = spikefab("run", "good.nir", "--data", "long.npz", "-o", "small/out", cwd=folder)
-        assert done.returncode == 5, done.stderr
-        assert "readable up to tick" in done.stderr
-        assert "Traceback" not in done.stderr
-        with Trace.open(small / "out" / "float.h5") as trace:
-            assert trace.n_spikes("lif") > 1000
-    finally:
-        subprocess.run(["umount", str(small)], check=True)
+def test_a_disk_that_fills_breaks_the_run_off(folder, small_disk):
+    np.savez(folder / "long.npz", x=np.ones((20000, 20, 3), np.int8))
+    done = spikefab("run", "good.nir", "--data", "long.npz", "-o", "small/out", cwd=folder)
+    assert done.returncode == 5, done.stderr
+    assert "readable up to tick" in done.stderr
+    assert "Traceback" not in done.stderr
+    with Trace.open(small_disk / "out" / "float.h5") as trace:
+        assert trace.n_spikes("lif") > 1000

@@ -92,20 +92,6 @@ def test_a_killed_process_leaves_what_was_flushed(tmp_path, wait_s):
     assert [p.name for p in tmp_path.iterdir()] == ["t.h5"]
 
 
-@pytest.fixture
-def small_disk(tmp_path):
-    """A file system of a few megabytes."""
-    folder = tmp_path / "small"
-    folder.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", "size=6m", "tmpfs", str(folder)]
-    try:
-        subprocess.run(command, capture_output=True, check=True)
-    except (OSError, subprocess.CalledProcessError):
-        pytest.skip("a small file system cannot be mounted here")
-    yield folder
-    subprocess.run(["umount", str(folder)], check=True)
-
-
 UNSEEN = "import traces.disk; traces.disk.MARGIN_BYTES = -(10**12)"
 
 
