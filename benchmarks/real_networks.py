@@ -28,9 +28,9 @@ from spikefab.deploy import deploy
 from spikefab.run import run_network
 
 KINDS = {"nir_lif": "lif-csv", "nir_braille": "braille-raster", "nir_scnn_nmnist": "nmnist"}
-KEYS = {
-    "kind", "model", "input", "expected", "labels", "dt", "reset", "compare", "lag", "grid",
-    "output_core",
+KEYS: dict[str, Any] = {
+    "kind": str, "model": str, "input": str, "expected": str, "labels": str, "dt": int | float,
+    "reset": str, "compare": str, "lag": int, "grid": list, "output_core": list,
 }  # fmt: skip
 
 
@@ -57,17 +57,33 @@ class Outcome:
         return all(check["holds"] for check in self.checks)
 
 
-def find_one(folder: Path, case: dict[str, Any], key: str, pattern: str) -> Path:
-    """Return the file that the case names, else the first that fits the pattern."""
+def find_one(folder: Path, case: dict[str, Any], key: str, *patterns: str) -> Path:
+    """Return the file that the case names, else the first that fits the first fitting pattern."""
     if key in case:
         path = folder / case[key]
         if not path.exists():
             raise BadCaseError(f"{folder.name}: {key} {case[key]!r} is not there")
         return path
-    found = sorted(folder.glob(pattern))
-    if not found:
-        raise BadCaseError(f"{folder.name}: no file {pattern}; name it as {key} in case.toml")
-    return found[0]
+    for pattern in patterns:
+        found = sorted(folder.glob(pattern))
+        if found:
+            return found[0]
+    raise BadCaseError(
+        f"{folder.name}: no file {' or '.join(patterns)}; name it as {key} in case.toml"
+    )
+
+
+def read_array(path: Path) -> Any:
+    """Read a table (.csv) or an array (.npy) of numbers."""
+    try:
+        if path.suffix == ".csv":
+            return np.loadtxt(path, delimiter=",", ndmin=2)
+        array = np.load(path, allow_pickle=False)
+    except (ValueError, EOFError) as error:
+        raise BadCaseError(f"{path}: cannot be read ({error})") from None
+    if getattr(array, "ndim", 0) != 2 or array.dtype.kind not in "biuf":
+        raise BadCaseError(f"{path}: a raster [ticks, neurons] of numbers is needed")
+    return array
 
 
 def network_of(path: Path, case: dict[str, Any], dt: float) -> Any:
@@ -79,23 +95,25 @@ def network_of(path: Path, case: dict[str, Any], dt: float) -> Any:
 
 def lif_csv(folder: Path, case: dict[str, Any], chip: Chip, outcome: Outcome) -> None:
     """One neuron: spike steps and membrane against a table of input spike, v, output spike."""
-    default = "lif_norse.nir" if (folder / "lif_norse.nir").exists() else "*.nir"
-    network = network_of(find_one(folder, case, "model", default), case, 1e-4)
-    table_path = find_one(folder, case, "expected", "lif_norse.csv")
-    table = np.loadtxt(table_path, delimiter=",", ndmin=2)
-    source = (
-        table if "input" not in case else np.loadtxt(folder / case["input"], delimiter=",", ndmin=2)
-    )
+    network = network_of(find_one(folder, case, "model", "lif_norse.nir", "*.nir"), case, 1e-4)
+    table_path = find_one(folder, case, "expected", "lif_norse.csv", "*.csv")
+    table = read_array(table_path)
+    source = read_array(folder / case["input"]) if "input" in case else table
+    if table.shape[1] < 3:
+        raise BadCaseError(
+            f"{table_path}: {table.shape[1]} columns, but input, v, spike are needed"
+        )
     counts = (source[:, :1] != 0).astype(np.int64)
     drive = Drive(n_ticks=len(counts), spikes={network.inputs[0].name: counts})
     output = network.outputs[0]
     run = simulate(prepare(network, timing="instant"), drive, record=(output,))
     steps = np.flatnonzero(table[:, 2]).tolist()
-    got = run.spikes[output][0].tolist()
+    lag = case.get("lag", 0)
+    got = (run.spikes[output][0] + lag).tolist()
     outcome.check("spike steps in float", steps, got, steps == got)
-    outcome.figures["membrane, largest difference"] = float(
-        np.abs(run.states[output, "v"][:, 0] - table[:, 1]).max()
-    )
+    membrane = run.states[output, "v"][: len(table) - lag, 0]
+    difference = np.abs(membrane - table[lag:, 1][: len(membrane)])
+    outcome.figures["membrane, largest difference"] = float(difference.max())
     deployment = deploy(network, chip, direct=False)
     result = run_network(
         deployment, Samples(x=counts[None], y=None, n_ticks=len(counts), spiking=True)
@@ -106,8 +124,15 @@ def lif_csv(folder: Path, case: dict[str, Any], chip: Chip, outcome: Outcome) ->
 def braille_raster(folder: Path, case: dict[str, Any], chip: Chip, outcome: Outcome) -> None:
     """Recurrent network: hidden raster entry by entry, and the class on the chip."""
     network = network_of(find_one(folder, case, "model", "*.nir"), case, 1e-4)
-    counts = np.load(find_one(folder, case, "input", "input*.npy")).astype(np.int64)
-    expected = np.load(find_one(folder, case, "expected", "snntorch*.npy"))
+    counts = read_array(find_one(folder, case, "input", "input*.npy")).astype(np.int64)
+    expected = read_array(find_one(folder, case, "expected", "snntorch*.npy", "expected*.npy"))
+    if expected.shape[0] != len(counts) == expected.shape[1]:
+        expected = expected.T  # some frameworks store neurons first
+    if expected.shape[0] != len(counts):
+        raise BadCaseError(
+            f"{folder.name}: the input lasts {len(counts)} ticks, but the expected raster is "
+            f"{expected.shape}"
+        )
     drive = Drive(n_ticks=len(counts), spikes={network.inputs[0].name: counts})
     run = simulate(prepare(network, timing="instant"), drive)
     hidden = next(
@@ -121,7 +146,9 @@ def braille_raster(folder: Path, case: dict[str, Any], chip: Chip, outcome: Outc
     if hidden is None:
         raise BadCaseError(f"{folder.name}: no hidden population of {expected.shape[-1]} neurons")
     raster = np.zeros(expected.shape, expected.dtype)
-    raster[run.spikes[hidden.name]] = 1
+    ticks, neurons = run.spikes[hidden.name]
+    late = ticks + case.get("lag", 0)
+    raster[late[late < len(raster)], neurons[late < len(raster)]] = 1
     n_differ = int((raster != expected).sum())
     outcome.check(f"entries of {raster.size} that differ in float", 0, n_differ, n_differ == 0)
     deployment = deploy(network, chip, direct=False)
@@ -141,6 +168,8 @@ def nmnist(folder: Path, case: dict[str, Any], chip: Chip, outcome: Outcome) -> 
     network = network_of(find_one(folder, case, "model", "*.nir"), case, 1e-3)
     labels = read_labels(find_one(folder, case, "labels", "labels*.txt"))
     samples = folder / case.get("input", "samples")
+    if not labels:
+        raise BadCaseError(f"{folder.name}: no labels, so nothing can be judged")
     counts = np.stack([binned(*read_bs2(samples / f"{key}.bs2"), n_ticks=300) for key in labels])
     y = np.array(list(labels.values()))
     x = counts.reshape(len(y), 300, -1)
@@ -184,9 +213,14 @@ def read_case(folder: Path) -> dict[str, Any]:
             case = tomllib.loads(path.read_text())
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise BadCaseError(f"{path}: no valid TOML ({error})") from None
-        unknown = sorted(set(case) - KEYS)
+        unknown = sorted(set(case) - KEYS.keys())
         if unknown:
             raise BadCaseError(f"{path}: unknown keys {', '.join(unknown)}")
+        for key, value in case.items():
+            if not isinstance(value, KEYS[key]) or isinstance(value, bool):
+                raise BadCaseError(f"{path}: {key} must be {KEYS[key]}, but is {value!r}")
+        if case.get("lag", 0) < 0:
+            raise BadCaseError(f"{path}: lag must not be negative, but is {case['lag']}")
     for start, kind in KINDS.items():
         if folder.name.startswith(start):
             case.setdefault("kind", kind)
@@ -205,35 +239,52 @@ def show(outcome: Outcome) -> None:
         print(f"{outcome.name}: {what}: {value}")
 
 
+def run_folder(folder: Path, chip: Chip) -> Outcome | None:
+    """Run one network; None if its kind is not known."""
+    case = read_case(folder)
+    if case.get("kind") not in RUNS:
+        return None
+    outcome = Outcome(folder.name, case["kind"])
+    RUNS[case["kind"]](folder, case, chip, outcome)
+    return outcome
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path)
     parser.add_argument("--chip", default="loihi")
     parser.add_argument("--json", action="store_true")
     args = parser.parse_args()
-    outcomes, skipped = [], []
+    if not args.folder.is_dir():
+        print(f"real_networks: {args.folder}: no such folder", file=sys.stderr)
+        return 2
+    outcomes, skipped, errors = [], [], []
     try:
-        if not args.folder.is_dir():
-            raise BadCaseError(f"{args.folder}: no such folder")
         chip = load_chip(args.chip)
-        for folder in sorted(path for path in args.folder.iterdir() if path.is_dir()):
-            case = read_case(folder)
-            if case.get("kind") not in RUNS:
-                skipped.append(folder.name)
-                print(f"{folder.name}: skipped, kind not known", file=sys.stderr)
-                continue
-            outcome = Outcome(folder.name, case["kind"])
-            RUNS[case["kind"]](folder, case, chip, outcome)
-            outcomes.append(outcome)
-            if not args.json:
-                show(outcome)
-    except (ValueError, OSError) as error:
+    except ValueError as error:
         print(f"real_networks: {error}", file=sys.stderr)
         return 2
-    holds = all(outcome.holds for outcome in outcomes)
+    for folder in sorted(path for path in args.folder.iterdir() if path.is_dir()):
+        try:
+            outcome = run_folder(folder, chip)
+        except (ValueError, OSError) as error:
+            errors.append(str(error))
+            print(f"real_networks: {error}", file=sys.stderr)
+            continue
+        if outcome is None:
+            skipped.append(folder.name)
+            print(f"{folder.name}: skipped, kind not known", file=sys.stderr)
+            continue
+        outcomes.append(outcome)
+        if not args.json:
+            show(outcome)
+    holds = not errors and all(outcome.holds for outcome in outcomes)
     if args.json:
         networks = [{**vars(outcome), "holds": outcome.holds} for outcome in outcomes]
-        print(json.dumps({"holds": holds, "networks": networks, "skipped": skipped}))
+        found = {"holds": holds, "networks": networks, "skipped": skipped, "errors": errors}
+        print(json.dumps(found))
+    if errors:
+        return 2
     return 0 if holds else 4
 
 

@@ -91,7 +91,8 @@ class Engine:
         self._tables = _tables(program, chip, self._watched)
         self._rules = _rules(chip)
         self._costs = _costs(program, chip)
-        self._state = _fresh_state(program, chip)
+        self._load = _heaviest_load(program)
+        self._state = _fresh_state(program)
         self._counters = kernels.Counters(
             *(np.zeros(program.n_cores, np.int64) for _ in kernels.Counters._fields)
         )
@@ -153,6 +154,7 @@ class Engine:
         self, sample: int, stimulus: Stimulus, n_ticks: int, length: Callable[[], int]
     ) -> Iterator[Block]:
         stimulus.check(self.program.n_channels, self.program.n_neurons)
+        self._widen(stimulus)
         events = kernels.Events(**vars(stimulus))
         tick = next_spike = next_current = 0
         while tick < n_ticks:
@@ -172,6 +174,12 @@ class Engine:
                 frames=frames[:done],
             )
             tick += done
+
+    def _widen(self, stimulus: Stimulus) -> None:
+        """Take wider sums of weights if this sample's could leave 32 bits."""
+        fits = self._load * stimulus.largest_payload < 2**31
+        if not fits and self._state.pending.dtype != np.int64:
+            self._state = self._state._replace(pending=self._state.pending.astype(np.int64))
 
     def _reset(self) -> None:
         self._state.current[:] = self.program.initial_current
@@ -224,7 +232,20 @@ def _costs(program: Program, chip: Chip) -> kernels.Costs:
     )
 
 
-def _fresh_state(program: Program, chip: Chip) -> kernels.State:
+def _heaviest_load(program: Program) -> int:
+    """Bound of what one neuron can be sent in a tick if every source spikes once."""
+    if not program.row_size.size:
+        return 0
+    first, size = program.row_target, program.row_size.astype(np.int64)
+    # A sparse row whose targets do not ascend may name one of them more than once.
+    falls = np.flatnonzero(np.diff(program.target.astype(np.int64)) <= 0) + 1
+    n_falls = np.searchsorted(falls, first + size) - np.searchsorted(falls, first, "right")
+    often = np.where(~program.row_dense & (n_falls > 0), size, 1)
+    weight = np.abs(program.weight.astype(np.int64)).max(initial=0) << program.row_shift
+    return int(np.bincount(program.row_core, weights=weight * often).max())
+
+
+def _fresh_state(program: Program) -> kernels.State:
     n = program.n_neurons
     longest = int(program.row_delay.max(initial=0))
     # A spike acts at the next tick plus its delay, so that many slots and one more are in use.

@@ -71,7 +71,8 @@ class Tables(NamedTuple):
 class State(NamedTuple):
     """Everything that changes.
 
-    ``pending`` [n_slots, n]: summed weights that act at tick t, in slot t % n_slots.
+    ``pending`` [n_slots, n]: summed weights that act at tick t, in slot t % n_slots; int32 where
+    no sum can leave it, else int64.
     ``above`` [n]: still over threshold after the last reset (subtract-once).
     """
 
@@ -149,18 +150,18 @@ def deliver(
         first = int(tables.row_weight[row])
         at = int(tables.row_target[row])
         size = int(tables.row_size[row])
-        times = np.int32(int(payload) << int(tables.row_shift[row]))
+        times = int(payload) << int(tables.row_shift[row])
         slot = pending[(tick + int(tables.row_delay[row])) % n_slots]
         weights = tables.weight[first : first + size]
         if tables.row_dense[row]:
             sums = slot[at : at + size]
             for k in range(size):
-                sums[k] += np.int32(weights[k]) * times
+                sums[k] += int(weights[k]) * times
         else:
             sums = slot[tables.core_start[core] : tables.core_start[core + 1]]
             targets = tables.target[at : at + size]
             for k in range(size):
-                sums[targets[k]] += np.int32(weights[k]) * times
+                sums[targets[k]] += int(weights[k]) * times
         counters.synaptic_events[core] += size * payload
         work_ps[core] += size * payload * costs.synaptic_event
         if tables.row_packet[row]:

@@ -274,6 +274,34 @@ def _broken_indices(program: Program) -> list[str]:
             problems.append(f"{name} must ascend from 0 to {stop}")
     if n_rows and not problems:
         problems += _broken_rows(program)
+    return [*problems, *_broken_owners(program)]
+
+
+def _broken_owners(program: Program) -> list[str]:
+    """Check that the neurons of each population are all there, once."""
+    if program.population.size and not (
+        0 <= program.population.min() <= program.population.max() < len(program.populations)
+    ):
+        return [
+            f"a neuron is of population {program.population.max()}, but there are "
+            f"{len(program.populations)}"
+        ]
+    problems = []
+    for number, part in enumerate(program.populations):
+        index = program.index[program.population == number]
+        if index.size and not 0 <= index.min() <= index.max() < part.size:
+            problems.append(
+                f"{part.name!r}: neurons {index.min()}..{index.max()} are loaded, but it has "
+                f"{part.size}"
+            )
+            continue
+        times = np.bincount(index, minlength=part.size)
+        if np.any(times > 1):
+            problems.append(
+                f"{np.count_nonzero(times > 1)} neurons of {part.name!r} are loaded more than once"
+            )
+        if np.any(times == 0):
+            problems.append(f"{np.count_nonzero(times == 0)} neurons of {part.name!r} are missing")
     return problems
 
 

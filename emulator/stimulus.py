@@ -8,6 +8,8 @@ from numpy.typing import NDArray
 
 Array = NDArray[Any]
 
+_LARGEST = 2**31
+
 
 def _none() -> Array:
     return np.empty(0, np.int64)
@@ -46,6 +48,24 @@ class Stimulus:
                 if column.shape != ticks.shape:
                     raise ValueError(f"{name} has {column.size} entries, {first} has {ticks.size}")
                 object.__setattr__(self, name, column)
+        for name, column in (
+            ("spike_payload", self.spike_payload),
+            ("current_value", np.abs(self.current_value)),
+        ):
+            if column.size and not 0 <= column.min() <= column.max() < _LARGEST:
+                raise ValueError(
+                    f"{name} must lie within {_LARGEST - 1:,}, payloads from 0 on, but spans "
+                    f"{getattr(self, name).min():,}..{getattr(self, name).max():,}"
+                )
+
+    @property
+    def largest_payload(self) -> int:
+        """Most that one channel sends in one tick, all its spikes together; at least 1."""
+        if not self.spike_payload.size:
+            return 1
+        ends = int(self.spike_channel.max()) + 1
+        _, event = np.unique(self.spike_tick * ends + self.spike_channel, return_inverse=True)
+        return max(int(np.bincount(event, weights=self.spike_payload).max()), 1)
 
     def check(self, n_channels: int, n_neurons: int) -> None:
         """Check every number before compiled code reads it.

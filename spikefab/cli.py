@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn, cast
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
@@ -46,6 +46,20 @@ class EncodingName(str, Enum):  # noqa: UP042
 
     direct = "direct"
     spikes = "spikes"
+
+
+class SpikeName(str, Enum):  # noqa: UP042
+    """What a spike is worth in a NIR file."""
+
+    hold = "hold"
+    dirac = "dirac"
+
+
+class CompareName(str, Enum):  # noqa: UP042
+    """When a neuron fires."""
+
+    above = ">"
+    reached = ">="
 
 
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
@@ -128,6 +142,18 @@ def run(
     chip: Annotated[str, typer.Option("--chip", help="A built-in chip or a TOML file.")] = "loihi",
     dt: Annotated[float | None, typer.Option("--dt", help="Length of a tick, seconds.")] = None,
     reset: Annotated[ResetName | None, typer.Option("--reset", help="Reset rule.")] = None,
+    spike: Annotated[
+        SpikeName | None,
+        typer.Option(
+            "--spike",
+            help="A spike is 1 for a tick (hold) or has unit area (dirac); by default dirac for I "
+            "and IF, else hold.",
+        ),
+    ] = None,
+    compare: Annotated[
+        CompareName | None,
+        typer.Option("--compare", help="Fire above the threshold or also on it.", show_default=">"),
+    ] = None,
     ticks: Annotated[
         int | None, typer.Option("--ticks", help="Ticks in which input is applied.")
     ] = None,
@@ -142,15 +168,30 @@ def run(
     output: Annotated[
         Path | None, typer.Option("-o", "--output", help="Folder for traces and report.")
     ] = None,
+    accuracy: Annotated[
+        bool, typer.Option("--accuracy", help="Insist on it: refuse data without classes (y).")
+    ] = False,
     force: Annotated[bool, typer.Option("--force", help="Replace an earlier run in it.")] = False,
     debug: Debug = False,
 ) -> None:
     """Run NETWORK on data, in float and on a chip, and compare."""
     with _told(debug):
         _run_and_tell(
-            network, data, chip, dt, reset.value if reset else None, ticks,
-            encoding.value if encoding else None, samples, seed, output, force,
+            network, data, chip,
+            conventions={
+                "dt_s": dt, "reset": _value(reset), "spike": _value(spike),
+                "compare": _value(compare),
+            },
+            reading={
+                "ticks": ticks, "encoding": _value(encoding), "n_samples": samples,
+                "need_classes": accuracy,
+            },
+            seed=seed, output=output, force=force,
         )  # fmt: skip
+
+
+def _value(chosen: Enum | None) -> str | None:
+    return None if chosen is None else str(chosen.value)
 
 
 @app.command()
@@ -169,8 +210,9 @@ def demo(
         if model not in ("cnn", "mlp"):
             raise _BadInputError(f"--model {model!r} is none of cnn, mlp")
         _run_and_tell(
-            folder / f"digits_{model}.nir", folder / "digits_test.npz", chip, None, None, 32,
-            None, None, 0, output or _new_folder(), force,
+            folder / f"digits_{model}.nir", folder / "digits_test.npz", chip,
+            conventions={}, reading={"ticks": 32}, seed=0, output=output or _new_folder(),
+            force=force,
         )  # fmt: skip
 
 
@@ -187,27 +229,25 @@ def _run_and_tell(
     network_path: Path,
     data: Path,
     chip_name: str,
-    dt: float | None,
-    reset: str | None,
-    ticks: int | None,
-    encoding: str | None,
-    n_samples: int | None,
+    *,
+    conventions: dict[str, Any],
+    reading: dict[str, Any],
     seed: int,
     output: Path | None,
     force: bool,
 ) -> None:
+    """Do all of a run; ``conventions`` go to `import_nir`, ``reading`` to `load_samples`."""
     began = time.perf_counter()
     if output is not None:
         _check_output(output, force)
     from emulator.chip import load_chip
-    from mapping.network import Reset
     from mapping.nir_import import import_nir
     from spikefab.data import load_samples
     from spikefab.deploy import deploy
 
     chip = load_chip(chip_name)
-    network = import_nir(network_path, dt_s=dt, reset=cast(Reset | None, reset))
-    samples = load_samples(data, network, ticks=ticks, encoding=encoding, n_samples=n_samples)
+    network = import_nir(network_path, **conventions)
+    samples = load_samples(data, network, **reading)
     deployment = deploy(network, chip, direct=not samples.spiking)
     if output is not None:
         _make_output(output, force)
@@ -289,8 +329,7 @@ def _print_table(numbers: dict[str, Any]) -> None:
         ("packets a sample", f"{numbers['packets'] / n:,.0f}"),
         ("energy a sample", f"{1e6 * numbers['energy_j_per_sample']:,.1f} µJ"),
         ("time a sample", f"{1e6 * numbers['latency_s_per_sample']:,.0f} µs"),
-        ("overflows, current", f"{numbers['saturations']['current']:,}"),
-        ("saturations, membrane", f"{numbers['saturations']['membrane']:,}"),
+        *((f"out of range, {part}", f"{n:,}") for part, n in numbers["out_of_range"].items()),
     ):
         table.add_row(name, "", value)
     Console().print(table)

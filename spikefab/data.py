@@ -57,6 +57,7 @@ def load_samples(
     ticks: int | None = None,
     encoding: str | None = None,
     n_samples: int | None = None,
+    need_classes: bool = False,
 ) -> Samples:
     """Read ``x`` and ``y`` from ``.npz`` or ``.h5`` and fit them to a network's input.
 
@@ -69,6 +70,8 @@ def load_samples(
         whole numbers from 0 on, else it is current.
     n_samples : int, optional
         Take only the first so many.
+    need_classes : bool
+        Whether data without ``y`` is refused.
 
     Raises
     ------
@@ -78,6 +81,11 @@ def load_samples(
     if "x" not in arrays:
         raise DataError(
             f"{path}: no array 'x' in it; there are {', '.join(sorted(arrays)) or 'none'}"
+        )
+    if need_classes and "y" not in arrays:
+        raise DataError(
+            f"{path}: no array 'y' with one class a sample, so accuracy cannot be measured; there "
+            f"are {', '.join(sorted(arrays))}"
         )
     return fit_samples(
         arrays["x"], arrays.get("y"), network,

@@ -204,8 +204,10 @@ def _costs(numbers: dict[str, Any]) -> str:
             "time a sample, as fast as the chip can",
             f"{1e6 * numbers['latency_s_per_sample']:,.0f} µs",
         ],
-        ["overflows of currents", f"{numbers['saturations']['current']:,}"],
-        ["saturations of membranes", f"{numbers['saturations']['membrane']:,}"],
+        *[
+            [f"{part}s out of range", f"{count:,}"]
+            for part, count in numbers["out_of_range"].items()
+        ],
     ]
     return (
         f"<h2>Cost on the chip</h2>{_table(['', ''], rows)}<p class='quiet'>From the chip's "

@@ -19,6 +19,9 @@ def summary(result: RunResult, *, network: str, wall_s: float) -> dict[str, Any]
     n = len(samples)
     float_class, chip_class = result.readout_float.argmax(1), result.readout_chip.argmax(1)
     energy = result.energy
+    out_of_range = {
+        part: int(counters[f"{part}_overflows"].sum()) for part in ("current", "membrane")
+    }
     return {
         "network": network,
         "chip": result.deployment.chip.name,
@@ -54,10 +57,8 @@ def summary(result: RunResult, *, network: str, wall_s: float) -> dict[str, Any]
         "latency_s_per_sample": result.duration_ps * 1e-12 / n,
         "cores_used": result.deployment.program.n_cores,
         "neurons": result.deployment.program.n_neurons,
-        "saturations": {
-            "current": int(counters["current_overflows"].sum()),
-            "membrane": int(counters["membrane_overflows"].sum()),
-        },
+        "saturations": sum(out_of_range.values()),
+        "out_of_range": out_of_range,
         "tensors": [vars(error) for error in result.deployment.fixed.errors],
         "notes": [*result.deployment.network.notes, *result.deployment.fixed.notes],
         "wall_s": wall_s,

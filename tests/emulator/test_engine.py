@@ -117,6 +117,18 @@ def test_overflow_equals_the_dense_network_and_is_counted(case, rule):
     assert engine.counters["membrane_overflows"].sum() > 0
 
 
+@pytest.mark.parametrize("payload", [2**20, 2**29])
+def test_sums_beyond_32_bits_are_exact(case, payload):
+    chip, fixed, program, _, counts = case()
+    counts = counts * payload
+    tick, channel = np.nonzero(counts)
+    events = Stimulus(spike_tick=tick, spike_channel=channel, spike_payload=counts[tick, channel])
+    expected = simulate_integers(fixed, chip, {"in": counts}, TICKS)
+    got, _ = run(program, chip, events)
+    for name, raster in expected.items():
+        np.testing.assert_array_equal(got[name], raster, err_msg=name)
+
+
 @pytest.mark.parametrize("n_cores", [1, 2, 5, 9])
 def test_no_placement_changes_a_spike(case, rng, n_cores):
     chip, fixed, program, events, _ = case()
@@ -257,6 +269,9 @@ def test_program_round_trip(case, tmp_path):
         ("keep_membrane", 5000, "keep_membrane are outside 0..4096"),
         ("row_delay", 63, "row_delay are outside 0..62"),
         ("core", 128, "outside the 128 cores"),
+        ("population", 4, "population 4, but there are 4"),
+        ("index", 99999, "99999 are loaded, but it has"),
+        ("index", 1, "'conv' are loaded more than once"),
     ],
 )
 def test_a_broken_program_is_refused(case, column, value, message):
@@ -272,6 +287,18 @@ def test_a_damaged_program_file_is_refused(tmp_path):
     path.write_bytes(b"no archive")
     with pytest.raises(ProgramError, match="not a program"):
         Program.load(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("spike_payload", -1), ("spike_payload", 2**31), ("current_value", -(2**31))],
+)
+def test_a_stimulus_beyond_all_registers_is_refused(name, value):
+    columns = ("spike_tick", "spike_channel", "spike_payload")
+    if name == "current_value":
+        columns = ("current_tick", "current_neuron", "current_value")
+    with pytest.raises(ValueError, match=f"{name} must lie within 2,147,483,647"):
+        Stimulus(**{column: [0] for column in columns} | {name: [value]})
 
 
 def test_a_stimulus_for_channels_that_are_not_there_is_refused(case):
