@@ -9,7 +9,7 @@ import hashlib
 import json
 import re
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, Generic, Literal, NamedTuple, TypeVar
@@ -24,11 +24,14 @@ from pydantic import (
     model_validator,
 )
 
+from emulator.arithmetic import COMPARES, DECAYS, OVERFLOWS, ROUNDINGS
+from emulator.neuron import FORMS, LOWERS, ORDERS, REFRACTORIES, RESETS
+
 Confidence = Literal["measured", "published", "fitted", "assumed"]
-Reset = Literal["zero", "subtract", "subtract-once"]
 Number = TypeVar("Number", int, float)
 
 _FOLDER = Path(__file__).parent / "chips"
+_MOST_BASES = 8
 
 # A second in ps, a joule in pJ: larger constants are slips, and sums of them leave 64 bits.
 _LARGEST = 10**12
@@ -149,23 +152,47 @@ class Packing(_Table):
     source: str = ""
 
 
-class Numbers(_Table):
-    """Widths of the registers and where values are shifted."""
+def one_of(names: Iterable[str]) -> AfterValidator:
+    """Accept one of some names, and suggest the nearest for any other."""
+    known = tuple(names)
 
-    weight_bits: Annotated[int, Field(ge=2, le=8)]
-    weight_shift: Annotated[int, Field(ge=0, le=8)]
-    weight_exponent_min: Annotated[int, Field(ge=-16, le=16)]
-    weight_exponent_max: Annotated[int, Field(ge=-16, le=16)]
-    input_shift: Annotated[int, Field(ge=0, le=16)]
-    decay_bits: Annotated[int, Field(ge=1, le=16)]
-    current_decay_offset: Annotated[int, Field(ge=0, le=1)]
-    membrane_decay_offset: Annotated[int, Field(ge=0, le=1)]
-    current_bits: Annotated[int, Field(ge=8, le=32)]
-    membrane_bits: Annotated[int, Field(ge=8, le=32)]
-    threshold_bits: Annotated[int, Field(ge=1, le=31)]
-    threshold_shift: Annotated[int, Field(ge=0, le=16)]
-    bias_bits: Annotated[int, Field(ge=1, le=31)]
-    bias_exponent_max: Annotated[int, Field(ge=0, le=16)]
+    def check(name: str) -> str:
+        if name not in known:
+            raise ValueError(f"must be one of {', '.join(known)}{_nearest(name, list(known))}")
+        return name
+
+    return AfterValidator(check)
+
+
+FLOAT_VARIABLES = ("weights", "decays", "thresholds", "current", "membrane")
+
+Width = Annotated[int, Field(ge=1, le=32)]
+Register = Annotated[int, Field(ge=1, le=48)]
+Shift = Annotated[int, Field(ge=0, le=32)]
+Exponent = Annotated[int, Field(ge=-32, le=32)]
+
+
+class Numbers(_Table):
+    """Widths of the registers, signs included, and where values are shifted."""
+
+    weight_bits: Width
+    weight_shift: Shift = 0
+    weight_exponent_min: Exponent = 0
+    weight_exponent_max: Exponent = 0
+    input_shift: Shift = 0
+    input_bits: Annotated[int, Field(ge=1, le=62)] = 62
+    input_payload_max: Whole = 0
+    decay_bits: Width
+    current_decay_offset: Annotated[int, Field(ge=0, le=1)] = 0
+    membrane_decay_offset: Annotated[int, Field(ge=0, le=1)] = 0
+    current_bits: Register
+    drive_bits: Annotated[int, Field(ge=1, le=62)] = 62
+    membrane_bits: Register
+    threshold_bits: Width
+    threshold_shift: Shift = 0
+    bias_bits: Width
+    bias_exponent_max: Shift = 0
+    spikes_per_tick_max: Annotated[int, Field(ge=1, le=255)] = 1
     source: str = ""
 
     @model_validator(mode="after")
@@ -176,34 +203,90 @@ class Numbers(_Table):
                 f"weight_exponent_min {self.weight_exponent_min} is above weight_exponent_max "
                 f"{self.weight_exponent_max}"
             )
-        lowest = self.input_shift + self.weight_shift + self.weight_exponent_min
+        lowest = self.weight_shift + self.weight_exponent_min
         if lowest < 0:
             problems.append(
-                f"input_shift + weight_shift + weight_exponent_min is {lowest}, but must not be "
-                "negative, or the smallest weights would be shifted out"
+                f"weight_shift + weight_exponent_min is {lowest}, but must not be negative, or the "
+                "lowest bits of weights would be shifted out"
             )
-        for mantissa, shift in (
-            ("threshold_bits", "threshold_shift"),
-            ("bias_bits", "bias_exponent_max"),
+        for names, most, why in (
+            (("threshold_bits", "threshold_shift"), 62, "leave 64 bits"),
+            (("bias_bits", "bias_exponent_max"), 62, "leave 64 bits"),
+            (("current_bits", "decay_bits"), 62, "leave 64 bits when multiplied"),
+            (("membrane_bits", "decay_bits"), 62, "leave 64 bits when multiplied"),
         ):
-            bits = getattr(self, mantissa) + getattr(self, shift)
-            if bits > 31:
-                problems.append(f"{mantissa} + {shift} is {bits}, but must not exceed 31")
+            bits = sum(getattr(self, name) for name in names)
+            if bits > most:
+                problems.append(
+                    f"{' + '.join(names)} is {bits}, but must not exceed {most}, or values {why}"
+                )
         _refuse(problems)
         return self
 
 
 class Arithmetic(_Table):
-    """Rules of the integer neuron; see docs/design.md for each."""
+    """Rules of the integer neuron, by the names in `emulator.arithmetic` and `emulator.neuron`.
 
-    decay_rounding: Literal["toward-zero"]
-    current_overflow: Literal["wrap", "saturate"]
-    membrane_overflow: Literal["wrap", "saturate"]
-    compare: Literal[">", ">="]
-    resets: Annotated[dict[Reset, Positive], Field(min_length=1)]
+    docs/arithmetic.md says what each value means and which published model has it.
+    """
+
+    weight_rounding: Annotated[str, one_of(ROUNDINGS)] = "nearest-even"
+    threshold_rounding: Annotated[str, one_of(ROUNDINGS)] = "nearest-even"
+    decay_rounding: Annotated[str, one_of(ROUNDINGS)] = "nearest-even"
+    weight_range: Literal["symmetric", "full", "full-256"] = "symmetric"
+    weight_exponent_on: Literal["synapse", "sum"] = "synapse"
+    accumulate: Literal["sum", "each"] = "sum"
+    input_overflow: Annotated[str, one_of(OVERFLOWS)] = "none"
+    current_decay: Annotated[str, one_of(DECAYS)]
+    membrane_decay: Annotated[str, one_of(DECAYS)]
+    current_order: Annotated[str, one_of(ORDERS)] = "decay-add-use"
+    current_overflow: Annotated[str, one_of(OVERFLOWS)]
+    drive_overflow: Annotated[str, one_of(OVERFLOWS)] = "none"
+    membrane_form: Annotated[str, one_of(FORMS)] = "sum"
+    membrane_overflow: Annotated[str, one_of(OVERFLOWS)]
+    compare: Annotated[str, one_of(COMPARES)]
+    resets: Annotated[
+        dict[Annotated[str, one_of(RESETS[1:])], Positive],
+        Field(min_length=1),
+    ]
+    refractory: Annotated[str, one_of(REFRACTORIES)] = "none"
+    lower_threshold: Annotated[str, one_of(LOWERS)] = "none"
+    axons: Literal["counting", "binary"] = "counting"
     input_latency: Annotated[int, Field(ge=0, le=1)]
+    float_variables: Annotated[
+        tuple[Annotated[str, one_of(FLOAT_VARIABLES)], ...], BeforeValidator(_list_to_tuple)
+    ] = ()
     source: str = ""
     resets_source: str = ""
+
+    @model_validator(mode="after")
+    def _compatible(self) -> "Arithmetic":
+        """Refuse rules that contradict each other, each pair with the reason."""
+        problems = []
+        floats = self.float_variables
+        if self.accumulate == "each":
+            for name, value in (
+                ("current_order", "add-decay-use"),
+                ("input_latency", 0),
+                ("weight_exponent_on", "synapse"),
+                ("axons", "counting"),
+            ):
+                if getattr(self, name) != value:
+                    problems.append(
+                        f"accumulate each with {name} {getattr(self, name)}: spikes are added to "
+                        f"the current as they arrive, so it must be {value}"
+                    )
+            if {"weights", "current"} & set(floats):
+                problems.append("accumulate each with float weights or current: nothing saturates")
+        if self.membrane_form == "increment" and floats:
+            problems.append("membrane_form increment with float variables: it limits integers")
+        for register in ("current", "membrane"):
+            if getattr(self, f"{register}_decay") == "shift" and {"decays", register} & set(floats):
+                problems.append(
+                    f"{register}_decay shift with float decays or {register}: only integers shift"
+                )
+        _refuse(problems)
+        return self
 
 
 class Timing(_Table):
@@ -267,7 +350,10 @@ class Row(NamedTuple):
 
 
 class Chip(_Table):
-    """A whole chip; see the built-in files for the meaning of each key."""
+    """A whole chip; see the built-in files for the meaning of each key.
+
+    Without ``timing`` or ``energy`` no times or energies are told: no figure without a source.
+    """
 
     name: Annotated[str, Field(min_length=1)]
     summary: str = ""
@@ -277,8 +363,37 @@ class Chip(_Table):
     packing: Packing
     numbers: Numbers
     arithmetic: Arithmetic
-    timing: Timing
-    energy: Energy
+    timing: Timing | None = None
+    energy: Energy | None = None
+
+    @model_validator(mode="after")
+    def _compatible(self) -> "Chip":
+        """Refuse rules and numbers that cannot work together."""
+        numbers, rules, problems = self.numbers, self.arithmetic, []
+        if rules.accumulate == "each" and self.limits.delay_max.value:
+            problems.append(
+                f"arithmetic.accumulate: each with limits.delay_max {self.limits.delay_max.value}: "
+                "spikes are added as they arrive, so there is nowhere to hold them back"
+            )
+        for register in ("current", "membrane"):
+            if getattr(rules, f"{register}_decay") == "shift" and getattr(
+                numbers, f"{register}_decay_offset"
+            ):
+                problems.append(
+                    f"arithmetic.{register}_decay: shift with numbers.{register}_decay_offset 1: a "
+                    "shift has no field to add it to"
+                )
+        if "subtract-repeat" in rules.resets and numbers.spikes_per_tick_max == 1:
+            problems.append(
+                "arithmetic.resets: subtract-repeat with numbers.spikes_per_tick_max 1: it fires "
+                "several times a tick; allow more, or take subtract"
+            )
+        if rules.input_overflow != "none" and numbers.input_bits == 62:
+            problems.append("arithmetic.input_overflow: needs numbers.input_bits to overflow from")
+        if rules.drive_overflow != "none" and numbers.drive_bits == 62:
+            problems.append("arithmetic.drive_overflow: needs numbers.drive_bits to overflow from")
+        _refuse(problems)
+        return self
 
     @model_validator(mode="after")
     def _packable(self) -> "Chip":
@@ -343,6 +458,9 @@ def builtin_chips() -> tuple[str, ...]:
 def load_chip(name_or_path: str | Path) -> Chip:
     """Read a built-in chip by name or a user's own by path.
 
+    A file that names another chip as its ``base`` holds only what differs from it: its tables are
+    laid over those of the base, key by key.
+
     Parameters
     ----------
     name_or_path : str or Path
@@ -354,16 +472,8 @@ def load_chip(name_or_path: str | Path) -> Chip:
         If there is no such chip, or with every problem of the file at once.
     """
     text = str(name_or_path)
-    path = Path(text)
-    if text in builtin_chips():
-        path = _FOLDER / f"{text}.toml"
-    elif not text or (not path.suffix and path.parent == Path() and not path.exists()):
-        hint = _nearest(text, list(builtin_chips()))
-        known = ", ".join(builtin_chips())
-        raise ChipError(
-            repr(text), (f"no such chip; built in: {known}; or give the path of a file{hint}",)
-        )
-    values = _read(path, repr(text))
+    path = _found(text, Path())
+    values = _whole(path, repr(text), depth=0)
     problems = list(_unknown_sources("", values, values.get("sources")))
     try:
         chip = Chip.model_validate(values)
@@ -372,6 +482,37 @@ def load_chip(name_or_path: str | Path) -> Chip:
     if problems:
         raise ChipError(repr(text), tuple(problems))
     return chip
+
+
+def _found(text: str, folder: Path) -> Path:
+    """Find a chip's file; paths of bases are relative to the file that names them."""
+    path = folder / text
+    if text in builtin_chips():
+        return _FOLDER / f"{text}.toml"
+    if not text or (not path.suffix and Path(text).parent == Path() and not path.exists()):
+        hint = _nearest(text, list(builtin_chips()))
+        known = ", ".join(builtin_chips())
+        raise ChipError(
+            repr(text), (f"no such chip; built in: {known}; or give the path of a file{hint}",)
+        )
+    return path
+
+
+def _whole(path: Path, where: str, *, depth: int) -> dict[str, Any]:
+    """Read a file and lay it over its base."""
+    values = _read(path, where)
+    if "base" not in values:
+        return values
+    base = values.pop("base")
+    if not isinstance(base, str):
+        raise ChipError(where, (f"base: must be the name or path of a chip, but is {base!r}",))
+    if depth == _MOST_BASES:
+        raise ChipError(where, (f"base: {depth} files deep; do two name each other?",))
+    under = _whole(_found(base, path.parent), repr(base), depth=depth + 1)
+    for name, table in values.items():
+        both = isinstance(table, dict) and isinstance(under.get(name), dict)
+        under[name] = under[name] | table if both else table
+    return under
 
 
 def _read(path: Path, where: str) -> dict[str, Any]:

@@ -23,8 +23,8 @@ class Joules(NamedTuple):
         return sum(self)
 
 
-def energy_j(counters: Mapping[str, NDArray[Any]], duration_ps: int, chip: Chip) -> Joules:
-    """Cost a run.
+def energy_j(counters: Mapping[str, NDArray[Any]], duration_ps: int, chip: Chip) -> Joules | None:
+    """Cost a run; None for a chip without energies.
 
     Parameters
     ----------
@@ -33,6 +33,8 @@ def energy_j(counters: Mapping[str, NDArray[Any]], duration_ps: int, chip: Chip)
     duration_ps : int
         Time the chip was busy; static power flows for so long.
     """
+    if chip.energy is None:
+        return None
     total = {name: float(np.sum(values)) for name, values in counters.items()}
     cost = chip.energy
     delivered = total["packets"] + total["local_packets"] + total["input_packets"]

@@ -13,9 +13,12 @@ import numpy as np
 import simpy
 from numpy.typing import NDArray
 
-from emulator import kernels
+from emulator import kernels, neuron
+from emulator.arithmetic import hashed
 from emulator.chip import Chip
+from emulator.errors import OverflowAlarm
 from emulator.fabric import n_routers_used, ways
+from emulator.machine import advance_of
 from emulator.program import Program
 from emulator.stimulus import Stimulus
 
@@ -36,9 +39,10 @@ class Block:
         Ticks count from the start of the sample.
     tick_ps : int64 [n_ticks]
         Duration of each tick.
-    spike_tick, spike_neuron : int64 [n_spikes]
-        In order of ticks; neurons as `Program` numbers them.
-    frames : int64 [n_ticks, n_watched]
+    spike_tick, spike_neuron, spike_payload : int64 [n_spikes]
+        In order of ticks; neurons as `Program` numbers them; a payload is 1, -1 below a lower
+        threshold, or the number of spikes where neurons fire several times a tick.
+    frames : int64 or float64 [n_ticks, n_watched]
         Membranes of the watched neurons at the end of each tick.
     """
 
@@ -47,6 +51,7 @@ class Block:
     tick_ps: Array
     spike_tick: Array
     spike_neuron: Array
+    spike_payload: Array
     frames: Array
 
 
@@ -61,6 +66,10 @@ class Engine:
         Neurons whose membrane is reported at every tick.
     block_ticks : int
         Ticks in one compiled call; changes nothing but speed.
+    seed : int
+        For stochastic rounding alone.
+    strict : bool
+        End the run with an error at the first value that leaves its register.
 
     Raises
     ------
@@ -75,6 +84,8 @@ class Engine:
         *,
         watched: Array | None = None,
         block_ticks: int = BLOCK_TICKS,
+        seed: int = 0,
+        strict: bool = False,
     ) -> None:
         program.check(chip)
         if block_ticks < 1:
@@ -88,16 +99,19 @@ class Engine:
         ):
             raise ValueError(f"watched neurons must lie in 0..{program.n_neurons - 1}")
         self._block_ticks = block_ticks
+        self._chip, self._seed = chip, seed
+        self._advance = advance_of(program, chip, strict=strict)
         self._tables = _tables(program, chip, self._watched)
-        self._rules = _rules(chip)
+        self._neurons = _neurons(program)
         self._costs = _costs(program, chip)
         self._load = _heaviest_load(program)
-        self._state = _fresh_state(program)
+        self._state, self._pending = _fresh_state(program, chip)
+        self._alarm = np.full(4, -1.0)
         self._counters = kernels.Counters(
             *(np.zeros(program.n_cores, np.int64) for _ in kernels.Counters._fields)
         )
         room = max(SPIKES_A_BLOCK, program.n_neurons)
-        self._out = np.empty(room, np.int64), np.empty(room, np.int64)
+        self._out = tuple(np.empty(room, np.int64) for _ in range(3))
         self._started = False
 
     @property
@@ -107,8 +121,13 @@ class Engine:
 
     @property
     def state(self) -> dict[str, Array]:
-        """Copies of current and membrane of every neuron, int64 [n]."""
-        return {"current": self._state.current.copy(), "membrane": self._state.membrane.copy()}
+        """Copies of current [n_currents, n] and membrane [n] of every neuron.
+
+        The current is the one that the membrane last took in.
+        """
+        shown = self._chip.arithmetic.current_order == "add-use-decay"
+        current = self._state.shown[None] if shown else self._state.current
+        return {"current": current.copy(), "membrane": self._state.membrane.copy()}
 
     def run(
         self, stimuli: Iterable[Stimulus], n_ticks: int, observe: Callable[[Block], None]
@@ -128,7 +147,8 @@ class Engine:
         """Run one sample tick by tick, for looking at `state` in between."""
         self._start()
         for block in self._blocks(0, stimulus, n_ticks, lambda: 1):
-            self.env.run(until=self.env.now + int(block.tick_ps.sum()))
+            if block.tick_ps.any():
+                self.env.run(until=self.env.now + int(block.tick_ps.sum()))
             yield block
 
     def _start(self) -> None:
@@ -156,35 +176,66 @@ class Engine:
         stimulus.check(self.program.n_channels, self.program.n_neurons)
         self._widen(stimulus)
         events = kernels.Events(**vars(stimulus))
+        seed = hashed(self._seed, sample, 0, 0)
         tick = next_spike = next_current = 0
         while tick < n_ticks:
             ticks = min(length(), n_ticks - tick)
-            frames = np.empty((ticks, self._watched.size), np.int64)
+            frames = np.empty((ticks, self._watched.size), self._state.membrane.dtype)
             tick_ps = np.empty(ticks, np.int64)
-            done, n_out, next_spike, next_current = kernels.advance(
-                tick, ticks, self._tables, self._state, self._rules, self._costs, self._counters,
-                events, next_spike, next_current, *self._out, frames, tick_ps,
+            done, n_out, next_spike, next_current = self._advance(
+                tick, ticks, self._tables, self._neurons, self._state, self._pending, self._costs,
+                self._counters, events, self._chip.arithmetic.input_latency, seed, self._alarm,
+                next_spike, next_current, *self._out, frames, tick_ps,
             )  # fmt: skip
+            self._raise_alarm(sample)
             yield Block(
                 sample=sample,
                 first_tick=tick,
                 tick_ps=tick_ps[:done],
                 spike_tick=self._out[0][:n_out].copy(),
                 spike_neuron=self._out[1][:n_out].copy(),
+                spike_payload=self._out[2][:n_out].copy(),
                 frames=frames[:done],
             )
             tick += done
 
+    def _raise_alarm(self, sample: int) -> None:
+        """End a strict run.
+
+        Raises
+        ------
+        OverflowAlarm
+        """
+        if self._alarm[0] < 0:
+            return
+        machine, variable, tick, value = (int(number) for number in self._alarm)
+        program = self.program
+        raise OverflowAlarm(
+            core=int(program.core[program.neuron_core[machine]]),
+            population=program.populations[program.population[machine]].name,
+            neuron=int(program.index[machine]),
+            variable=neuron.VARIABLES[variable],
+            bits=getattr(self._chip.numbers, f"{neuron.VARIABLES[variable]}_bits"),
+            sample=sample,
+            tick=tick,
+            value=value,
+        )
+
     def _widen(self, stimulus: Stimulus) -> None:
         """Take wider sums of weights if this sample's could leave 32 bits."""
-        fits = self._load * stimulus.largest_payload < 2**31
-        if not fits and self._state.pending.dtype != np.int64:
-            self._state = self._state._replace(pending=self._state.pending.astype(np.int64))
+        sums = self._pending.sums
+        if sums.dtype == np.int32 and self._load * stimulus.largest_payload >= 2**31:
+            self._pending = self._pending._replace(sums=sums.astype(np.int64))
 
     def _reset(self) -> None:
         self._state.current[:] = self.program.initial_current
         self._state.membrane[:] = self.program.initial_membrane
-        for array in (self._state.above, self._state.injected, self._state.pending):
+        for array in (
+            *self._state[2:],
+            self._pending.sums,
+            self._pending.marks,
+            self._pending.n_last,
+        ):
             array[:] = 0
 
 
@@ -204,25 +255,38 @@ def _tables(program: Program, chip: Chip, watched: Array) -> kernels.Tables:
         row_latency=latency,
         row_hops_ew=way.hops_ew,
         row_hops_ns=way.hops_ns,
+        rank=_identity(program),
         watched=watched,
     )
 
 
-def _rules(chip: Chip) -> kernels.Rules:
-    overflow = {"wrap": kernels.WRAP, "saturate": kernels.SATURATE}
-    return kernels.Rules(
-        decay_bits=chip.numbers.decay_bits,
-        current_bits=chip.numbers.current_bits,
-        membrane_bits=chip.numbers.membrane_bits,
-        current_overflow=overflow[chip.arithmetic.current_overflow],
-        membrane_overflow=overflow[chip.arithmetic.membrane_overflow],
-        at_threshold=int(chip.arithmetic.compare == ">="),
-        input_latency=chip.arithmetic.input_latency,
-    )
+def _identity(program: Program) -> Array:
+    """Number of each neuron by population and index, wherever it lies; int64 [n]."""
+    starts = np.cumsum([0, *(p.size for p in program.populations)])
+    return np.asarray(starts[program.population] + program.index, np.int64)
+
+
+def _neurons(program: Program) -> neuron.Neurons:
+    own = {
+        name: getattr(program, name) for name in neuron.Neurons._fields if hasattr(program, name)
+    }
+    return neuron.Neurons(**own, restless=_restless(program), identity=_identity(program))
+
+
+def _restless(program: Program) -> Array:
+    """Neurons that do something even where everything in them is 0; bool [n]."""
+    spikes = (program.reset != neuron.NEVER) & (program.threshold <= 0)
+    if program.lower.size:
+        spikes |= program.lower > 0
+    if program.membrane_min.size:
+        spikes |= (program.membrane_min > 0) | (program.membrane_max < 0)
+    return np.asarray(spikes)
 
 
 def _costs(program: Program, chip: Chip) -> kernels.Costs:
     timing = chip.timing
+    if timing is None:
+        return kernels.Costs(0, 0, 0, 0, 0)
     return kernels.Costs(
         neuron_active=timing.neuron_active_ps.value,
         neuron_inactive=timing.neuron_inactive_ps.value,
@@ -232,7 +296,7 @@ def _costs(program: Program, chip: Chip) -> kernels.Costs:
     )
 
 
-def _heaviest_load(program: Program) -> int:
+def _heaviest_load(program: Program) -> float:
     """Bound of what one neuron can be sent in a tick if every source spikes once."""
     if not program.row_size.size:
         return 0
@@ -241,19 +305,29 @@ def _heaviest_load(program: Program) -> int:
     falls = np.flatnonzero(np.diff(program.target.astype(np.int64)) <= 0) + 1
     n_falls = np.searchsorted(falls, first + size) - np.searchsorted(falls, first, "right")
     often = np.where(~program.row_dense & (n_falls > 0), size, 1)
-    weight = np.abs(program.weight.astype(np.int64)).max(initial=0) << program.row_shift
-    return int(np.bincount(program.row_core, weights=weight * often).max())
+    weight = np.abs(program.weight.astype(np.float64)).max(initial=0) * 2.0**program.row_shift
+    return float(np.bincount(program.row_core, weights=weight * often).max())
 
 
-def _fresh_state(program: Program) -> kernels.State:
+def _fresh_state(program: Program, chip: Chip) -> tuple[neuron.State, kernels.Pending]:
     n = program.n_neurons
+    floats = chip.arithmetic.float_variables
+    dtype = {name: np.float64 if name in floats else np.int64 for name in ("current", "membrane")}
+    state = neuron.resting_state(n, program.n_currents, dtype["current"], dtype["membrane"])
+    state.current[:] = program.initial_current
+    state.membrane[:] = program.initial_membrane
     longest = int(program.row_delay.max(initial=0))
     # A spike acts at the next tick plus its delay, so that many slots and one more are in use.
     slots = longest + 2
-    return kernels.State(
-        current=program.initial_current.astype(np.int64),
-        membrane=program.initial_membrane.astype(np.int64),
-        above=np.zeros(n, np.uint8),
-        injected=np.zeros(n, np.int64),
-        pending=np.zeros((slots, n), np.int32),
+    n_axons = int(program.row_axon.max(initial=-1)) + 1
+    pending = kernels.Pending(
+        sums=np.zeros(
+            (slots, program.n_sums, n),
+            np.float64 if program.weight.dtype.kind == "f" else np.int32,
+        ),
+        marks=np.zeros((slots, n_axons), np.bool_),
+        last=np.zeros(n, np.int64),
+        last_payload=np.zeros(n, np.int64),
+        n_last=np.zeros(1, np.int64),
     )
+    return state, pending

@@ -3,3 +3,36 @@
 
 class ProgramError(ValueError):
     """A program contradicts itself or its chip; the text lists every problem found."""
+
+
+class OverflowAlarm(ArithmeticError):  # noqa: N818 - it is an alarm that a strict run asked for
+    """A value left its register in a strict run.
+
+    Attributes
+    ----------
+    core, neuron, sample, tick, bits : int
+    population, variable : str
+    value : int
+        What the register should have held.
+    """
+
+    def __init__(
+        self,
+        *,
+        core: int,
+        population: str,
+        neuron: int,
+        variable: str,
+        bits: int,
+        sample: int,
+        tick: int,
+        value: int,
+    ) -> None:
+        self.core, self.population, self.neuron = core, population, neuron
+        self.variable, self.bits = variable, bits
+        self.sample, self.tick, self.value = sample, tick, value
+        super().__init__(
+            f"core {core}, population {population!r}, neuron {neuron}: {variable} {value:,} does "
+            f"not fit its {bits} bits at tick {tick} of sample {sample}; lower the weights' scale "
+            f"or inputs, widen the register, or run without strict"
+        )

@@ -35,6 +35,8 @@ def ways(source: Array, target: Array, chip: Chip) -> Ways:
     (x0, y0), (x1, y1) = router_of(source, chip), router_of(target, chip)
     hops_ew, hops_ns = np.abs(x1 - x0), np.abs(y1 - y0)
     timing = chip.timing
+    if timing is None:
+        return Ways(hops_ew, hops_ns, np.zeros_like(hops_ew))
     latency = hops_ew * timing.hop_ew_ps.value + hops_ns * timing.hop_ns_ps.value
     latency = latency + timing.local_spike_ps.value
     return Ways(hops_ew, hops_ns, latency)

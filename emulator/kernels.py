@@ -1,9 +1,12 @@
-"""Compiled integer machine: deliver spikes, update neurons, list who fired.
+"""Compiled machine: deliver spikes, update neurons, list who fired.
 
 All cores of a chip advance together, many ticks a call. Plain arrays are changed in place. The
 order within a tick is: input of this tick, then every neuron, then delivery of what fired. Sums
 of input do not depend on the order of delivery, because nothing wraps or saturates before the
-neuron's own update.
+neuron's own update. Where a chip's current saturates at every single spike (`EACH`), spikes are
+added when they arrive, by ascending source (population, then neuron).
+
+Names in capitals and functions that are not imported are bound by `emulator.machine`.
 """
 
 from typing import Any, NamedTuple
@@ -11,24 +14,37 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from emulator import arithmetic, neuron
+from emulator.neuron import Neurons, State
 from traces.jit import kernel
 
 Array = NDArray[Any]
 
-WRAP, SATURATE = 0, 1
-NEVER, TO_ZERO, SUBTRACT, SUBTRACT_ONCE = 0, 1, 2, 3
+REPEAT, VALUE, PRESENCE = range(3)
 
-
-class Rules(NamedTuple):
-    """Numbers of a chip that decide the arithmetic."""
-
-    decay_bits: int
-    current_bits: int
-    membrane_bits: int
-    current_overflow: int
-    membrane_overflow: int
-    at_threshold: int
-    input_latency: int
+# Bound by `emulator.machine`.
+N_CURRENTS = N_SUMS = 1
+EACH = False
+REFRACTORY = 0
+MANY = ALIAS = False
+PERIODIC = LIMITS = SHOWN = HAS_RESET_TO = HAS_LOWER = False
+MIXED_PAYLOADS = False
+GROUPS = False
+BINARY_AXONS = False
+INPUT_MAX = 0
+INPUT_SHIFT = 0
+INPUT_BITS = CURRENT_BITS = 24
+as_weight: Any = int
+as_current: Any = int
+as_membrane: Any = int
+shift_sum: Any = arithmetic.shift_integer
+into_current: Any = arithmetic.unchanged
+fit_input: Any = arithmetic.unlimited
+fit_current: Any = arithmetic.wrap
+noise: Any = arithmetic.silent
+current_step: Any = neuron.current_step
+membrane_step: Any = neuron.membrane_step
+fire: Any = neuron.fire
 
 
 class Costs(NamedTuple):
@@ -42,15 +58,13 @@ class Costs(NamedTuple):
 
 
 class Tables(NamedTuple):
-    """The loaded program, and the fabric's price of each row's packet."""
+    """The loaded synapses and routes, and the fabric's price of each row's packet.
+
+    Columns of rules that are off are empty. ``rank`` [n_sources]: order in which sources are
+    delivered where that order matters.
+    """
 
     core_start: Array
-    keep_current: Array
-    keep_membrane: Array
-    bias: Array
-    threshold: Array
-    input_shift: Array
-    reset: Array
     source_row: Array
     row_weight: Array
     row_target: Array
@@ -60,27 +74,31 @@ class Tables(NamedTuple):
     row_packet: Array
     row_shift: Array
     row_delay: Array
+    row_group: Array
+    row_payload: Array
+    row_axon: Array
     row_latency: Array
     row_hops_ew: Array
     row_hops_ns: Array
     weight: Array
     target: Array
+    rank: Array
     watched: Array
 
 
-class State(NamedTuple):
-    """Everything that changes.
+class Pending(NamedTuple):
+    """What is on its way to neurons.
 
-    ``pending`` [n_slots, n]: summed weights that act at tick t, in slot t % n_slots; int32 where
-    no sum can leave it, else int64.
-    ``above`` [n]: still over threshold after the last reset (subtract-once).
+    ``sums`` [n_slots, n_sums, n]: summed weights that act at tick t, in slot t % n_slots; int32
+    where no sum can leave it, else int64 or float64. ``marks`` [n_slots, n_axons]: axons that were
+    hit. ``last`` and ``last_payload`` [n], with ``n_last`` [1]: who fired at the last tick.
     """
 
-    current: Array
-    membrane: Array
-    above: Array
-    injected: Array
-    pending: Array
+    sums: Array
+    marks: Array
+    last: Array
+    last_payload: Array
+    n_last: Array
 
 
 class Counters(NamedTuple):
@@ -93,9 +111,12 @@ class Counters(NamedTuple):
     packets: Array
     local_packets: Array
     input_packets: Array
+    merged_packets: Array
     hops_ew: Array
     hops_ns: Array
+    input_overflows: Array
     current_overflows: Array
+    drive_overflows: Array
     membrane_overflows: Array
 
 
@@ -110,124 +131,272 @@ class Events(NamedTuple):
     current_value: Array
 
 
-@kernel
-def decay(x: int, keep: int, bits: int) -> int:
-    """Keep ``keep / 2**bits`` of ``x``, rounding towards zero (Davies et al., 2018)."""
-    size = (abs(int(x)) * int(keep)) >> bits
-    return size if x >= 0 else -size
+class Work(NamedTuple):
+    """What a tick costs each core: its own updates, the last packet's arrival, its synapses."""
+
+    update_ps: Array
+    arrival_ps: Array
+    synapse_ps: Array
 
 
 @kernel
-def bounded(x: int, bits: int, rule: int) -> int:
-    """Fit ``x`` into a signed register: wrap to two's complement, or saturate symmetrically."""
-    half = 1 << (bits - 1)
-    if rule == WRAP:
-        return ((int(x) + half) & (2 * half - 1)) - half
-    return min(max(int(x), -(half - 1)), half - 1)
+def counting(spilled: Array, alarm: Array, variable: int, n: int, tick: int, value: float) -> None:
+    """Count a value that left its register."""
+    spilled[variable] += 1
 
 
 @kernel
-def deliver(
+def alarming(spilled: Array, alarm: Array, variable: int, n: int, tick: int, value: float) -> None:
+    """Count it, and keep the first one for the error that a strict run ends with."""
+    spilled[variable] += 1
+    if alarm[0] < 0:
+        alarm[0], alarm[1], alarm[2], alarm[3] = n, variable, tick, value
+
+
+spill: Any = counting
+
+
+@kernel
+def send(
     source: int,
     tick: int,
     payload: int,
     sent_ps: int,
-    tables: Tables,
-    pending: Array,
-    counters: Counters,
-    arrival_ps: Array,
-    work_ps: Array,
-    costs: Costs,
     from_core: int,
+    tables: Tables,
+    pending: Pending,
+    counters: Counters,
+    work: Work,
+    costs: Costs,
 ) -> None:
-    """Add one source's weights to its targets, to act at ``tick`` plus each row's delay.
+    """Send one source's packets, and add its weights to what acts at ``tick`` plus each delay.
 
     ``from_core`` is -1 for input channels, whose packets come from outside.
     """
-    n_slots = pending.shape[0]
+    n_slots = pending.sums.shape[0]
     for row in range(tables.source_row[source], tables.source_row[source + 1]):
         core = int(tables.row_core[row])
-        first = int(tables.row_weight[row])
-        at = int(tables.row_target[row])
         size = int(tables.row_size[row])
-        times = int(payload) << int(tables.row_shift[row])
-        slot = pending[(tick + int(tables.row_delay[row])) % n_slots]
+        times = int(payload)
+        repeats = int(payload)
+        if MIXED_PAYLOADS and tables.row_payload[row] != REPEAT:
+            repeats = 1
+            if tables.row_payload[row] == PRESENCE:
+                times = 1
+        if tables.row_packet[row]:
+            work.synapse_ps[core] += repeats * costs.axon_in
+            arrival = sent_ps + tables.row_latency[row]
+            work.arrival_ps[core] = max(work.arrival_ps[core], arrival)
+            if from_core < 0:
+                counters.input_packets[core] += repeats
+            elif from_core == core:
+                counters.local_packets[core] += repeats
+            else:
+                counters.packets[from_core] += repeats
+                counters.hops_ew[from_core] += repeats * tables.row_hops_ew[row]
+                counters.hops_ns[from_core] += repeats * tables.row_hops_ns[row]
+        at_slot = (tick + int(tables.row_delay[row])) % n_slots
+        if BINARY_AXONS:
+            axon = tables.row_axon[row]
+            if pending.marks[at_slot, axon]:
+                counters.merged_packets[core] += 1
+                continue
+            pending.marks[at_slot, axon] = True
+        counters.synaptic_events[core] += size * repeats
+        work.synapse_ps[core] += size * repeats * costs.synaptic_event
+        if EACH:
+            continue
+        group = 0
+        if GROUPS:
+            group = int(tables.row_group[row])
+        times = times << int(tables.row_shift[row])
+        slot = pending.sums[at_slot, group]
+        first = int(tables.row_weight[row])
         weights = tables.weight[first : first + size]
+        at = int(tables.row_target[row])
         if tables.row_dense[row]:
             sums = slot[at : at + size]
             for k in range(size):
-                sums[k] += int(weights[k]) * times
+                sums[k] += as_weight(weights[k]) * times
         else:
             sums = slot[tables.core_start[core] : tables.core_start[core + 1]]
             targets = tables.target[at : at + size]
             for k in range(size):
-                sums[targets[k]] += int(weights[k]) * times
-        counters.synaptic_events[core] += size * payload
-        work_ps[core] += size * payload * costs.synaptic_event
-        if tables.row_packet[row]:
-            work_ps[core] += payload * costs.axon_in
-            arrival_ps[core] = max(arrival_ps[core], sent_ps + tables.row_latency[row])
-            if from_core < 0:
-                counters.input_packets[core] += payload
-            elif from_core == core:
-                counters.local_packets[core] += payload
-            else:
-                counters.packets[from_core] += payload
-                counters.hops_ew[from_core] += payload * tables.row_hops_ew[row]
-                counters.hops_ns[from_core] += payload * tables.row_hops_ns[row]
+                sums[targets[k]] += as_weight(weights[k]) * times
+
+
+@kernel
+def arrive(
+    source: int,
+    tick: int,
+    payload: int,
+    tables: Tables,
+    state: State,
+    counters: Counters,
+    spilled: Array,
+    alarm: Array,
+) -> None:
+    """Add one source's weights to the currents, spike by spike, each fitted to its register."""
+    for row in range(tables.source_row[source], tables.source_row[source + 1]):
+        core = int(tables.row_core[row])
+        start = int(tables.core_start[core])
+        first, at = int(tables.row_weight[row]), int(tables.row_target[row])
+        current = state.current[int(tables.row_group[row]) if GROUPS else 0]
+        for k in range(int(tables.row_size[row])):
+            n = at + k if tables.row_dense[row] else start + int(tables.target[at + k])
+            weight = int(tables.weight[first + k]) << int(tables.row_shift[row])
+            for _ in range(payload):
+                wanted = int(current[n]) + weight
+                fitted = fit_current(wanted, CURRENT_BITS)
+                if fitted != wanted:
+                    spill(spilled, alarm, neuron.CURRENT, n, tick, wanted)
+                current[n] = fitted
+        counters.current_overflows[core] += spilled[neuron.CURRENT]
+        spilled[neuron.CURRENT] = 0
 
 
 @kernel
 def update_core(
     core: int,
-    slot: Array,
+    tick: int,
+    sums: Array,
     tables: Tables,
+    neurons: Neurons,
     state: State,
-    rules: Rules,
     costs: Costs,
     counters: Counters,
+    spilled: Array,
+    alarm: Array,
+    seed: int,
     fired: Array,
+    fired_payload: Array,
     fired_ps: Array,
     n_fired: int,
 ) -> tuple[int, int]:
     """Update the neurons of one core; return how many have fired so far and the time it took."""
-    bits, wide = 1 << (rules.current_bits - 1), 1 << (rules.membrane_bits - 1)
+    # Taken out of their tuples once: within the loop each access would count references.
+    current, membrane, shown, above, injected, resting, handed = state
+    bias, keep_current, keep_membrane = neurons.bias, neurons.keep_current, neurons.keep_membrane
+    threshold, resets, sum_shift = neurons.threshold, neurons.reset, neurons.sum_shift
+    restless, identity = neurons.restless, neurons.identity
+    reset_to, lower, lower_to = neurons.reset_to, neurons.lower, neurons.lower_to
+    least, most = neurons.membrane_min, neurons.membrane_max
+    refractory, spikes_max, alias = neurons.refractory, neurons.spikes_max, neurons.alias
+    reset_every, reset_phase = neurons.reset_every, neurons.reset_phase
+    n_active = 0
     spent = 0
-    first = n_fired
-    for n in range(tables.core_start[core], tables.core_start[core + 1]):
-        u, v, a = int(state.current[n]), int(state.membrane[n]), int(slot[n])
-        push = int(tables.bias[n]) + int(state.injected[n])
-        if (u | v | a | push) == 0:
-            counters.inactive[core] += 1
+    first, last = int(tables.core_start[core]), int(tables.core_start[core + 1])
+    for n in range(first, last):
+        before = as_membrane(membrane[n])
+        push = bias[n] + injected[n]
+        rests = before == 0 and push == 0
+        for k in range(N_CURRENTS):
+            rests = rests and current[k, n] == 0
+        if not EACH:
+            for g in range(N_SUMS):
+                rests = rests and sums[g, n] == 0
+        if REFRACTORY:
+            rests = rests and resting[n] == 0
+        if ALIAS:
+            rests = rests and handed[n] == 0
+        if rests and not restless[n]:
             spent += costs.neuron_inactive
-            state.above[n] = 0
+            above[n] = False
             continue
-        counters.active[core] += 1
+        n_active += 1
         spent += costs.neuron_active
-        slot[n] = 0
-        u = decay(u, tables.keep_current[n], rules.decay_bits) + (a << int(tables.input_shift[n]))
-        if u < -bits or u >= bits:
-            counters.current_overflows[core] += 1
-            u = bounded(u, rules.current_bits, rules.current_overflow)
-        state.current[n] = u
-        v = decay(v, tables.keep_membrane[n], rules.decay_bits) + u + push
-        if v <= -wide or v >= wide:
-            counters.membrane_overflows[core] += 1
-            v = bounded(v, rules.membrane_bits, rules.membrane_overflow)
-        reset = tables.reset[n]
-        if reset != NEVER:
-            height = int(tables.threshold[n])
-            # `>=` on integers is `>` one below.
-            level = height - rules.at_threshold
-            compared = v - height if reset == SUBTRACT_ONCE and state.above[n] else v
-            if compared > level:
+        if PERIODIC and reset_every[n] > 0 and tick % reset_every[n] == reset_phase[n]:
+            before = as_membrane(0)
+            for k in range(N_CURRENTS):
+                current[k, n] = 0
+        is_resting = False
+        if REFRACTORY and resting[n] > 0:
+            is_resting = True
+            resting[n] -= 1
+        drive = as_current(0)
+        for k in range(N_CURRENTS):
+            taken = as_current(0)
+            if not EACH:
+                arrived = shift_sum(sums[0, n], sum_shift[0, n])
+                sums[0, n] = 0
+                for g in range(1, N_SUMS):
+                    arrived += shift_sum(sums[g, n], sum_shift[g, n])
+                    sums[g, n] = 0
+                arrived = shift_sum(arrived, INPUT_SHIFT)
+                limited = fit_input(arrived, INPUT_BITS)
+                if limited != arrived:
+                    spill(spilled, alarm, neuron.INPUT, n, tick, arrived)
+                if not (REFRACTORY == neuron.SKIP and is_resting):
+                    taken = into_current(limited)
+            chance = noise(seed, tick, identity[n], k)
+            wanted_u, used, stored = current_step(
+                as_current(current[k, n]), taken, keep_current[k, n], chance
+            )
+            if used != wanted_u:
+                spill(spilled, alarm, neuron.CURRENT, n, tick, wanted_u)
+            current[k, n] = stored
+            if SHOWN:
+                shown[n] = used
+            drive += used
+        chance = noise(seed, tick, identity[n], -1)
+        wanted_drive, driven, wanted, v = membrane_step(
+            before, drive, push, keep_membrane[n], chance, is_resting
+        )
+        if driven != wanted_drive:
+            spill(spilled, alarm, neuron.DRIVE, n, tick, wanted_drive)
+        if LIMITS:
+            v = min(max(v, least[n]), most[n])
+        if v != wanted:
+            spill(spilled, alarm, neuron.MEMBRANE, n, tick, wanted)
+        if is_resting:
+            if REFRACTORY == neuron.FREEZE:
+                membrane[n] = before
+                continue
+            if REFRACTORY == neuron.HOLD:
+                v = as_membrane(0)
+        reset = int(resets[n])
+        if reset == neuron.NEVER or (REFRACTORY == neuron.SKIP and is_resting):
+            membrane[n] = v
+            continue
+        spikes, v, above[n] = fire(
+            v, threshold[n], reset, above[n],
+            as_membrane(reset_to[n] if HAS_RESET_TO else 0),
+            lower[n] if HAS_LOWER else 0,
+            as_membrane(lower_to[n] if HAS_LOWER else 0),
+            handed[n] if ALIAS else 0,
+            spikes_max[n] if MANY else 1,
+        )  # fmt: skip
+        membrane[n] = v
+        if REFRACTORY and spikes != 0:
+            resting[n] = max(refractory[n] - 1, 0)
+        if MANY:
+            # Who fired is listed below: an alias may hand spikes to a neuron that is done.
+            handed[n] = spikes
+            fired_ps[n] = spent
+            if ALIAS and spikes and alias[n] >= 0:
+                handed[alias[n]] = min(handed[alias[n]] + spikes, spikes_max[n])
+        elif spikes:
+            fired[n_fired] = n
+            fired_payload[n_fired] = spikes
+            fired_ps[n_fired] = spent
+            n_fired += 1
+            counters.spikes[core] += abs(spikes)
+    if MANY:
+        for n in range(first, last):
+            if handed[n]:
                 fired[n_fired] = n
-                fired_ps[n_fired] = spent
+                fired_payload[n_fired] = handed[n]
+                fired_ps[n_fired] = fired_ps[n]
+                counters.spikes[core] += abs(handed[n])
+                handed[n] = 0
                 n_fired += 1
-                v = 0 if reset == TO_ZERO else v - height
-            state.above[n] = v > level
-        state.membrane[n] = v
-    counters.spikes[core] += n_fired - first
+    counters.active[core] += n_active
+    counters.inactive[core] += last - first - n_active
+    counters.input_overflows[core] += spilled[neuron.INPUT]
+    counters.current_overflows[core] += spilled[neuron.CURRENT]
+    counters.drive_overflows[core] += spilled[neuron.DRIVE]
+    counters.membrane_overflows[core] += spilled[neuron.MEMBRANE]
+    spilled[:] = 0
     return n_fired, spent
 
 
@@ -236,15 +405,20 @@ def advance(
     first_tick: int,
     n_ticks: int,
     tables: Tables,
+    neurons: Neurons,
     state: State,
-    rules: Rules,
+    pending: Pending,
     costs: Costs,
     counters: Counters,
     events: Events,
+    input_latency: int,
+    seed: int,
+    alarm: Array,
     next_spike: int,
     next_current: int,
     out_tick: Array,
     out_neuron: Array,
+    out_payload: Array,
     frames: Array,
     tick_ps: Array,
 ) -> tuple[int, int, int, int]:
@@ -254,13 +428,15 @@ def advance(
     -------
     (ticks done, spikes listed, next input spike, next current change)
     """
-    n_neurons = state.current.size
+    n_neurons = state.membrane.size
     n_cores = tables.core_start.size - 1
-    n_slots = state.pending.shape[0]
-    update_ps = np.zeros(n_cores, np.int64)
-    arrival_ps = np.zeros(n_cores, np.int64)
-    work_ps = np.zeros(n_cores, np.int64)
+    n_slots = pending.sums.shape[0]
+    work = Work(
+        np.zeros(n_cores, np.int64), np.zeros(n_cores, np.int64), np.zeros(n_cores, np.int64)
+    )
+    spilled = np.zeros(4, np.int64)
     fired = np.empty(n_neurons, np.int64)
+    fired_payload = np.empty(n_neurons, np.int64)
     fired_ps = np.empty(n_neurons, np.int64)
     fired_core = np.empty(n_neurons, np.int64)
     n_out = 0
@@ -268,38 +444,60 @@ def advance(
         if n_out + n_neurons > out_tick.size:
             return done, n_out, next_spike, next_current
         tick = first_tick + done
-        arrival_ps[:] = 0
-        work_ps[:] = 0
+        work.arrival_ps[:] = 0
+        work.synapse_ps[:] = 0
         while next_spike < events.spike_tick.size and events.spike_tick[next_spike] == tick:
-            deliver(
-                n_neurons + events.spike_channel[next_spike],
-                tick + rules.input_latency,
-                events.spike_payload[next_spike],
-                0, tables, state.pending, counters, arrival_ps, work_ps, costs, -1,
+            source = n_neurons + events.spike_channel[next_spike]
+            payload = int(events.spike_payload[next_spike])
+            if INPUT_MAX:
+                payload = min(payload, INPUT_MAX)
+            send(
+                source, tick + input_latency, payload, 0, -1,
+                tables, pending, counters, work, costs,
             )  # fmt: skip
+            if EACH:
+                arrive(source, tick, payload, tables, state, counters, spilled, alarm)
             next_spike += 1
         while next_current < events.current_tick.size and events.current_tick[next_current] == tick:
             state.injected[events.current_neuron[next_current]] = events.current_value[next_current]
             next_current += 1
-        slot = state.pending[tick % n_slots]
+        if EACH:
+            n_last = int(pending.n_last[0])
+            by_rank = np.argsort(tables.rank[pending.last[:n_last]])
+            for k in by_rank:
+                arrive(
+                    pending.last[k], tick, pending.last_payload[k],
+                    tables, state, counters, spilled, alarm,
+                )  # fmt: skip
+        if BINARY_AXONS:
+            pending.marks[tick % n_slots] = False
+        sums = pending.sums[tick % n_slots]
         n_fired = 0
         for core in range(n_cores):
             before = n_fired
-            n_fired, update_ps[core] = update_core(
-                core, slot, tables, state, rules, costs, counters, fired, fired_ps, n_fired
-            )
+            n_fired, work.update_ps[core] = update_core(
+                core, tick, sums, tables, neurons, state, costs, counters, spilled, alarm, seed,
+                fired, fired_payload, fired_ps, n_fired,
+            )  # fmt: skip
             fired_core[before:n_fired] = core
         for k in range(n_fired):
-            deliver(
-                fired[k], tick + 1, 1, fired_ps[k],
-                tables, state.pending, counters, arrival_ps, work_ps, costs, fired_core[k],
+            send(
+                fired[k], tick + 1, fired_payload[k], fired_ps[k], fired_core[k],
+                tables, pending, counters, work, costs,
             )  # fmt: skip
             out_tick[n_out + k] = tick
             out_neuron[n_out + k] = fired[k]
+            out_payload[n_out + k] = fired_payload[k]
+            if EACH:
+                pending.last[k] = fired[k]
+                pending.last_payload[k] = fired_payload[k]
+        if EACH:
+            pending.n_last[0] = n_fired
         n_out += n_fired
         slowest = 0
         for core in range(n_cores):
-            slowest = max(slowest, max(update_ps[core], arrival_ps[core]) + work_ps[core])
+            ready = max(work.update_ps[core], work.arrival_ps[core])
+            slowest = max(slowest, ready + work.synapse_ps[core])
         tick_ps[done] = slowest + costs.barrier
         for k in range(tables.watched.size):
             frames[done, k] = state.membrane[tables.watched[k]]

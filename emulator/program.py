@@ -7,7 +7,7 @@ delay. Rows whose synapses share a packet with the row before (same core, same f
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -17,11 +17,13 @@ from numpy.typing import NDArray
 
 from emulator.chip import Chip
 from emulator.errors import ProgramError
+from emulator.program_check import problems_of
 
 Array = NDArray[Any]
 
-RESETS = ("none", "zero", "subtract", "subtract-once")
-"""Codes of the reset rules in `Program.reset`; ``none`` marks neurons that never spike."""
+
+def _none() -> Array:
+    return np.empty(0, np.int64)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,10 +72,21 @@ class Program:
     population, index : int32 [n]
         Which neuron of which population each is.
     compartments : int32 [n]
-    keep_current, keep_membrane, bias, threshold, initial_current, initial_membrane : int32 [n]
-    input_shift : uint8 [n]
+    keep_current : int64 or float64 [n] or [n_currents, n]
+        What is left of 2**decay_bits after a tick; a shift where the chip decays by shifts; the
+        factor itself where decays are float.
+    keep_membrane, bias, threshold, initial_current, initial_membrane : int64 or float64 [n]
+    sum_shift : int8 [n] or [n_sums, n]
+        Of summed weights, before the chip's own shift of all input; to the right, rounding down,
+        where negative. Several sums where sums are shifted apart.
     reset : uint8 [n]
-        Index into `RESETS`.
+        Index into `emulator.neuron.RESETS`.
+    reset_to, membrane_min, membrane_max, refractory, reset_every, reset_phase, lower, lower_to,\
+    spikes_max, alias : int64 or float64 [n] or empty
+        Where not empty: the membrane after a reset to zero; its least and most; ticks of rest
+        after a spike, the one of the spike included; every so many ticks u and v start from 0, in
+        the ticks with that remainder; the lower threshold and the membrane after it; most spikes
+        a tick; the neuron (or -1) that gets the same spikes.
     source_row : int64 [n_sources + 1]
         Source ``s`` owns the rows ``source_row[s]:source_row[s + 1]``.
     row_weight : int64 [n_rows]
@@ -85,7 +98,11 @@ class Program:
         Index of the core it lies on.
     row_dense, row_packet : bool [n_rows]
     row_shift, row_delay : uint8, int16 [n_rows]
-    weight : int8 [n_weights]
+    row_group, row_payload : uint8 [n_rows]
+        Which sum, or which current, it adds to; index into `emulator.kernels.PAYLOADS`.
+    row_axon : int64 [n_rows] or empty
+        Binary axon that the spike travels on; several spikes on it in one tick are one.
+    weight : int8, int16, int32 or float64 [n_weights]
     target : uint16 [n_targets]
         Neuron within its core.
     """
@@ -105,7 +122,7 @@ class Program:
     threshold: Array
     initial_current: Array
     initial_membrane: Array
-    input_shift: Array
+    sum_shift: Array
     reset: Array
     source_row: Array
     row_weight: Array
@@ -118,10 +135,33 @@ class Program:
     row_delay: Array
     weight: Array
     target: Array
+    row_group: Array | None = None
+    row_payload: Array | None = None
+    row_axon: Array = field(default_factory=_none)
+    reset_to: Array = field(default_factory=_none)
+    membrane_min: Array = field(default_factory=_none)
+    membrane_max: Array = field(default_factory=_none)
+    refractory: Array = field(default_factory=_none)
+    reset_every: Array = field(default_factory=_none)
+    reset_phase: Array = field(default_factory=_none)
+    lower: Array = field(default_factory=_none)
+    lower_to: Array = field(default_factory=_none)
+    spikes_max: Array = field(default_factory=_none)
+    alias: Array = field(default_factory=_none)
 
     def __post_init__(self) -> None:
+        for name in ("row_group", "row_payload"):
+            if getattr(self, name) is None:
+                object.__setattr__(self, name, np.zeros(np.size(self.row_size)))
         for name, dtype in _DTYPES.items():
-            array: Array = np.ascontiguousarray(getattr(self, name), dtype=dtype)
+            array = np.asarray(getattr(self, name))
+            if name in _TWO_AXES and array.ndim == 1:
+                array = array[None]
+            if not (name in _FLOATS and array.dtype.kind == "f"):
+                array = _exact(name, array, dtype)
+            if name == "weight":
+                array = _narrowest(array)
+            array = np.ascontiguousarray(array)
             if array.flags.writeable:
                 array = array.copy()
                 array.setflags(write=False)
@@ -136,6 +176,16 @@ class Program:
     def n_cores(self) -> int:
         """Cores in use."""
         return int(self.core.size)
+
+    @property
+    def n_currents(self) -> int:
+        """Synaptic currents of each neuron."""
+        return int(self.keep_current.shape[0])
+
+    @property
+    def n_sums(self) -> int:
+        """Sums of weights that are shifted apart before they add up."""
+        return int(self.sum_shift.shape[0])
 
     @property
     def n_channels(self) -> int:
@@ -169,8 +219,9 @@ class Program:
         """Hash of everything that is loaded."""
         digest = hashlib.sha256(json.dumps(self._header(), sort_keys=True).encode())
         for name in _DTYPES:
-            digest.update(name.encode())
-            digest.update(getattr(self, name).tobytes())
+            array = getattr(self, name)
+            digest.update(f"{name} {array.dtype.str} {array.shape}".encode())
+            digest.update(array.tobytes())
         return digest.hexdigest()
 
     def _header(self) -> dict[str, Any]:
@@ -224,26 +275,36 @@ class Program:
         ProgramError
             With all contradictions, and with all constants outside the chip's registers.
         """
-        problems = [*_broken_indices(self), *_outside_registers(self, chip)]
+        problems = problems_of(self, chip)
         if problems:
             raise ProgramError("the program cannot be loaded:\n  - " + "\n  - ".join(problems))
 
 
-_FORMAT = "spikefab-program-1"
+_FORMAT = "spikefab-program-2"
 _DTYPES = {
     "core": np.int32,
     "core_start": np.int64,
     "population": np.int32,
     "index": np.int32,
     "compartments": np.int32,
-    "keep_current": np.int32,
-    "keep_membrane": np.int32,
-    "bias": np.int32,
-    "threshold": np.int32,
-    "initial_current": np.int32,
-    "initial_membrane": np.int32,
-    "input_shift": np.uint8,
+    "keep_current": np.int64,
+    "keep_membrane": np.int64,
+    "bias": np.int64,
+    "threshold": np.int64,
+    "initial_current": np.int64,
+    "initial_membrane": np.int64,
+    "sum_shift": np.int8,
     "reset": np.uint8,
+    "reset_to": np.int64,
+    "membrane_min": np.int64,
+    "membrane_max": np.int64,
+    "refractory": np.int64,
+    "reset_every": np.int64,
+    "reset_phase": np.int64,
+    "lower": np.int64,
+    "lower_to": np.int64,
+    "spikes_max": np.int64,
+    "alias": np.int64,
     "source_row": np.int64,
     "row_weight": np.int64,
     "row_target": np.int64,
@@ -253,115 +314,36 @@ _DTYPES = {
     "row_packet": np.bool_,
     "row_shift": np.uint8,
     "row_delay": np.int16,
-    "weight": np.int8,
+    "row_group": np.uint8,
+    "row_payload": np.uint8,
+    "row_axon": np.int64,
+    "weight": np.int64,
     "target": np.uint16,
 }
+_FLOATS = frozenset(
+    {"keep_current", "keep_membrane", "bias", "threshold", "initial_current", "initial_membrane",
+     "weight"}
+)  # fmt: skip
+_TWO_AXES = ("keep_current", "sum_shift", "initial_current")
 
 
-def _broken_indices(program: Program) -> list[str]:
-    n, n_rows = program.n_neurons, program.row_size.size
-    problems = []
-    for name in _DTYPES:
-        size = getattr(program, name).size
-        want = _wanted_size(name, program, n, n_rows)
-        if want is not None and size != want:
-            problems.append(f"{name} has {size} entries, but needs {want}")
-    if problems:
-        return problems
-    for name, stop in (("core_start", n), ("source_row", n_rows)):
-        offsets = getattr(program, name)
-        if offsets[0] != 0 or offsets[-1] != stop or np.any(np.diff(offsets) < 0):
-            problems.append(f"{name} must ascend from 0 to {stop}")
-    if n_rows and not problems:
-        problems += _broken_rows(program)
-    return [*problems, *_broken_owners(program)]
+def _exact(name: str, array: Array, dtype: type) -> Array:
+    """Change the type of an array, but none of its values."""
+    same: Array = array.astype(dtype)
+    if not np.array_equal(same, array):
+        bad = int(np.count_nonzero(same != array))
+        raise ProgramError(f"{bad} of {array.size} values of {name} do not fit {np.dtype(dtype)}")
+    return same
 
 
-def _broken_owners(program: Program) -> list[str]:
-    """Check that the neurons of each population are all there, once."""
-    if program.population.size and not (
-        0 <= program.population.min() <= program.population.max() < len(program.populations)
-    ):
-        return [
-            f"a neuron is of population {program.population.max()}, but there are "
-            f"{len(program.populations)}"
-        ]
-    problems = []
-    for number, part in enumerate(program.populations):
-        index = program.index[program.population == number]
-        if index.size and not 0 <= index.min() <= index.max() < part.size:
-            problems.append(
-                f"{part.name!r}: neurons {index.min()}..{index.max()} are loaded, but it has "
-                f"{part.size}"
-            )
-            continue
-        times = np.bincount(index, minlength=part.size)
-        if np.any(times > 1):
-            problems.append(
-                f"{np.count_nonzero(times > 1)} neurons of {part.name!r} are loaded more than once"
-            )
-        if np.any(times == 0):
-            problems.append(f"{np.count_nonzero(times == 0)} neurons of {part.name!r} are missing")
-    return problems
-
-
-def _wanted_size(name: str, program: Program, n: int, n_rows: int) -> int | None:
-    if name in ("weight", "target", "core"):
-        return None
-    if name == "core_start":
-        return program.n_cores + 1
-    if name == "source_row":
-        return n + program.n_channels + 1
-    return n_rows if name.startswith("row_") else n
-
-
-def _broken_rows(program: Program) -> list[str]:
-    size, core = program.row_size.astype(np.int64), program.row_core
-    if core.min() < 0 or core.max() >= program.n_cores or size.min() < 0:
-        return ["row_core or row_size lies outside the cores in use"]
-    start, stop = program.core_start[core], program.core_start[core + 1]
-    problems = []
-    if program.row_weight.min() < 0 or (program.row_weight + size).max() > program.weight.size:
-        problems.append("a row reads weights beyond the end of the synapse memory")
-    dense, first = program.row_dense, program.row_target
-    if np.any(dense & ((first < start) | (first + size > stop))):
-        problems.append("a dense row reaches neurons of another core")
-    listed = ~dense
-    if np.any(listed & ((first < 0) | (first + size > program.target.size))):
-        problems.append("a sparse row reads targets beyond the end of the list")
-    elif listed.any():
-        width = np.repeat((stop - start)[listed], size[listed])
-        step = np.repeat(first[listed] - (np.cumsum(size[listed]) - size[listed]), size[listed])
-        if np.any(program.target[step + np.arange(step.size)] >= width):
-            problems.append("a sparse row reaches a neuron that its core does not hold")
-    return problems
-
-
-def _outside_registers(program: Program, chip: Chip) -> list[str]:
-    numbers = chip.numbers
-    whole = 2**numbers.decay_bits
-    current, membrane = 2 ** (numbers.current_bits - 1), 2 ** (numbers.membrane_bits - 1)
-    limits = (
-        ("keep_current", 0, whole),
-        ("keep_membrane", 0, whole),
-        ("initial_current", -current, current - 1),
-        ("initial_membrane", -membrane, membrane - 1),
-        ("row_delay", 0, chip.limits.delay_max.value),
-        ("input_shift", 0, 24),
-        ("row_shift", 0, 24),
-        ("reset", 0, len(RESETS) - 1),
-    )
-    problems = []
-    for name, low, high in limits:
-        values = getattr(program, name)
-        n_bad = int(np.count_nonzero((values < low) | (values > high)))
-        if n_bad:
-            problems.append(
-                f"{n_bad} of {values.size} values of {name} are outside {low}..{high} "
-                f"({int(values.min())}..{int(values.max())})"
-            )
-    if np.any((program.core < 0) | (program.core >= chip.n_cores)):
-        problems.append(f"a core number is outside the {chip.n_cores} cores of {chip.name}")
-    if np.unique(program.core).size != program.core.size:
-        problems.append("two cores lie on the same place")
-    return problems
+def _narrowest(weight: Array) -> Array:
+    """Store weights as narrow as they are: they are most of what a run reads."""
+    for dtype in (np.int8, np.int16, np.int32):
+        info = np.iinfo(dtype)
+        if (
+            weight.dtype.kind == "i"
+            and info.min <= weight.min(initial=0) <= weight.max(initial=0) <= info.max
+        ):
+            narrow: Array = weight.astype(dtype)
+            return narrow
+    return weight

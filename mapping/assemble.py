@@ -6,7 +6,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from emulator.program import RESETS, Program, ProgramPopulation
+from emulator.neuron import RESETS
+from emulator.program import Program, ProgramPopulation
 from mapping.fixed import FixedNetwork, FixedPopulation, FixedProjection
 from mapping.linear import Dense, Sparse, sparse
 from mapping.mapping import Mapping, Slice
@@ -15,18 +16,31 @@ from mapping.network import Network
 Array = NDArray[Any]
 
 
-class _Rows(NamedTuple):
-    """Rows of one projection onto one slice; one entry for each source with a target there."""
+class Rows(NamedTuple):
+    """Rows of one projection onto one slice; one entry for each source with a target there.
+
+    Attributes
+    ----------
+    source, size : int64 [n_rows]
+    weight : [sum of sizes]
+    target : int64
+        Dense: first neuron of each row. Sparse: the listed targets, as numbers within the core.
+    core, shift, delay, exponent, group, payload : int
+        The same for all of these rows; ``exponent`` tells formats apart, which have axons and
+        packets of their own.
+    """
 
     source: Array
     size: Array
     weight: Array
-    target: Array  # dense: first neuron of each row; sparse: the listed targets
+    target: Array
     core: int
     dense: bool
-    shift: int
-    delay: int
-    exponent: int
+    shift: int = 0
+    delay: int = 0
+    exponent: int = 0
+    group: int = 0
+    payload: int = 0
 
 
 def lags(network: Network, direct: frozenset[str], input_latency: int = 1) -> dict[str, int]:
@@ -88,7 +102,7 @@ def assemble(mapping: Mapping, *, chip_name: str, input_latency: int) -> Program
         population=population,
         index=index,
         **_constants(fixed.populations, population, index),
-        **_tables(rows, first),
+        **row_tables(rows, first),
     )
 
 
@@ -122,7 +136,7 @@ def _constants(
             ("threshold", part.threshold if part.threshold is not None else 0),
             ("initial_current", part.initial_current),
             ("initial_membrane", part.initial_membrane),
-            ("input_shift", part.input_shift),
+            ("sum_shift", part.sum_shift),
             ("reset", RESETS.index(part.reset if spiking else "none")),
         ):
             columns.setdefault(name, []).append(np.broadcast_to(values, (part.size,)))
@@ -138,7 +152,7 @@ def _all_rows(
     core_start: Array,
     machine: dict[str, Array],
     channels: dict[str, int],
-) -> list[_Rows]:
+) -> list[Rows]:
     rows = []
     for projection in fixed.projections:
         listed = None if isinstance(projection.linear, Dense) else sparse(projection.linear)
@@ -160,12 +174,12 @@ def _all_rows(
 
 def _dense_rows(
     projection: FixedProjection, part: Slice, core: int, at: Array, numbers: Array
-) -> _Rows:
+) -> Rows:
     """Rows of a matrix; a slice lies in one piece on its core, so each is one run of neurons."""
     assert isinstance(projection.linear, Dense)
-    weight = projection.linear.weight[part.neurons].T
+    weight = _loaded(projection.linear.weight[part.neurons].T)
     n_pre, size = weight.shape
-    return _Rows(
+    return Rows(
         numbers, np.full(n_pre, size), weight.ravel(), np.full(n_pre, at[0]), core, True,
         projection.shift, projection.delay, projection.exponent,
     )  # fmt: skip
@@ -178,23 +192,32 @@ def _sparse_rows(
     core: int,
     within: Array,
     numbers: Array,
-) -> _Rows:
+) -> Rows:
     """Rows of a list; ``within`` are the slice's places on its core. Zeros are left out."""
     place = np.full(prod(listed.post_shape), -1, np.int64)
     place[part.neurons] = within
     keep = (place[listed.target] >= 0) & (listed.weight != 0)
     source = np.repeat(np.arange(listed.row.size - 1), np.diff(listed.row))[keep]
-    target, weight = place[listed.target[keep]], listed.weight[keep]
+    target, weight = place[listed.target[keep]], _loaded(listed.weight[keep])
     order = np.lexsort((target, source))
     present, size = np.unique(source, return_counts=True)
-    return _Rows(
+    return Rows(
         numbers[present], size, weight[order], target[order], core, False,
         projection.shift, projection.delay, projection.exponent,
     )  # fmt: skip
 
 
-def _tables(rows: list[_Rows], n_sources: int) -> dict[str, Array]:
-    """Join rows, sorted by source, core and format; the first of a format carries the packet."""
+def _loaded(weight: Array) -> Array:
+    """Mantissas are whole numbers; on a chip with float weights they are not and stay as they are."""
+    whole: Array = weight.astype(np.int64)
+    return whole if np.array_equal(whole, weight) else weight
+
+
+def row_tables(rows: list[Rows], n_sources: int) -> dict[str, Array]:
+    """Join rows into a program's columns.
+
+    Sorted by source, core and format; the first of a format carries the packet.
+    """
 
     def joined(values: list[Any], dtype: type = np.int64) -> Array:
         return (
@@ -210,6 +233,8 @@ def _tables(rows: list[_Rows], n_sources: int) -> dict[str, Array]:
     starts = np.cumsum(size) - size
     first = joined([r.target if r.dense else np.zeros(r.source.size) for r in rows])
     target_start = np.where(dense == 1, first, np.cumsum(lists) - lists)
+    values = [r.weight for r in rows]
+    weights = np.concatenate(values) if values else np.empty(0, np.int64)
     order = np.lexsort((delay, 1 - dense, exponent, core, source))
     key = np.stack([source, core, exponent])[:, order]
     packet = np.ones(order.size, np.bool_)
@@ -224,6 +249,8 @@ def _tables(rows: list[_Rows], n_sources: int) -> dict[str, Array]:
         "row_packet": packet,
         "row_shift": each("shift")[order],
         "row_delay": delay[order],
-        "weight": joined([r.weight for r in rows], np.int8),
+        "row_group": each("group")[order],
+        "row_payload": each("payload")[order],
+        "weight": weights,
         "target": joined([r.target for r in rows if not r.dense], np.uint16),
     }

@@ -27,8 +27,9 @@ class FixedPopulation:
         The float membrane that the integer 0 stands for: chips reset to 0, networks to v_reset.
     keep_current, keep_membrane
         What is left of 2**decay_bits after one tick of decay.
-    input_shift : int
-        Left shift from summed weights to current, the smallest weight exponent included.
+    sum_shift : int
+        Left shift of summed weights, the smallest weight exponent included, before the chip's own
+        shift of all input.
     threshold : int64 [n] or None
     """
 
@@ -42,7 +43,7 @@ class FixedPopulation:
     threshold: Integers | None
     initial_current: Integers
     initial_membrane: Integers
-    input_shift: int
+    sum_shift: int
     reset: Reset
     compartments: int
 
@@ -61,7 +62,7 @@ class FixedProjection:
     exponent : int
         The chip's weight exponent of this tensor.
     shift : int
-        Left shift on top of the target population's ``input_shift``.
+        Left shift on top of the target population's ``sum_shift``.
     delay : int
         Ticks.
     """

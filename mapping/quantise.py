@@ -329,7 +329,7 @@ def _fixed_population(
         threshold=_thresholds(population, scale, chip, errors, notes),
         initial_current=np.clip(np.rint(start), -edge, edge).astype(np.int64),
         initial_membrane=np.rint(-offset * scale).astype(np.int64),
-        input_shift=numbers.input_shift + numbers.weight_shift + lowest_exponent,
+        sum_shift=numbers.weight_shift + lowest_exponent,
         reset=population.reset,
         compartments=chip.arithmetic.resets[population.reset] if population.spiking else 1,
     )

@@ -310,8 +310,7 @@ def _print_table(numbers: dict[str, Any]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    def percent(value: float | None) -> str:
-        return "not measured" if value is None else f"{100 * value:.2f} %"
+    from spikefab.wording import micro, percent
 
     table = Table(title=f"{numbers['network']} on {numbers['chip']}", title_justify="left")
     for column in ("", "float", "chip"):
@@ -327,8 +326,8 @@ def _print_table(numbers: dict[str, Any]) -> None:
         ("cores", f"{numbers['cores_used']}"),
         ("synaptic events a sample", f"{numbers['synaptic_events'] / n:,.0f}"),
         ("packets a sample", f"{numbers['packets'] / n:,.0f}"),
-        ("energy a sample", f"{1e6 * numbers['energy_j_per_sample']:,.1f} µJ"),
-        ("time a sample", f"{1e6 * numbers['latency_s_per_sample']:,.0f} µs"),
+        ("energy a sample", micro(numbers["energy_j_per_sample"], "J", digits=1)),
+        ("time a sample", micro(numbers["latency_s_per_sample"], "s")),
         *((f"out of range, {part}", f"{n:,}") for part, n in numbers["out_of_range"].items()),
     ):
         table.add_row(name, "", value)

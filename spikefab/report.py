@@ -13,6 +13,7 @@ from matplotlib.patches import Rectangle
 
 from emulator.fabric import router_of
 from spikefab.run import RunResult
+from spikefab.wording import micro, percent
 from traces.trace import Trace
 
 _COLOURS = ("#3b7dd8", "#e0803a", "#3fa66b", "#b45ac0", "#c94f5d", "#8a8f2a", "#4aa3b5", "#7d6bd1")
@@ -157,10 +158,6 @@ def _rates(result: RunResult) -> Figure:
     return figure
 
 
-def _percent(value: float | None) -> str:
-    return "not measured" if value is None else f"{100 * value:.2f} %"
-
-
 def _table(head: list[str], rows: list[list[str]]) -> str:
     cells = "".join(f"<th>{html.escape(c)}</th>" for c in head)
     body = "".join(
@@ -173,16 +170,16 @@ def _head(numbers: dict[str, Any]) -> str:
     return (
         f"<h1>{html.escape(numbers['network'])} on {html.escape(numbers['chip'])}</h1>"
         f'<p class="big">It fits on {numbers["cores_used"]} core(s). Accuracy: '
-        f"{_percent(numbers['accuracy']['chip'])} on the chip, "
-        f"{_percent(numbers['accuracy']['float'])} in float; "
-        f"{_percent(numbers['agreement'])} of the samples get the same class.</p>"
+        f"{percent(numbers['accuracy']['chip'])} on the chip, "
+        f"{percent(numbers['accuracy']['float'])} in float; "
+        f"{percent(numbers['agreement'])} of the samples get the same class.</p>"
     )
 
 
 def _accuracy(numbers: dict[str, Any]) -> str:
     accuracy, spikes, n = numbers["accuracy"], numbers["spikes"], numbers["samples"]
     rows = [
-        ["accuracy", _percent(accuracy["float"]), _percent(accuracy["chip"])],
+        ["accuracy", percent(accuracy["float"]), percent(accuracy["chip"])],
         ["spikes a sample", f"{spikes['float'] / n:,.0f}", f"{spikes['chip'] / n:,.0f}"],
     ]
     rows += [
@@ -198,12 +195,9 @@ def _costs(numbers: dict[str, Any]) -> str:
         ["synaptic events a sample", f"{numbers['synaptic_events'] / n:,.0f}"],
         ["packets between cores a sample", f"{numbers['packets'] / n:,.0f}"],
         ["hops a sample", f"{numbers['hops'] / n:,.0f}"],
-        ["energy a sample", f"{1e6 * numbers['energy_j_per_sample']:,.2f} µJ"],
-        *[[f"  of it {part}", f"{1e6 * value:,.3f} µJ"] for part, value in energy.items()],
-        [
-            "time a sample, as fast as the chip can",
-            f"{1e6 * numbers['latency_s_per_sample']:,.0f} µs",
-        ],
+        ["energy a sample", micro(numbers["energy_j_per_sample"], "J", 2)],
+        *[[f"  of it {part}", micro(value, "J", 3)] for part, value in (energy or {}).items()],
+        ["time a sample, as fast as the chip can", micro(numbers["latency_s_per_sample"], "s", 0)],
         *[
             [f"{part}s out of range", f"{count:,}"]
             for part, count in numbers["out_of_range"].items()

@@ -49,7 +49,7 @@ class RunResult:
     readout_instant: Array
     counters: dict[str, Array]
     duration_ps: int
-    energy: Joules
+    energy: Joules | None
     wall_s: dict[str, float]
     seed: int
     folder: Path | None = None

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from emulator.neuron import VARIABLES
 from spikefab.run import RunResult, versions
 
 Array = NDArray[Any]
@@ -19,9 +20,7 @@ def summary(result: RunResult, *, network: str, wall_s: float) -> dict[str, Any]
     n = len(samples)
     float_class, chip_class = result.readout_float.argmax(1), result.readout_chip.argmax(1)
     energy = result.energy
-    out_of_range = {
-        part: int(counters[f"{part}_overflows"].sum()) for part in ("current", "membrane")
-    }
+    out_of_range = {part: int(counters[f"{part}_overflows"].sum()) for part in VARIABLES}
     return {
         "network": network,
         "chip": result.deployment.chip.name,
@@ -52,9 +51,11 @@ def summary(result: RunResult, *, network: str, wall_s: float) -> dict[str, Any]
         "local_packets": int(counters["local_packets"].sum()),
         "input_packets": int(counters["input_packets"].sum()),
         "hops": int(counters["hops_ew"].sum() + counters["hops_ns"].sum()),
-        "energy_j_per_sample": energy.total / n,
-        "energy": {part: value / n for part, value in energy._asdict().items()},
-        "latency_s_per_sample": result.duration_ps * 1e-12 / n,
+        "energy_j_per_sample": energy.total / n if energy else None,
+        "energy": {part: value / n for part, value in energy._asdict().items()} if energy else None,
+        "latency_s_per_sample": (
+            result.duration_ps * 1e-12 / n if result.deployment.chip.timing else None
+        ),
         "cores_used": result.deployment.program.n_cores,
         "neurons": result.deployment.program.n_neurons,
         "saturations": sum(out_of_range.values()),

@@ -52,7 +52,7 @@ def simulate_integers(fixed, chip, spikes, n_ticks):
         for name, p in pops.items():
             for n in range(p.size):
                 x = keep(u[name][n], p.keep_current[n], chip.numbers.decay_bits)
-                x += int(arriving[name][n]) << p.input_shift
+                x += int(arriving[name][n]) << p.sum_shift << chip.numbers.input_shift
                 half = 2 ** (chip.numbers.current_bits - 1)
                 if not -half <= x < half:
                     x = fit(x, chip.numbers.current_bits, chip.arithmetic.current_overflow)

@@ -12,10 +12,11 @@ import os
 import platform
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
+from types import FunctionType
 from typing import Any, TypeVar, cast
 
 import numba
@@ -93,14 +94,62 @@ def kernel(function: Function) -> Function:
         each signature, releases the interpreter lock, and is left as plain Python where
         ``NUMBA_DISABLE_JIT=1``.
     """
+    return _compiled(function, _FOLDER)
+
+
+def _compiled(function: Function, folder: str | None) -> Function:
     before = config.CACHE_DIR
     # Numba reads the folder when the decorator runs; the user's own functions keep theirs.
-    config.CACHE_DIR = _FOLDER or before
+    config.CACHE_DIR = folder or before
     try:
-        compiled = numba.njit(cache=_FOLDER is not None, nogil=True, error_model="numpy")(function)
+        compile_ = numba.njit(cache=folder is not None, nogil=True, error_model="numpy")
+        return cast(Function, compile_(function))
     finally:
         config.CACHE_DIR = before
-    return cast(Function, compiled)
+
+
+def specialised(kernels: Sequence[Any], bound: Mapping[str, Any]) -> dict[str, Any]:
+    """Compile copies of kernels in which some global names stand for other values.
+
+    What is bound is known to the compiler, so a rule that is off leaves nothing in the code.
+
+    Parameters
+    ----------
+    kernels : sequence of kernels
+        Callees first: each copy sees the copies before it in place of their originals.
+    bound : mapping of name to int, bool, type or kernel
+
+    Returns
+    -------
+    dict of name to kernel
+    """
+    names = dict(bound)
+    folder = None
+    if _FOLDER is not None:
+        # Numba's cache does not look at globals, so each set of values has a folder of its own.
+        told = "\n".join(f"{name} {_told(value)}" for name, value in sorted(names.items()))
+        path = Path(_FOLDER) / hashlib.sha256(told.encode()).hexdigest()[:16]
+        path.mkdir(exist_ok=True, mode=0o700)
+        folder = str(path)
+    copies = {}
+    for original in kernels:
+        function = python_of(original)
+        copy = FunctionType(
+            function.__code__,
+            {**function.__globals__, **names},
+            function.__name__,
+            function.__defaults__,
+        )
+        copy.__module__, copy.__qualname__ = function.__module__, function.__qualname__
+        names[function.__name__] = copies[function.__name__] = _compiled(copy, folder)
+    return copies
+
+
+def _told(value: Any) -> str:
+    function = python_of(value)
+    if callable(function):
+        return f"{function.__module__}.{function.__qualname__}"
+    return repr(value)
 
 
 def python_of(compiled: Function) -> Function:

@@ -174,7 +174,7 @@ def test_rounding_errors_stay_within_half_a_step(rng, weight_bits):
     limit = 2 ** (weight_bits - 1) - 1
     for p, q in zip(network.projections, fixed.projections, strict=True):
         population = fixed.population(q.target)
-        unit = 2.0 ** (population.input_shift + q.shift)
+        unit = 2.0 ** (population.sum_shift + q.shift + chip.numbers.input_shift)
         mantissa = matrix(q.linear)
         assert np.abs(mantissa).max() <= limit
         error = np.abs(mantissa * unit - matrix(p.linear) * population.scale)

@@ -1,0 +1,227 @@
+"""One neuron, one tick: the integer step of which every published machine is a configuration.
+
+Three functions of plain numbers, called in this order (`emulator.kernels.update_core`):
+
+1. `current_step`: the current decays, takes in what arrived and is used, in one of three orders
+   (`ORDERS`);
+2. `membrane_step`: the membrane decays and takes in currents and bias, either as one sum or as an
+   increment that is limited by itself (`FORMS`); a neuron that rests after a spike holds, freezes
+   or skips (`REFRACTORIES`);
+3. `fire`: one spike or several, of one sign or two, and the reset.
+
+The names in capitals and the functions that are not imported are bound by `emulator.machine` to
+what a chip and a program ask for; the defaults here are those of the preset ``loihi``.
+"""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emulator import arithmetic
+from traces.jit import kernel
+
+Array = NDArray[Any]
+
+NEVER, TO_ZERO, SUBTRACT, SUBTRACT_ONCE, REPEAT, STAY = range(6)
+RESETS = ("none", "zero", "subtract", "subtract-once", "subtract-repeat", "stay")
+"""Codes of `Program.reset`. ``none``: never spikes; ``subtract-repeat``: as often as the threshold
+fits into the membrane, one spike each; ``stay``: spikes and keeps its membrane."""
+
+ORDERS = ("decay-add-use", "add-use-decay", "add-decay-use")
+DECAY_ADD_USE, ADD_USE_DECAY, ADD_DECAY_USE = range(3)
+
+FORMS = ("sum", "increment")
+SUM, INCREMENT = range(2)
+
+REFRACTORIES = ("none", "hold", "freeze", "skip")
+ALERT, HOLD, FREEZE, SKIP = range(4)
+
+LOWERS = ("none", "spike", "reset")
+NO_LOWER, LOWER_SPIKE, LOWER_RESET = range(3)
+
+VARIABLES = ("input", "current", "drive", "membrane")
+"""What can leave its register, each counted by itself: what arrived in a tick, the synaptic
+current, current plus bias, and the membrane."""
+INPUT, CURRENT, DRIVE, MEMBRANE = range(4)
+
+# Bound by `emulator.machine`; here only so that each name has a type and a meaning.
+ORDER = DECAY_ADD_USE
+FORM = SUM
+REFRACTORY = ALERT
+LOWER = NO_LOWER
+REPEATS = False
+CURRENT_BITS = DRIVE_BITS = MEMBRANE_BITS = 24
+DECAY_BITS = 12
+into_membrane: Any = arithmetic.unchanged
+fit_current: Any = arithmetic.wrap
+fit_drive: Any = arithmetic.unlimited
+fit_membrane: Any = arithmetic.saturate
+decay_current: Any = arithmetic.keep_toward_zero
+decay_membrane: Any = arithmetic.keep_toward_zero
+crosses: Any = arithmetic.above
+
+
+class Neurons(NamedTuple):
+    """Constants of all neurons [n]; columns of rules that are off are empty.
+
+    ``sum_shift`` is [n_sums, n], ``keep_current`` [n_currents, n].
+    """
+
+    sum_shift: Array
+    keep_current: Array
+    keep_membrane: Array
+    bias: Array
+    threshold: Array
+    reset: Array
+    reset_to: Array
+    membrane_min: Array
+    membrane_max: Array
+    refractory: Array
+    reset_every: Array
+    reset_phase: Array
+    lower: Array
+    lower_to: Array
+    spikes_max: Array
+    alias: Array
+    restless: Array
+    identity: Array
+
+
+class State(NamedTuple):
+    """What changes in a neuron; arrays [n], ``current`` [n_currents, n].
+
+    ``shown`` is the current as it was used, where it decays after its use. ``above``: still over
+    threshold after the last reset. ``resting``: ticks of rest that are left. ``handed``: spikes
+    that were handed over by an alias.
+    """
+
+    current: Array
+    membrane: Array
+    shown: Array
+    above: Array
+    injected: Array
+    resting: Array
+    handed: Array
+
+
+@kernel
+def current_step(u: float, taken: float, keep: float, chance: int) -> tuple[float, float, float]:
+    """Advance one synaptic current by a tick.
+
+    Parameters
+    ----------
+    u, taken, keep
+        Current, what arrived, and the decay's constant.
+    chance : int
+        For stochastic rounding.
+
+    Returns
+    -------
+    (wanted, used, stored)
+        Before and after the register took it; what is left for the next tick.
+    """
+    if ORDER == DECAY_ADD_USE:
+        wanted = decay_current(u, keep, DECAY_BITS, chance) + taken
+    elif ORDER == ADD_DECAY_USE:
+        wanted = decay_current(u + taken, keep, DECAY_BITS, chance)
+    else:
+        wanted = u + taken
+    used = fit_current(wanted, CURRENT_BITS)
+    stored = used
+    if ORDER == ADD_USE_DECAY:
+        stored = decay_current(used, keep, DECAY_BITS, chance)
+    return wanted, used, stored
+
+
+@kernel
+def membrane_step(
+    v: float, drive: float, push: float, keep: float, chance: int, skips: bool
+) -> tuple[float, float, float, float]:
+    """Advance the membrane by a tick.
+
+    Parameters
+    ----------
+    v, drive, push, keep
+        Membrane, sum of currents, bias, and the decay's constant.
+    skips : bool
+        Whether it leaks only, being refractory.
+
+    Returns
+    -------
+    (wanted_drive, driven, wanted, v)
+        Current plus bias, and the membrane, each before and after its register took it.
+    """
+    kept = decay_membrane(v, keep, DECAY_BITS, chance)
+    wanted_drive = drive + push
+    if FORM == SUM:
+        driven = fit_drive(wanted_drive, DRIVE_BITS)
+        wanted = kept + into_membrane(driven)
+        if REFRACTORY == SKIP and skips:
+            wanted = kept
+        return wanted_drive, driven, wanted, fit_membrane(wanted, MEMBRANE_BITS)
+    # The change is formed and limited by itself, first with the currents, then with the bias.
+    change = arithmetic.wrap(kept - v, MEMBRANE_BITS) + into_membrane(drive)
+    wanted = v + change + push
+    change = fit_membrane(fit_membrane(change, MEMBRANE_BITS) + push, MEMBRANE_BITS)
+    return wanted_drive, wanted_drive, wanted, fit_membrane(v + change, MEMBRANE_BITS)
+
+
+@kernel
+def fire(
+    v: float,
+    threshold: float,
+    reset: int,
+    above: bool,
+    reset_to: float,
+    lower: float,
+    lower_to: float,
+    given: int,
+    most: int,
+) -> tuple[int, float, bool]:
+    """Compare with the thresholds and reset.
+
+    Parameters
+    ----------
+    above : bool
+        Still over the threshold after the last reset.
+    given, most : int
+        Spikes that an alias handed over before, and the most a tick can have.
+
+    Returns
+    -------
+    (spikes, v, above)
+    """
+    spikes = given
+    if REPEATS and reset == REPEAT:
+        while spikes < most and crosses(v, threshold):
+            v -= threshold
+            spikes += 1
+        return spikes, v, False
+    compared = v
+    if reset == SUBTRACT_ONCE and above:
+        compared = v - threshold
+    if crosses(compared, threshold):
+        spikes = 1
+        if reset == TO_ZERO:
+            v = reset_to
+        elif reset != STAY:
+            v -= threshold
+    elif LOWER != NO_LOWER and v < lower:
+        if LOWER == LOWER_SPIKE:
+            spikes = -1
+        v = lower_to
+    return spikes, v, crosses(v, threshold)
+
+
+def resting_state(n: int, n_currents: int, current: type, membrane: type) -> State:
+    """State of ``n`` neurons in which everything is 0."""
+    return State(
+        current=np.zeros((n_currents, n), current),
+        membrane=np.zeros(n, membrane),
+        shown=np.zeros(n, current),
+        above=np.zeros(n, np.bool_),
+        injected=np.zeros(n, membrane),
+        resting=np.zeros(n, np.int64),
+        handed=np.zeros(n, np.int64),
+    )

@@ -1,0 +1,218 @@
+"""What can be wrong with a program, looked at before compiled code reads it.
+
+Compiled code does not check its indices: whatever it may read must be known to be there.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emulator.chip import Chip
+from emulator.neuron import REPEAT, RESETS
+
+if TYPE_CHECKING:
+    from emulator.program import Program
+
+Array = NDArray[Any]
+
+PAYLOADS = ("repeat", "value", "presence")
+"""Meanings of `Program.row_payload`: so many spikes, one spike that carries the number as a
+factor, or one spike whatever the number."""
+
+_COLUMNS = (
+    "population", "index", "compartments", "keep_current", "keep_membrane", "bias", "threshold",
+    "initial_current", "initial_membrane", "sum_shift", "reset", "core_start", "source_row",
+    "row_weight", "row_target", "row_size", "row_core", "row_dense", "row_packet", "row_shift",
+    "row_delay", "row_group", "row_payload",
+)  # fmt: skip
+_OPTIONAL = (
+    "reset_to", "membrane_min", "membrane_max", "refractory", "reset_every", "reset_phase",
+    "lower", "lower_to", "spikes_max", "alias", "row_axon",
+)  # fmt: skip
+
+
+def problems_of(program: "Program", chip: Chip) -> list[str]:
+    """List every contradiction in a program, and everything that a chip's registers cannot hold."""
+    broken = _broken_indices(program)
+    return broken or _outside_registers(program, chip)
+
+
+def _broken_indices(program: "Program") -> list[str]:
+    n, n_rows = program.n_neurons, program.row_size.size
+    problems = []
+    for name in (*_COLUMNS, *_OPTIONAL):
+        size = getattr(program, name).shape[-1]
+        want = _wanted_size(name, program, n, n_rows)
+        if size != want and not (name in _OPTIONAL and size == 0):
+            problems.append(f"{name} has {size} entries, but needs {want}")
+    if program.initial_current.shape != program.keep_current.shape:
+        problems.append(
+            f"initial_current is {program.initial_current.shape}, but keep_current "
+            f"{program.keep_current.shape}"
+        )
+    if problems:
+        return problems
+    for name, stop in (("core_start", n), ("source_row", n_rows)):
+        offsets = getattr(program, name)
+        if offsets[0] != 0 or offsets[-1] != stop or np.any(np.diff(offsets) < 0):
+            problems.append(f"{name} must ascend from 0 to {stop}")
+    if n_rows and not problems:
+        problems += _broken_rows(program)
+    return [*problems, *_broken_owners(program)]
+
+
+def _broken_owners(program: "Program") -> list[str]:
+    """Check that the neurons of each population are all there, once."""
+    if program.population.size and not (
+        0 <= program.population.min() <= program.population.max() < len(program.populations)
+    ):
+        return [
+            f"a neuron is of population {program.population.max()}, but there are "
+            f"{len(program.populations)}"
+        ]
+    problems = []
+    for number, part in enumerate(program.populations):
+        index = program.index[program.population == number]
+        if index.size and not 0 <= index.min() <= index.max() < part.size:
+            problems.append(
+                f"{part.name!r}: neurons {index.min()}..{index.max()} are loaded, but it has "
+                f"{part.size}"
+            )
+            continue
+        times = np.bincount(index, minlength=part.size)
+        if np.any(times > 1):
+            problems.append(
+                f"{np.count_nonzero(times > 1)} neurons of {part.name!r} are loaded more than once"
+            )
+        if np.any(times == 0):
+            problems.append(f"{np.count_nonzero(times == 0)} neurons of {part.name!r} are missing")
+    return problems
+
+
+def _wanted_size(name: str, program: "Program", n: int, n_rows: int) -> int:
+    if name == "core_start":
+        return program.n_cores + 1
+    if name == "source_row":
+        return n + program.n_channels + 1
+    return n_rows if name.startswith("row_") else n
+
+
+def _broken_rows(program: "Program") -> list[str]:
+    size, core = program.row_size.astype(np.int64), program.row_core
+    if core.min() < 0 or core.max() >= program.n_cores or size.min() < 0:
+        return ["row_core or row_size lies outside the cores in use"]
+    start, stop = program.core_start[core], program.core_start[core + 1]
+    problems = []
+    if program.row_weight.min() < 0 or (program.row_weight + size).max() > program.weight.size:
+        problems.append("a row reads weights beyond the end of the synapse memory")
+    dense, first = program.row_dense, program.row_target
+    if np.any(dense & ((first < start) | (first + size > stop))):
+        problems.append("a dense row reaches neurons of another core")
+    listed = ~dense
+    if np.any(listed & ((first < 0) | (first + size > program.target.size))):
+        problems.append("a sparse row reads targets beyond the end of the list")
+    elif listed.any():
+        width = np.repeat((stop - start)[listed], size[listed])
+        step = np.repeat(first[listed] - (np.cumsum(size[listed]) - size[listed]), size[listed])
+        if np.any(program.target[step + np.arange(step.size)] >= width):
+            problems.append("a sparse row reaches a neuron that its core does not hold")
+    return problems
+
+
+def _outside_registers(program: "Program", chip: Chip) -> list[str]:
+    numbers, rules = chip.numbers, chip.arithmetic
+    limits: list[tuple[str, float, float]] = [
+        ("row_delay", 0, chip.limits.delay_max.value),
+        ("sum_shift", -32, 32),
+        ("row_shift", 0, 32),
+        ("reset", 0, len(RESETS) - 1),
+        ("row_payload", 0, len(PAYLOADS) - 1),
+        (
+            "row_group",
+            0,
+            (program.n_currents if rules.accumulate == "each" else program.n_sums) - 1,
+        ),
+        ("refractory", 0, 2**16),
+        ("spikes_max", 0, numbers.spikes_per_tick_max),
+        ("alias", -1, program.n_neurons - 1),
+        ("row_axon", 0, program.row_size.size),
+    ]
+    for register in ("current", "membrane"):
+        if "decays" in rules.float_variables:
+            most = 1.0
+        elif getattr(rules, f"{register}_decay") == "shift":
+            most = 62
+        else:
+            most = 2**numbers.decay_bits
+        limits.append((f"keep_{register}", 0, most))
+        if getattr(rules, f"{register}_overflow") != "none":
+            edge = 2 ** (getattr(numbers, f"{register}_bits") - 1)
+            limits.append((f"initial_{register}", -edge, edge))
+    problems = []
+    for name, low, high in limits:
+        values = getattr(program, name)
+        n_bad = int(np.count_nonzero(~((values >= low) & (values <= high))))
+        if n_bad:
+            problems.append(
+                f"{n_bad} of {values.size} values of {name} are outside {low}..{high} "
+                f"({values.min()}..{values.max()})"
+            )
+    return [*problems, *_misplaced(program, chip), *_rules_broken(program, chip)]
+
+
+def _misplaced(program: "Program", chip: Chip) -> list[str]:
+    problems = []
+    if np.any((program.core < 0) | (program.core >= chip.n_cores)):
+        problems.append(f"a core number is outside the {chip.n_cores} cores of {chip.name}")
+    if np.unique(program.core).size != program.core.size:
+        problems.append("two cores lie on the same place")
+    return problems
+
+
+def _rules_broken(program: "Program", chip: Chip) -> list[str]:
+    """Find what a program needs of a chip that has other rules."""
+    rules = chip.arithmetic
+    problems = []
+    for column, missing, what in (
+        ("refractory", rules.refractory == "none", "arithmetic.refractory is none"),
+        ("lower", rules.lower_threshold == "none", "arithmetic.lower_threshold is none"),
+        ("row_axon", rules.axons != "binary", "arithmetic.axons is counting"),
+    ):
+        if getattr(program, column).size and missing:
+            problems.append(f"the program has {column}, but {chip.name}'s {what}")
+    if program.lower.size != program.lower_to.size:
+        problems.append("lower and lower_to must both be given or both be empty")
+    if program.reset_every.size != program.reset_phase.size:
+        problems.append("reset_every and reset_phase must both be given or both be empty")
+    if program.membrane_min.size != program.membrane_max.size:
+        problems.append("membrane_min and membrane_max must both be given or both be empty")
+    repeats = program.reset == REPEAT
+    if np.any(repeats) and not program.spikes_max.size:
+        problems.append("neurons with reset subtract-repeat need spikes_max")
+    used = [RESETS[code] for code in np.unique(program.reset) if 0 < code < len(RESETS)]
+    unknown = [name for name in used if name not in rules.resets]
+    if unknown:
+        problems.append(
+            f"resets {', '.join(unknown)}, but {chip.name} has {', '.join(sorted(rules.resets))}"
+        )
+    if program.n_currents > 1 and rules.accumulate != "each":
+        problems.append(
+            "several currents need a chip that adds spikes one by one (accumulate each)"
+        )
+    if program.alias.size and not problems:
+        handed = np.flatnonzero(program.alias >= 0)
+        core = program.neuron_core
+        if np.any(core[handed] != core[program.alias[handed]]):
+            problems.append("an alias hands spikes to a neuron of another core")
+    if rules.lower_threshold == "spike" and program.lower.size and not problems:
+        source = np.repeat(np.arange(program.source_row.size - 1), np.diff(program.source_row))
+        if np.any((source < program.n_neurons) & (program.row_payload == 0)):
+            problems.append(
+                "spikes of sign -1 reach rows that repeat a spike; their row_payload must be value "
+                "or presence"
+            )
+    for name, floats in (("weight", "weights"), ("threshold", "thresholds")):
+        if getattr(program, name).dtype.kind == "f" and floats not in rules.float_variables:
+            problems.append(f"{name} is float, but {chip.name} has no float {floats}")
+    return problems

@@ -1,0 +1,104 @@
+"""Loihi's weight formats: which mantissas a weight of few bits can have.
+
+A synapse stores 8 bits of magnitude; with fewer bits, or with both signs in one list, the lowest
+bits are always zero. How a weight gets there differs between the published models.
+"""
+
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emulator.arithmetic import ROUNDINGS
+
+Array = NDArray[Any]
+Signs = Literal["mixed", "excitatory", "inhibitory"]
+
+
+def signs_of(weights: Array) -> Signs:
+    """Sign mode that a list of weights asks for; one of zeros alone is excitatory."""
+    if weights.size == 0 or weights.min() >= 0:
+        return "excitatory"
+    return "inhibitory" if weights.max() <= 0 else "mixed"
+
+
+def mantissas(
+    weights: Array,
+    *,
+    bits: int,
+    signs: Signs,
+    rounding: str,
+    weight_range: str,
+    rng: np.random.Generator | None = None,
+) -> Array:
+    """Bring weights into a list's format.
+
+    Parameters
+    ----------
+    weights : array
+        In units of the format: magnitudes up to 255 or 256.
+    bits : int
+        Bits of each weight, 1 to 8, its sign included where signs are mixed.
+    signs : {"mixed", "excitatory", "inhibitory"}
+    rounding : str
+        ``floor`` (Lava), ``nearest-even`` (nengo-loihi), ``toward-zero`` (brian2-loihi), or
+        another of `emulator.arithmetic.ROUNDINGS`; magnitudes are rounded where all are negative.
+    weight_range : {"symmetric", "full", "full-256"}
+        ±254 for mixed lists (nengo-loihi); -256 to 254, and 255 where all have one sign (Lava);
+        the same, but negative lists reach -256 (brian2-loihi).
+
+    Returns
+    -------
+    int64 array
+        Multiples of ``2**(8 - bits)``, twice that where signs are mixed.
+
+    Raises
+    ------
+    ValueError
+        If the number of bits is not there, or weights are not of the list's sign.
+    """
+    if not 1 <= bits <= 8:
+        raise ValueError(f"weights have 1 to 8 bits, not {bits}")
+    wrong = {"mixed": 0, "excitatory": np.sum(weights < 0), "inhibitory": np.sum(weights > 0)}
+    if wrong[signs]:
+        raise ValueError(f"{wrong[signs]} of {weights.size} weights are not {signs}")
+    step = 2 ** (8 - bits + (signs == "mixed"))
+    sign = -1 if signs == "inhibitory" else 1
+    values = sign * np.asarray(weights, np.float64)
+    if weight_range == "symmetric":
+        most = 256 // step - 1
+        units = np.clip(ROUNDINGS[rounding](values / step, rng), -most, most)
+    else:
+        lowest = -256 if signs == "mixed" else 0
+        highest = 256 if signs == "inhibitory" and weight_range == "full-256" else 255
+        units = ROUNDINGS[rounding](np.clip(values, lowest, highest) / step, rng)
+    whole: Array = (sign * units * step).astype(np.int64)
+    return whole
+
+
+def shifted(mantissa: Array, exponent: int) -> Array:
+    """Apply a weight's exponent to the weight itself, rounding down where it loses bits."""
+    if exponent >= 0:
+        return mantissa << exponent
+    return mantissa >> -exponent
+
+
+def coarsened(mantissa: Array, *, bits: int, exponent: int) -> Array:
+    """Round mixed mantissas so that a negative exponent loses no bit (nengo-loihi).
+
+    Parameters
+    ----------
+    mantissa : int64 array
+        Multiples of the format's step, symmetric.
+    exponent : int
+        Of the weight.
+    """
+    step_bits = 8 - bits + 1
+    total = step_bits + exponent
+    if total >= 0:
+        return mantissa
+    most = 2 ** (8 - step_bits) - 1
+    units = mantissa // 2**step_bits
+    rounded = np.clip(np.rint(units * 2.0**total) / 2.0**total, -most, most)
+    whole: Array = np.trunc(rounded).astype(np.int64) * 2**step_bits
+    return whole
