@@ -23,7 +23,7 @@ Array = NDArray[Any]
 REPEAT, VALUE, PRESENCE = range(3)
 
 # Bound by `emulator.machine`.
-N_CURRENTS = N_SUMS = 1
+N_CURRENTS = 1
 EACH = False
 REFRACTORY = 0
 MANY = ALIAS = False
@@ -293,8 +293,10 @@ def update_core(
         for k in range(N_CURRENTS):
             rests = rests and current[k, n] == 0
         if not EACH:
-            for g in range(N_SUMS):
-                rests = rests and sums[g, n] == 0
+            rests = rests and sums[0, n] == 0
+            if GROUPS:
+                for g in range(1, sums.shape[0]):
+                    rests = rests and sums[g, n] == 0
         if REFRACTORY:
             rests = rests and resting[n] == 0
         if ALIAS:
@@ -302,6 +304,8 @@ def update_core(
         if rests and not restless[n]:
             spent += costs.neuron_inactive
             above[n] = False
+            if SHOWN:
+                shown[n] = 0
             continue
         n_active += 1
         spent += costs.neuron_active
@@ -319,9 +323,10 @@ def update_core(
             if not EACH:
                 arrived = shift_sum(sums[0, n], sum_shift[0, n])
                 sums[0, n] = 0
-                for g in range(1, N_SUMS):
-                    arrived += shift_sum(sums[g, n], sum_shift[g, n])
-                    sums[g, n] = 0
+                if GROUPS:
+                    for g in range(1, sums.shape[0]):
+                        arrived += shift_sum(sums[g, n], sum_shift[g, n])
+                        sums[g, n] = 0
                 arrived = shift_sum(arrived, INPUT_SHIFT)
                 limited = fit_input(arrived, INPUT_BITS)
                 if limited != arrived:

@@ -49,7 +49,6 @@ def _bound(program: Program, chip: Chip, strict: bool) -> dict[str, Any]:
     noisy = "stochastic" in (rules.current_decay, rules.membrane_decay)
     return {
         "N_CURRENTS": program.n_currents,
-        "N_SUMS": program.n_sums,
         "EACH": each,
         "ORDER": neuron.ORDERS.index(rules.current_order),
         "FORM": neuron.FORMS.index(rules.membrane_form),
@@ -64,7 +63,7 @@ def _bound(program: Program, chip: Chip, strict: bool) -> dict[str, Any]:
         "HAS_RESET_TO": program.reset_to.size > 0,
         "HAS_LOWER": program.lower.size > 0,
         "MIXED_PAYLOADS": bool(np.any(program.row_payload)),
-        "GROUPS": bool(np.any(program.row_group)),
+        "GROUPS": program.n_sums > 1 or program.n_currents > 1,
         "BINARY_AXONS": program.row_axon.size > 0,
         "INPUT_MAX": numbers.input_payload_max,
         "INPUT_SHIFT": numbers.input_shift,

@@ -43,6 +43,7 @@ def mantissas(
     rounding : str
         ``floor`` (Lava), ``nearest-even`` (nengo-loihi), ``toward-zero`` (brian2-loihi), or
         another of `emulator.arithmetic.ROUNDINGS`; magnitudes are rounded where all are negative.
+        Weights beyond the range, or of the other sign, are cut at its edge.
     weight_range : {"symmetric", "full", "full-256"}
         ±254 for mixed lists (nengo-loihi); -256 to 254, and 255 where all have one sign (Lava);
         the same, but negative lists reach -256 (brian2-loihi).
@@ -55,13 +56,10 @@ def mantissas(
     Raises
     ------
     ValueError
-        If the number of bits is not there, or weights are not of the list's sign.
+        If the number of bits is not there.
     """
     if not 1 <= bits <= 8:
         raise ValueError(f"weights have 1 to 8 bits, not {bits}")
-    wrong = {"mixed": 0, "excitatory": np.sum(weights < 0), "inhibitory": np.sum(weights > 0)}
-    if wrong[signs]:
-        raise ValueError(f"{wrong[signs]} of {weights.size} weights are not {signs}")
     step = 2 ** (8 - bits + (signs == "mixed"))
     sign = -1 if signs == "inhibitory" else 1
     values = sign * np.asarray(weights, np.float64)
