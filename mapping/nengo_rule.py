@@ -75,9 +75,13 @@ def discretise(block: Block) -> FixedBlock:
     decay_v = int(np.rint(4095 * _decayed(block.dt_s, block.tau_mem_s)))
     of_current = 1 / _expected_sum(decay_u, 1)
     of_membrane = 1 / _expected_sum(decay_v, 0) if decay_v else 1.0
-    largest = max((float(np.abs(w.astype(np.float32)).max(initial=0)) for w in block.weights), default=0)
+    largest = max(
+        (float(np.abs(w.astype(np.float32)).max(initial=0)) for w in block.weights), default=0
+    )
     weight_scale = 255 / largest if largest > 0 else 1.0
-    bias, threshold = (a.astype(np.float32).astype(np.float64) for a in (block.bias, block.threshold))
+    bias, threshold = (
+        a.astype(np.float32).astype(np.float64) for a in (block.bias, block.threshold)
+    )
     for exponent in range(0, _EXPONENT_MIN - 1, -1):
         scale = weight_scale * 2.0 ** (6 + exponent) / (of_current * of_membrane)
         bias_scale = scale * of_membrane

@@ -118,6 +118,17 @@ def read_vector(path: str | Path) -> Vector:
         raise VectorError(f"{path}: no vector file, or a damaged one ({error})") from error
 
 
+def first_mismatch(path: str | Path) -> Mismatch | None:
+    """Run a vector file and return the first value that differs, or None if all are equal.
+
+    Raises
+    ------
+    FileNotFoundError, VectorError
+        As `read_vector` does.
+    """
+    return next(mismatches(read_vector(path)), None)
+
+
 def _loaded(case: _Case) -> Vector:
     kind = str(case.root.get("oracle", ""))[:2]
     if kind not in _MODELS:
@@ -489,9 +500,7 @@ class _Building:
             [np.zeros((self._case.n_steps, 0), np.int64), *self._case.inputs.values()], axis=1
         ).astype(np.int64)
         tick, channel = np.nonzero(counts)
-        return Stimulus(
-            spike_tick=tick, spike_channel=channel, spike_payload=counts[tick, channel]
-        )
+        return Stimulus(spike_tick=tick, spike_channel=channel, spike_payload=counts[tick, channel])
 
 
 def _starts(names: Mapping[str, Any], case: _Case) -> list[int]:
