@@ -100,6 +100,15 @@ def _at_least_one(count: Sourced[int]) -> Sourced[int]:
     return count
 
 
+def _at_most(limit: int, why: str) -> AfterValidator:
+    def check(count: Sourced[int]) -> Sourced[int]:
+        if count.value > limit:
+            raise ValueError(f"must be at most {limit:,}, {why}, but is {count.value:,}")
+        return count
+
+    return AfterValidator(check)
+
+
 def _ascending(sizes: tuple[int, ...]) -> tuple[int, ...]:
     if sorted(set(sizes)) != list(sizes):
         raise ValueError("the sizes must ascend")
@@ -133,11 +142,11 @@ class Mesh(_Table):
 class Limits(_Table):
     """What one core holds."""
 
-    neurons_per_core: Capacity
+    neurons_per_core: Annotated[Capacity, _at_most(2**16, "as targets are stored in 16 bits")]
     in_axons_per_core: Capacity
     out_axons_per_core: Capacity
     synapse_words_per_core: Capacity
-    delay_max: Count
+    delay_max: Annotated[Count, _at_most(2**15 - 1, "as delays are stored in 16 bits")]
 
 
 class Packing(_Table):

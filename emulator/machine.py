@@ -19,24 +19,28 @@ from traces.jit import specialised
 Array = NDArray[Any]
 
 
-def advance_of(program: Program, chip: Chip, *, strict: bool) -> Callable[..., Any]:
+def advance_of(
+    program: Program, chip: Chip, *, strict: bool, compiled: bool = True
+) -> Callable[..., Any]:
     """Return `kernels.advance` for a program on a chip.
 
     Parameters
     ----------
     strict : bool
         Whether the first value that leaves its register is kept for an error.
+    compiled : bool
+        Whether to compile; plain Python is slow, but ready at once.
     """
-    return _built(tuple(sorted(_bound(program, chip, strict).items())))
+    return _built(tuple(sorted(_bound(program, chip, strict).items())), compiled)
 
 
 @cache
-def _built(bound: tuple[tuple[str, Any], ...]) -> Callable[..., Any]:
+def _built(bound: tuple[tuple[str, Any], ...], compiled: bool) -> Callable[..., Any]:
     templates = (
         neuron.current_step, neuron.membrane_step, neuron.fire,
         kernels.send, kernels.arrive, kernels.update_core, kernels.advance,
     )  # fmt: skip
-    return specialised(templates, dict(bound))["advance"]  # type: ignore[no-any-return]
+    return specialised(templates, dict(bound), compiled=compiled)["advance"]  # type: ignore[no-any-return]
 
 
 def _bound(program: Program, chip: Chip, strict: bool) -> dict[str, Any]:

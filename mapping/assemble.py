@@ -252,5 +252,5 @@ def row_tables(rows: list[Rows], n_sources: int) -> dict[str, Array]:
         "row_group": each("group")[order],
         "row_payload": each("payload")[order],
         "weight": weights,
-        "target": joined([r.target for r in rows if not r.dense], np.uint16),
+        "target": joined([r.target for r in rows if not r.dense]),
     }

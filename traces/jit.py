@@ -108,7 +108,9 @@ def _compiled(function: Function, folder: str | None) -> Function:
         config.CACHE_DIR = before
 
 
-def specialised(kernels: Sequence[Any], bound: Mapping[str, Any]) -> dict[str, Any]:
+def specialised(
+    kernels: Sequence[Any], bound: Mapping[str, Any], *, compiled: bool = True
+) -> dict[str, Any]:
     """Compile copies of kernels in which some global names stand for other values.
 
     What is bound is known to the compiler, so a rule that is off leaves nothing in the code.
@@ -118,14 +120,18 @@ def specialised(kernels: Sequence[Any], bound: Mapping[str, Any]) -> dict[str, A
     kernels : sequence of kernels
         Callees first: each copy sees the copies before it in place of their originals.
     bound : mapping of name to int, bool, type or kernel
+    compiled : bool
+        Whether to compile; otherwise the copies are plain Python.
 
     Returns
     -------
     dict of name to kernel
     """
     names = dict(bound)
+    if not compiled:
+        names = {name: python_of(value) for name, value in names.items()}
     folder = None
-    if _FOLDER is not None:
+    if compiled and _FOLDER is not None:
         # Numba's cache does not look at globals, so each set of values has a folder of its own.
         told = "\n".join(f"{name} {_told(value)}" for name, value in sorted(names.items()))
         path = Path(_FOLDER) / hashlib.sha256(told.encode()).hexdigest()[:16]
@@ -141,7 +147,8 @@ def specialised(kernels: Sequence[Any], bound: Mapping[str, Any]) -> dict[str, A
             function.__defaults__,
         )
         copy.__module__, copy.__qualname__ = function.__module__, function.__qualname__
-        names[function.__name__] = copies[function.__name__] = _compiled(copy, folder)
+        copies[function.__name__] = _compiled(copy, folder) if compiled else copy
+        names[function.__name__] = copies[function.__name__]
     return copies
 
 

@@ -17,7 +17,7 @@ def changed(tmp_path, *pairs):
 
 def test_loihi_has_the_published_numbers():
     loihi = load_chip("loihi")
-    assert builtin_chips() == ("loihi",)
+    assert "loihi" in builtin_chips()
     assert loihi.n_cores == 128
     assert loihi.limits.synapse_words_per_core.value * 64 == 128 * 1024 * 8
     assert (loihi.timing.barrier_ps(1), loihi.timing.barrier_ps(32)) == (113_000, 465_000)
@@ -68,7 +68,7 @@ def test_a_bare_number_is_assumed(tmp_path):
         ("value = 0.104", "value = 0.104, low = 0.2", "low <= value <= high"),
         ('source = "frady2020"', 'source = "frady2021"', "frady2021 is not in the table"),
         ("[1, 113000], [32, 465000]", "[32, 113000], [1, 465000]", "must ascend"),
-        ("weight_exponent_min = -6", "weight_exponent_min = 8", "above weight_exponent_max"),
+        ("weight_exponent_min = -1", "weight_exponent_min = 8", "above weight_exponent_max"),
         ("[mesh]", "[mesh", "not valid TOML.*line 13"),
         ("value = 1024,", "value = 1024.0,", r"neurons_per_core.*integer \(it is 1024.0\)"),
         ("value = 1024,", "value = 0,", "neurons_per_core: must be at least 1, but is 0"),
@@ -96,8 +96,23 @@ def test_a_bare_number_is_assumed(tmp_path):
         ("[0, 3, 6]", "[6, 3, 0]", "packing.delay_bits_sizes: the sizes must ascend"),
         ("9, 10, 11, 12]", "9]", "index_bits_sizes: 9 bits at most, but limits.neurons_per_core"),
         ("zero = 1\nsubtract = 2\nsubtract-once = 2", "", "arithmetic.resets: must not be empty"),
-        ("input_shift = 6", "input_shift = 0", "smallest weights would be shifted out"),
-        ("bias_bits = 12", "bias_bits = 30", r"bias_bits \+ bias_exponent_max is 37"),
+        ("weight_shift = 1 ", "weight_shift = 0 ", "lowest bits of weights would be shifted out"),
+        (
+            "current_bits = 24",
+            "current_bits = 99",
+            "current_bits: must be less than or equal to 48",
+        ),
+        (
+            "threshold_shift = 6",
+            "threshold_shift = 64",
+            "threshold_shift.*less than or equal to 32",
+        ),
+        ("value = 1024,", "value = 65537,", "neurons_per_core: must be at most 65,536, as targets"),
+        ("value = 62,", "value = 32768,", "delay_max: must be at most 32,767, as delays"),
+        ('"nearest-even"', '"nearest"', "weight_rounding: must be one of .*mean 'nearest-even'"),
+        ('"decay-add-use"', '"use"', "current_order: must be one of decay-add-use, add-use-decay"),
+        ("input_bits = 22 ", "# ", "arithmetic.input_overflow: needs numbers.input_bits"),
+        ("drive_bits = 24 ", "# ", "arithmetic.drive_overflow: needs numbers.drive_bits"),
         ("[packing]", "[packaging]", "packaging: unknown key; did you mean 'packing'"),
         ("[1, 113000]", "[1]", "timing.barrier.0.1: missing"),
         ('resets_source = "nxtf"', 'resets_source = "nxft"', "arithmetic.resets_source: nxft is"),
@@ -107,6 +122,78 @@ def test_a_bare_number_is_assumed(tmp_path):
 def test_problems_name_key_value_and_what_is_allowed(tmp_path, old, new, message):
     with pytest.raises(ChipError, match=message):
         load_chip(changed(tmp_path, (old, new)))
+
+
+RULES = """
+base = "{base}"
+name = "mine"
+[arithmetic]
+{rules}
+"""
+
+
+@pytest.mark.parametrize(
+    ("base", "rules", "message"),
+    [
+        (
+            "xylo-v2",
+            'current_order = "add-use-decay"',
+            "accumulate each with current_order .*must be",
+        ),
+        ("xylo-v2", "input_latency = 1", "accumulate each with input_latency 1"),
+        (
+            "xylo-v2",
+            'float_variables = ["current"]',
+            "accumulate each with float .*nothing saturates",
+        ),
+        ("xylo-v2", 'float_variables = ["membrane"]', "membrane_form increment with float"),
+        ("xylo-v1", 'float_variables = ["decays"]', "current_decay shift with float decays"),
+        ("loihi", 'accumulate = "each"', "accumulate each with current_order decay-add-use"),
+        (
+            "loihi",
+            'current_decay = "shift"',
+            "current_decay: shift with numbers.current_decay_offset",
+        ),
+        (
+            "loihi",
+            "resets = { subtract-repeat = 1 }",
+            "subtract-repeat with numbers.spikes_per_tick",
+        ),
+        (
+            "loihi",
+            'float_variables = ["weight"]',
+            "must be one of weights, .*did you mean 'weights'",
+        ),
+        ("lohi", "", "no such chip; .*did you mean 'loihi'"),
+        ("other.toml", "", r"other.toml':\s+- there is no such file"),
+        ("mine.toml", "", "base: 8 files deep; do two name each other"),
+    ],
+)
+def test_rules_that_cannot_work_together_say_why(tmp_path, base, rules, message):
+    path = tmp_path / "mine.toml"
+    path.write_text(RULES.format(base=base, rules=rules), encoding="utf-8")
+    with pytest.raises(ChipError, match=message):
+        load_chip(path)
+
+
+def test_a_file_holds_only_what_differs_from_its_base(tmp_path):
+    path = tmp_path / "mine.toml"
+    path.write_text('base = "loihi"\nname = "mine"\n[numbers]\nweight_bits = 4\n', encoding="utf-8")
+    mine, loihi = load_chip(path), load_chip("loihi")
+    assert mine.numbers == loihi.numbers.model_copy(update={"weight_bits": 4})
+    assert mine.model_copy(update={"name": "loihi", "numbers": loihi.numbers}) == loihi
+    second = tmp_path / "second.toml"
+    second.write_text('base = "mine.toml"\nname = "second"\n', encoding="utf-8")
+    assert load_chip(second).numbers.weight_bits == 4
+
+
+@pytest.mark.parametrize("name", builtin_chips())
+def test_built_in_chips_are_valid_and_say_where_their_constants_come_from(name):
+    chip = load_chip(name)
+    assert chip.name == name
+    assert chip.summary
+    for row in chip.rows():
+        assert row.confidence in ("", "assumed") or row.source
 
 
 def test_all_problems_come_at_once(tmp_path):
@@ -127,9 +214,11 @@ def test_files_that_are_none(tmp_path):
     ):
         with pytest.raises(ChipError, match=message):
             load_chip(tmp_path / name)
-    with pytest.raises(ChipError, match=r"no such chip; built in: loihi.*did you mean 'loihi'"):
+    with pytest.raises(
+        ChipError, match=r"no such chip; built in: generic, loihi.*did you mean 'loihi'"
+    ):
         load_chip("lohi")
-    with pytest.raises(ChipError, match=r"no such chip; built in: loihi"):
+    with pytest.raises(ChipError, match=r"no such chip; built in: generic"):
         load_chip("")
     with pytest.raises(ChipError, match=r"cannot be read: .*null"):
         load_chip("mine\0.toml")
@@ -158,7 +247,7 @@ PUBLISHED = {
     "packing.weight_bits_sizes": (0, 1, 2, 3, 4, 5, 6, 8),
     "packing.index_bits_sizes": (0, 6, 7, 8, 9, 10, 11, 12),
     "numbers.weight_bits": 8,
-    "numbers.weight_exponent_min": -6,
+    "numbers.weight_exponent_min": -1,
     "numbers.weight_exponent_max": 7,
     "numbers.decay_bits": 12,
     "numbers.current_bits": 1 + 23,
@@ -231,8 +320,9 @@ def test_one_problem_hides_no_other(tmp_path):
     path = changed(
         tmp_path,
         ("width = 8 ", "width = -8 "),
-        ("weight_exponent_min = -6", "weight_exponent_min = 8"),
-        ("bias_bits = 12", "bias_bits = 30"),
+        ("weight_exponent_min = -1", "weight_exponent_min = 8"),
+        ("membrane_bits = 24", "membrane_bits = 48"),
+        ("decay_bits = 12", "decay_bits = 20"),
         ('value = 0.104, source = "frady2020"', 'value = 0.104, low = 1.0, source = "frady"'),
     )
     with pytest.raises(ChipError) as caught:
