@@ -34,8 +34,12 @@ _OPTIONAL = (
 
 def problems_of(program: "Program", chip: Chip) -> list[str]:
     """List every contradiction in a program, and everything that a chip's registers cannot hold."""
-    broken = _broken_indices(program)
-    return broken or _outside_registers(program, chip)
+    # Each look relies on what the one before found in order.
+    return (
+        _broken_indices(program)
+        or [*_outside_registers(program, chip), *_misplaced(program, chip)]
+        or _rules_broken(program, chip)
+    )
 
 
 def _broken_indices(program: "Program") -> list[str]:
@@ -158,7 +162,7 @@ def _outside_registers(program: "Program", chip: Chip) -> list[str]:
                 f"{n_bad} of {values.size} values of {name} are outside {low}..{high} "
                 f"({values.min()}..{values.max()})"
             )
-    return [*problems, *_misplaced(program, chip), *_rules_broken(program, chip)]
+    return problems
 
 
 def _misplaced(program: "Program", chip: Chip) -> list[str]:
@@ -200,12 +204,17 @@ def _rules_broken(program: "Program", chip: Chip) -> list[str]:
         problems.append(
             "several currents need a chip that adds spikes one by one (accumulate each)"
         )
-    if program.alias.size and not problems:
+    if program.alias.size and program.refractory.size:
+        problems.append(
+            "alias together with refractory: whether a neuron at rest passes on what it is handed "
+            "is defined by no machine"
+        )
+    if program.alias.size:
         handed = np.flatnonzero(program.alias >= 0)
         core = program.neuron_core
         if np.any(core[handed] != core[program.alias[handed]]):
             problems.append("an alias hands spikes to a neuron of another core")
-    if rules.lower_threshold == "spike" and program.lower.size and not problems:
+    if rules.lower_threshold == "spike" and program.lower.size:
         source = np.repeat(np.arange(program.source_row.size - 1), np.diff(program.source_row))
         if np.any((source < program.n_neurons) & (program.row_payload == 0)):
             problems.append(

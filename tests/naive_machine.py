@@ -72,7 +72,11 @@ class Machine:
         """Every synapse of a source: (target neuron, weight, row)."""
         p = self.program
         for row in range(p.source_row[source], p.source_row[source + 1]):
-            first, at, start = int(p.row_weight[row]), int(p.row_target[row]), p.core_start[p.row_core[row]]
+            first, at, start = (
+                int(p.row_weight[row]),
+                int(p.row_target[row]),
+                p.core_start[p.row_core[row]],
+            )
             for k in range(int(p.row_size[row])):
                 target = at + k if p.row_dense[row] else int(start) + int(p.target[at + k])
                 yield target, int(p.weight[first + k]) * 2 ** int(p.row_shift[row]), row
@@ -103,9 +107,7 @@ class Machine:
     def tick(self, tick, inputs):
         """Advance everything; return spikes as {neuron: payload}."""
         p, rules, numbers = self.program, self.chip.arithmetic, self.chip.numbers
-        inputs = [
-            (t, c, min(y, numbers.input_payload_max or y)) for t, c, y in inputs
-        ]
+        inputs = [(t, c, min(y, numbers.input_payload_max or y)) for t, c, y in inputs]
         each = rules.accumulate == "each"
         if each:
             now = [(p.n_neurons + c, y) for t, c, y in inputs if t == tick]
@@ -115,7 +117,10 @@ class Machine:
                     u = self.u[int(p.row_group[row])]
                     for _ in range(payload):
                         u[target] = self.fit(
-                            "current", u[target] + weight, numbers.current_bits, rules.current_overflow
+                            "current",
+                            u[target] + weight,
+                            numbers.current_bits,
+                            rules.current_overflow,
                         )
         sums = None if each else self.arriving(tick, inputs)
         spikes, handed = {}, [0] * p.n_neurons
@@ -146,7 +151,8 @@ class Machine:
             taken = 0
             if sums is not None:
                 total = sum(
-                    math.floor(s[n] * Fraction(2) ** int(p.sum_shift[g, n])) for g, s in enumerate(sums)
+                    math.floor(s[n] * Fraction(2) ** int(p.sum_shift[g, n]))
+                    for g, s in enumerate(sums)
                 )
                 total = total * 2**numbers.input_shift
                 taken = self.fit("input", total, numbers.input_bits, rules.input_overflow)
@@ -175,7 +181,9 @@ class Machine:
         else:
             change = fitted(kept - v, bits, "wrap") + drive
             wanted = v + change + push
-            new = fitted(v + fitted(fitted(change, bits, overflow) + push, bits, overflow), bits, overflow)
+            new = fitted(
+                v + fitted(fitted(change, bits, overflow) + push, bits, overflow), bits, overflow
+            )
         if p.membrane_min.size:
             new = max(int(p.membrane_min[n]), min(int(p.membrane_max[n]), new))
         self.counts["membrane"] += new != wanted

@@ -2,13 +2,24 @@
 
 import numpy as np
 
+from emulator import engine as engines
 from emulator.arithmetic import DECAYS, OVERFLOWS, hashed
 from emulator.chip import Chip, load_chip
+from emulator.machine import advance_of
 from emulator.neuron import RESETS
 from emulator.program import Program, ProgramPopulation
 from emulator.stimulus import Stimulus
 from mapping.assemble import Rows, row_tables
 from traces.jit import python_of
+
+
+def uncompiled(monkeypatch):
+    """Let engines run the kernels as plain Python, so that new rules cost no compilation."""
+
+    def plain(program, chip, *, strict):
+        return advance_of(program, chip, strict=strict, compiled=False)
+
+    monkeypatch.setattr(engines, "advance_of", plain)
 
 
 def chance(seed, tick, neuron, which):
@@ -105,7 +116,7 @@ def random_program(rng, chip):
     if "lower" in columns and rules.lower_threshold == "spike":
         resets[resets == RESETS.index("subtract-repeat")] = RESETS.index("zero")
     columns["spikes_max"] = rng.integers(1, 8, N)
-    if each and rng.random() < 0.5:
+    if each and "refractory" not in columns and rng.random() < 0.5:
         columns["alias"] = np.where(rng.random(N) < 0.3, rng.integers(0, N, N), -1)
         resets[:] = RESETS.index("subtract-repeat")
     signed = "lower" in columns and rules.lower_threshold == "spike"
