@@ -115,7 +115,7 @@ def _expected_sum(decay: int, offset: int) -> float:
     keep = (4096 - offset - decay) / 4096
     lost = 1 - keep
     n = -math.log1p(_DECAY_START * lost / _LOST_PER_TICK) / math.log(keep)
-    geometric = (1 - keep ** (n + 1)) / lost
+    geometric: float = (1 - keep ** (n + 1)) / lost
     return geometric - _LOST_PER_TICK * (n + 1 - geometric) / (lost * _DECAY_START)
 
 
@@ -127,7 +127,8 @@ def _bias(scaled: Array) -> Array:
 
 
 def _least(scaled: float) -> int:
-    return 1 - 2 ** int(np.clip(np.rint(np.log2(1 - scaled)), 0, 31))
+    bits = int(np.clip(np.rint(np.log2(1 - scaled)), 0, 31))
+    return 1 - (1 << bits)
 
 
 def _most(scaled: float) -> int:

@@ -210,12 +210,12 @@ def _lava(case: _Case) -> Vector:
             weight_range=chip.arithmetic.weight_range,
         )
         build.expect_weights(number, mantissa, given)
-        exponent = int(given["weight_exp"])
+        weight_exponent = int(given["weight_exp"])
         build.connect(
             number,
             mantissa,
-            shift=max(exponent, 0),
-            group_shift=min(exponent, 0),
+            shift=max(weight_exponent, 0),
+            group_shift=min(weight_exponent, 0),
             payload="presence" if int(given["num_message_bits"]) == 0 else "value",
         )
     return build.vector()
