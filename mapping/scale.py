@@ -1,0 +1,341 @@
+"""How many integer units one float unit of a population's membrane becomes.
+
+Everything that meets in one neuron shares this scale: weights, bias, threshold. A large one rounds
+finely, a small one leaves the registers room. The rule, from weak to strong:
+
+1. *Fine*: thresholds, the smallest of them, leaks, biases and host currents that matter, and the
+   largest weight round finely (the constants below). Weights follow the scale with their exponent,
+   so they ask for something only at its lower end.
+2. *Room*: registers hold what is plausible. In one tick, every source spikes once, all positive
+   weights together or all negative ones (``input``); four such volleys at once or what their
+   filter makes of a lasting one, whichever is less (``current``; with biases, ``drive``); and in
+   the membrane `ROOM` thresholds, or all that can ever be in it if that is less. Biases, the
+   host's currents and the largest weight fit their formats.
+3. *Coarse*: for room, at most two bits are given up: the largest weight keeps a quarter of its
+   mantissa, unless biases or currents would be cut, beside which such weights are nothing; a
+   threshold keeps `COARSE_STEPS` whatever happens. What then leaves its format is cut and told: a
+   neuron that gets a hundred thresholds in a tick does the same with less.
+4. *Must*: thresholds, resets and a readout's membrane after `FULL_TICKS` fit.
+
+The least scale that is fine is taken; integrators without a leak get the rest as room.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+from math import ceil, floor, inf, log2
+
+import numpy as np
+
+from emulator.chip import Chip
+from mapping.errors import NetworkError
+from mapping.linear import Convolution, Dense, Floats, Linear, sparse
+from mapping.network import weights_of
+from mapping.rounding import (
+    bias_limit,
+    is_float,
+    mantissa_range,
+    threshold_limit,
+    threshold_step,
+    weight_step,
+)
+
+FINE_STEPS = 256
+"""Steps of the largest threshold: rounding changes it by less than 0.2 %."""
+COARSE_STEPS = 64
+SMALLEST_STEPS = 16
+"""Steps of the smallest threshold of a population: less than about 3 %."""
+DECAY_RESOLUTION = 2**8
+"""Decays drop up to a unit a tick; the threshold is to be so many times what that adds up to."""
+BIAS_UNITS = 8
+"""Units of the smallest bias that matters."""
+CURRENT_UNITS = 128
+"""Units of the largest current that the host hands over."""
+ROOM = 32
+"""Thresholds that the membrane holds, in both directions."""
+CURRENT_VOLLEYS = 4
+FULL_TICKS = 64
+"""Ticks of all sources at once that stand for a readout's integrator, which has no bound."""
+MATTERS = 2**-6, 2**-10, 2**16
+"""A bias matters if it adds up to the first of these of a threshold, within the third in ticks,
+and is not below the second of what arrives if all sources spike."""
+_NEAR_ZERO = 1e-290
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Load:
+    """What the neurons of one population ask of a chip, in float units; arrays are float64 [n].
+
+    Attributes
+    ----------
+    name : str
+    height : array or None
+        Thresholds above v_reset; None for readouts.
+    holds : bool
+        Whether the membrane keeps what is above the threshold after a spike.
+    up, down : array
+        Sums of the positive and of the negative weights that are loaded, both as magnitudes.
+    current_leak, membrane_leak : array
+        Share lost each tick on the chip.
+    bias : array
+        Into the membrane at each tick.
+    start : array
+        Initial current.
+    host : array or float
+        Largest current, after its filter, that the host hands over to any neuron.
+    host_known : bool
+        False if ``host`` only assumes analog values up to 1.
+    v_reset : float
+        Largest distance of 0 from where the chip's membrane counts from.
+    weight : float
+        Largest weight, or the mean one where only signs are stored.
+    """
+
+    name: str
+    height: Floats | None
+    holds: bool
+    up: Floats
+    down: Floats
+    current_leak: Floats
+    membrane_leak: Floats
+    bias: Floats
+    start: Floats
+    host: Floats | float
+    host_known: bool
+    v_reset: float
+    weight: float
+
+    @cached_property
+    def volley(self) -> Floats:
+        """Most that arrives in a tick, in one direction."""
+        return np.maximum(self.up, self.down)
+
+    @cached_property
+    def current(self) -> Floats:
+        """What the current register is to hold."""
+        lasting = np.minimum(1 / np.maximum(self.current_leak, 1e-12), CURRENT_VOLLEYS)
+        return np.asarray(self.volley * lasting + np.abs(self.start))
+
+    @cached_property
+    def level(self) -> float:
+        """The membrane that counts: the largest threshold, or where a readout can settle."""
+        if self.height is not None:
+            return float(self.height.max())
+        return self._settled(inf) or 1.0
+
+    @cached_property
+    def must_hold(self) -> float:
+        """The least that the membrane register must hold."""
+        return self.level if self.height is not None else self._settled(FULL_TICKS) or 1.0
+
+    def _settled(self, most_ticks: float) -> float:
+        """Where a readout's membrane can settle, or come to within so many ticks."""
+        leak = self.membrane_leak
+        ticks = np.minimum(1 / np.maximum(leak, 1e-12), np.where(leak > 0, most_ticks, FULL_TICKS))
+        return float((np.maximum(*self._drives) * ticks).max())
+
+    @cached_property
+    def _drives(self) -> tuple[Floats, Floats]:
+        """Most that can ever enter the membrane in a tick, upwards and downwards."""
+        lasting = 1 / np.maximum(self.current_leak, 1e-12)
+        return (
+            np.asarray(self.up * lasting + np.maximum(self.bias, 0) + self.host),
+            np.asarray(self.down * lasting + np.maximum(-self.bias, 0) + self.host),
+        )
+
+    @cached_property
+    def membrane(self) -> float:
+        """What the membrane register is to hold."""
+        if self.height is None:
+            return self.level
+        up, down = self._drives
+        leak = np.maximum(self.membrane_leak, 1e-300)
+        # Positive drive below a threshold a tick is spent by the spikes that it causes.
+        grows = self.holds & (up > self.height)
+        most = np.maximum(self.height + np.where(grows, up / leak, up), down / leak)
+        return max(float(np.minimum(most, ROOM * self.height).max()), self.level)
+
+    @cached_property
+    def bias_matters(self) -> Floats:
+        """Which biases do something that can be noticed; bool [n]."""
+        of_level, of_volley, ticks = MATTERS
+        level = self.level if self.height is None else self.height
+        reached = np.abs(self.bias) * np.minimum(1 / np.maximum(self.membrane_leak, 1e-12), ticks)
+        return np.asarray(
+            (self.bias != 0)
+            & (reached >= of_level * level)
+            & (np.abs(self.bias) >= of_volley * self.volley)
+        )
+
+
+def choose_scale(load: Load, chip: Chip) -> float:
+    """Return integer membrane units for one float unit; the head of this file says how.
+
+    Raises
+    ------
+    NetworkError
+        If thresholds are so small that no scale can be calculated.
+    """
+    if load.level < _NEAR_ZERO:
+        raise NetworkError(
+            f"population {load.name!r}: the thresholds are at most {load.level:.3g} above v_reset, "
+            f"too small a number to calculate with; give membrane and weights in larger units"
+        )
+    with np.errstate(over="ignore", under="ignore"):
+        must = _must(load, chip)
+        unit = _unit(load, chip, must)
+        room, formats = _room(load, chip), _formats(load, chip, unit)
+        coarse = max(min(_coarse_weight(chip, unit), formats), _coarse_threshold(load, chip))
+        wanted = min(max(min(_fine(load, chip, unit), room, formats), coarse), must)
+        if unit is not None:
+            highest = min(must, max(min(room, formats), wanted))
+            wanted = _whole_mantissa(wanted, unit, chip, coarse, highest)
+    return _exact_threshold(wanted, load, chip)
+
+
+def fan_sums(linear: Linear) -> tuple[Floats, Floats]:
+    """Add up the positive and the negative weights of each target, as magnitudes.
+
+    For a convolution those of a target whose whole kernel lies within the input.
+    """
+    weights = weights_of(linear)
+    positive, negative = np.maximum(weights, 0.0), np.maximum(-weights, 0.0)
+    if isinstance(linear, Dense):
+        return positive.sum(axis=1), negative.sum(axis=1)
+    if isinstance(linear, Convolution):
+        places = int(np.prod(linear.post_shape[1:]))
+        axes = tuple(range(1, weights.ndim))
+        return np.repeat(positive.sum(axes), places), np.repeat(negative.sum(axes), places)
+    flat, n = sparse(linear), int(np.prod(linear.post_shape))
+    return (
+        np.asarray(np.bincount(flat.target, weights=positive, minlength=n), np.float64),
+        np.asarray(np.bincount(flat.target, weights=negative, minlength=n), np.float64),
+    )
+
+
+def reference_weight(linear: Linear, chip: Chip) -> float:
+    """Weight that the exponent is chosen for: the largest, or the mean if only signs are stored."""
+    sizes = np.abs(weights_of(linear))
+    if chip.numbers.weight_bits == 1:
+        return float(sizes[sizes > 0].mean()) if np.any(sizes > 0) else 0.0
+    return float(sizes.max(initial=0.0))
+
+
+def weight_exponent(largest: float, chip: Chip) -> int:
+    """Smallest exponent at which a weight in membrane units still fits."""
+    numbers = chip.numbers
+    # The largest may round down to the last mantissa, but not up past it.
+    slack = 0.499 if chip.arithmetic.weight_rounding == "nearest-even" else 0.0
+    if numbers.weight_bits == 1:
+        slack = 2**0.5 - 1  # the nearest power of 2
+    steps = largest / ((mantissa_range(chip)[1] + slack) * weight_step(0, chip))
+    if steps <= 2.0**numbers.weight_exponent_min:
+        return numbers.weight_exponent_min
+    if steps >= 2.0**numbers.weight_exponent_max:
+        return numbers.weight_exponent_max
+    return ceil(log2(steps))
+
+
+def _edge(register: str, chip: Chip) -> float:
+    """Largest value of a register; infinite if it has none, or overflow is no rule of the chip."""
+    rules, numbers = chip.arithmetic, chip.numbers
+    floats = {"input": "weights", "drive": "current"}.get(register, register)
+    if is_float(floats, chip) or getattr(rules, f"{register}_overflow") == "none":
+        return inf
+    return float(2 ** (getattr(numbers, f"{register}_bits") - 1) - 1)
+
+
+def _ratio(limit: float, load: float) -> float:
+    return limit / load if load > 0 else inf
+
+
+def _must(load: Load, chip: Chip) -> float:
+    # A register in float holds anything; its width still says what the other numbers suit.
+    edge = float(2 ** (chip.numbers.membrane_bits - 1) - 1)
+    limit = edge if load.height is None else min(edge, threshold_limit(chip))
+    return min(_ratio(limit, load.must_hold), _ratio(edge, load.v_reset))
+
+
+def _unit(load: Load, chip: Chip, must: float) -> float | None:
+    """Scale at which the largest weight uses its whole mantissa with an exponent of 0.
+
+    None without weights, or if even the largest scale would round them all to 0.
+    """
+    least = weight_step(chip.numbers.weight_exponent_min, chip)
+    if load.weight * must < least / 2:
+        return None
+    return mantissa_range(chip)[1] * weight_step(0, chip) / load.weight
+
+
+def _formats(load: Load, chip: Chip, unit: float | None) -> float:
+    """Largest scale at which biases, the host's currents and the largest weight are not cut."""
+    given = np.abs(load.bias) + (load.host if load.host_known else 0.0)
+    most = inf if unit is None else unit * 2.0**chip.numbers.weight_exponent_max
+    return min(_ratio(bias_limit(chip), float(given.max())), most)
+
+
+def _room(load: Load, chip: Chip) -> float:
+    """Largest scale at which each register holds what is plausible."""
+    drive = load.current + np.abs(load.bias) + load.host
+    return min(
+        _ratio(_edge("input", chip), float(load.volley.max())),
+        _ratio(_edge("current", chip), float(load.current.max())),
+        _ratio(_edge("drive", chip), float(drive.max())),
+        _ratio(_edge("membrane", chip), load.membrane),
+        _ratio(bias_limit(chip), float(np.max(load.host))),
+    )
+
+
+def _fine(load: Load, chip: Chip, unit: float | None) -> float:
+    """Scale from which on everything rounds finely."""
+    wishes = [0.0 if unit is None else unit * 2.0**chip.numbers.weight_exponent_min]
+    leak = np.concatenate([load.current_leak, load.membrane_leak])
+    decay = DECAY_RESOLUTION / leak.min(initial=1.0, where=leak > 0) / load.level
+    if load.height is not None:
+        step = threshold_step(chip)
+        wishes += [
+            FINE_STEPS * step / load.level,
+            SMALLEST_STEPS * step / float(np.maximum(load.height, _NEAR_ZERO).min()),
+            decay,
+        ]
+    else:
+        # Where a readout settles is known, so it can have the whole register.
+        edge = float(2 ** (chip.numbers.membrane_bits - 1) - 1)
+        bounded = bool(np.all(load.membrane_leak > 0))
+        wishes.append(edge / load.level if bounded else max(decay, edge / ROOM / load.level))
+    biases = np.abs(load.bias[load.bias_matters])
+    if biases.size:
+        wishes.append(BIAS_UNITS / float(biases.min()))
+    if load.host_known and np.max(load.host) > 0:
+        wishes.append(CURRENT_UNITS / float(np.max(load.host)))
+    return max(wishes)
+
+
+def _coarse_weight(chip: Chip, unit: float | None) -> float:
+    """Scale at which the largest weight has lost two bits."""
+    return 0.0 if unit is None else unit * 2.0**chip.numbers.weight_exponent_min / 4
+
+
+def _coarse_threshold(load: Load, chip: Chip) -> float:
+    """Scale at which the largest threshold has the least steps."""
+    return 0.0 if load.height is None else COARSE_STEPS * threshold_step(chip) / load.level
+
+
+def _whole_mantissa(scale: float, unit: float, chip: Chip, lowest: float, highest: float) -> float:
+    """Move to the next scale at which the largest weight uses its whole mantissa, if one is near."""
+    exponent = ceil(log2(scale / unit))
+    if unit * 2.0**exponent > highest:
+        exponent -= 1
+    numbers, moved = chip.numbers, unit * 2.0**exponent
+    known = numbers.weight_exponent_min <= exponent <= numbers.weight_exponent_max
+    return moved if known and lowest <= moved <= highest else scale
+
+
+def _exact_threshold(scale: float, load: Load, chip: Chip) -> float:
+    """Lower the scale by less than a step so that a threshold shared by all is not rounded."""
+    if load.height is None or is_float("thresholds", chip):
+        return scale
+    height, step = load.height, threshold_step(chip)
+    steps = floor(scale * height[0] / step)
+    if steps < 1 or np.any(height != height[0]):
+        return scale
+    return float(steps * step / height[0])
