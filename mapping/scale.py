@@ -5,18 +5,20 @@ finely, a small one leaves the registers room. The rule, from weak to strong:
 
 1. *Fine*: thresholds, the smallest of them, leaks, biases and host currents that matter, and the
    largest weight round finely (the constants below). Weights follow the scale with their exponent,
-   so they ask for something only at its lower end.
+   so they ask for something only at its lower end. Readouts ask for their whole register.
 2. *Room*: registers hold what is plausible. In one tick, every source spikes once, all positive
    weights together or all negative ones (``input``); four such volleys at once or what their
    filter makes of a lasting one, whichever is less (``current``; with biases, ``drive``); and in
-   the membrane `ROOM` thresholds, or all that can ever be in it if that is less. Biases, the
-   host's currents and the largest weight fit their formats.
-3. *Coarse*: for room, at most two bits are given up: the largest weight keeps a quarter of its
-   mantissa, unless biases or currents would be cut, beside which such weights are nothing; a
-   threshold keeps `COARSE_STEPS` whatever happens. What then leaves its format is cut and told: a
-   neuron that gets a hundred thresholds in a tick does the same with less.
-4. *Must*: thresholds, resets and a readout's membrane after `FULL_TICKS` fit.
+   the membrane `ROOM` thresholds, or all that can ever be in it if that is less. A readout
+   settles under every source spiking in a quarter of all ticks. Biases, the host's currents and
+   the largest weight fit their formats.
+3. *Coarse*: for room, little is given up. The largest weight keeps a quarter of its mantissa (of a
+   readout, which nothing but its sum depends on, an eighth), unless biases or currents would be
+   cut, beside which such weights are nothing. The largest threshold keeps `COARSE_STEPS` whatever
+   happens: a neuron that gets a hundred thresholds in a tick does the same with less.
+4. *Must*: thresholds and resets fit; of a readout, what biases settle at, and one tick.
 
+What leaves its format then is cut and told; what leaves its register is counted in the run.
 The least scale that is fine is taken; integrators without a leak get the rest as room.
 """
 
@@ -53,8 +55,10 @@ CURRENT_UNITS = 128
 ROOM = 32
 """Thresholds that the membrane holds, in both directions."""
 CURRENT_VOLLEYS = 4
+ACTIVE = 1 / 4
+"""Share of ticks in which every source of a readout spikes, while it settles."""
 FULL_TICKS = 64
-"""Ticks of all sources at once that stand for a readout's integrator, which has no bound."""
+"""Ticks that stand for the memory of a readout without a leak, which has no bound."""
 MATTERS = 2**-6, 2**-10, 2**16
 """A bias matters if it adds up to the first of these of a threshold, within the third in ticks,
 and is not below the second of what arrives if all sources spike."""
@@ -118,20 +122,32 @@ class Load:
     @cached_property
     def level(self) -> float:
         """The membrane that counts: the largest threshold, or where a readout can settle."""
-        if self.height is not None:
-            return float(self.height.max())
-        return self._settled(inf) or 1.0
+        return self._settled if self.height is None else float(self.height.max())
 
     @cached_property
     def must_hold(self) -> float:
-        """The least that the membrane register must hold."""
-        return self.level if self.height is not None else self._settled(FULL_TICKS) or 1.0
+        """The least that the membrane must hold: thresholds; a readout's biases and one tick."""
+        if self.height is not None:
+            return self.level
+        most = float((self.volley + np.abs(self.bias) * self._ticks).max())
+        return most if most > _NEAR_ZERO else 1.0
 
-    def _settled(self, most_ticks: float) -> float:
-        """Where a readout's membrane can settle, or come to within so many ticks."""
-        leak = self.membrane_leak
-        ticks = np.minimum(1 / np.maximum(leak, 1e-12), np.where(leak > 0, most_ticks, FULL_TICKS))
-        return float((np.maximum(*self._drives) * ticks).max())
+    @cached_property
+    def _ticks(self) -> Floats:
+        """Memory of the membrane."""
+        leak = np.maximum(self.membrane_leak, 1e-12)
+        return np.where(self.membrane_leak > 0, 1 / leak, FULL_TICKS)
+
+    @cached_property
+    def _settled(self) -> float:
+        """Where a readout's membrane plausibly settles."""
+        ticks = self._ticks
+        memory = ticks / np.maximum(self.current_leak, 1e-12)
+        lasting = np.maximum(np.minimum(memory, CURRENT_VOLLEYS), memory * ACTIVE)
+        up = self.up * lasting + np.maximum(self.bias, 0) * ticks
+        down = self.down * lasting + np.maximum(-self.bias, 0) * ticks
+        most = float((np.maximum(up, down) + self.host * ticks).max())
+        return most if most > _NEAR_ZERO else 1.0
 
     @cached_property
     def _drives(self) -> tuple[Floats, Floats]:
@@ -184,7 +200,7 @@ def choose_scale(load: Load, chip: Chip) -> float:
         must = _must(load, chip)
         unit = _unit(load, chip, must)
         room, formats = _room(load, chip), _formats(load, chip, unit)
-        coarse = max(min(_coarse_weight(chip, unit), formats), _coarse_threshold(load, chip))
+        coarse = max(min(_coarse_weight(load, chip, unit), formats), _coarse_threshold(load, chip))
         wanted = min(max(min(_fine(load, chip, unit), room, formats), coarse), must)
         if unit is not None:
             highest = min(must, max(min(room, formats), wanted))
@@ -276,12 +292,14 @@ def _formats(load: Load, chip: Chip, unit: float | None) -> float:
 def _room(load: Load, chip: Chip) -> float:
     """Largest scale at which each register holds what is plausible."""
     drive = load.current + np.abs(load.bias) + load.host
+    # Currents that are not known may be larger than 1; a readout has room for that.
+    unknown = ROOM if load.height is None and not load.host_known else 1
     return min(
         _ratio(_edge("input", chip), float(load.volley.max())),
         _ratio(_edge("current", chip), float(load.current.max())),
         _ratio(_edge("drive", chip), float(drive.max())),
         _ratio(_edge("membrane", chip), load.membrane),
-        _ratio(bias_limit(chip), float(np.max(load.host))),
+        _ratio(bias_limit(chip), unknown * float(np.max(load.host))),
     )
 
 
@@ -300,7 +318,8 @@ def _fine(load: Load, chip: Chip, unit: float | None) -> float:
     else:
         # Where a readout settles is known, so it can have the whole register.
         edge = float(2 ** (chip.numbers.membrane_bits - 1) - 1)
-        bounded = bool(np.all(load.membrane_leak > 0))
+        known = load.host_known or not np.any(load.host)
+        bounded = known and bool(np.all(load.membrane_leak > 0))
         wishes.append(edge / load.level if bounded else max(decay, edge / ROOM / load.level))
     biases = np.abs(load.bias[load.bias_matters])
     if biases.size:
@@ -310,9 +329,11 @@ def _fine(load: Load, chip: Chip, unit: float | None) -> float:
     return max(wishes)
 
 
-def _coarse_weight(chip: Chip, unit: float | None) -> float:
-    """Scale at which the largest weight has lost two bits."""
-    return 0.0 if unit is None else unit * 2.0**chip.numbers.weight_exponent_min / 4
+def _coarse_weight(load: Load, chip: Chip, unit: float | None) -> float:
+    """Scale at which the largest weight has lost as many bits as it may."""
+    if unit is None:
+        return 0.0
+    return unit * 2.0**chip.numbers.weight_exponent_min / (8 if load.height is None else 4)
 
 
 def _coarse_threshold(load: Load, chip: Chip) -> float:
