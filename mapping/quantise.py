@@ -192,9 +192,19 @@ class _Constants:
         used_first = chip.arithmetic.current_order == "add-use-decay"
         first = keeps["current"] if used_first else 1.0
         self._start = np.where(filtered, -settled * first, 0.0)
-        decays_first = chip.arithmetic.current_order == "add-decay-use"
-        kept = 1 - self._loaded_leak["current"]
-        self.gain: Floats = np.where(filtered & decays_first, 1 / np.where(kept > 0, kept, 1), 1.0)
+        self.gain = self._current_gain(filtered)
+
+    def _current_gain(self, filtered: Array) -> Floats:
+        """Factor on weights for what the chip's current does otherwise than the network's."""
+        leak, loaded = self._leak["current"], self._loaded_leak["current"]
+        gain = np.ones(leak.size)
+        if self._chip.arithmetic.current_order == "add-decay-use":
+            # Such a current decays once before it is used.
+            gain = gain / np.where(loaded < 1, 1 - loaded, 1.0)
+        if self._chip.arithmetic.current_decay == "shift":
+            # Time constants are powers of 2; what a spike adds up to is kept.
+            gain = gain * loaded / np.where(leak > 0, leak, 1.0)
+        return np.where(filtered, gain, 1.0)
 
     def load(self, incoming: Iterable[Projection], host: tuple[Floats | float, bool]) -> Load:
         """Sum up what the neurons ask of registers."""
