@@ -6,10 +6,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from mapping.constants import current_keep
 from mapping.drive import Drive
 from mapping.linear import Dense, Linear, apply, sparse
 from mapping.network import Network
-from mapping.quantise import current_keep
 
 Array = NDArray[Any]
 
