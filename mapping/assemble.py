@@ -138,8 +138,11 @@ def _constants(
             ("initial_membrane", part.initial_membrane),
             ("sum_shift", part.sum_shift),
             ("reset", RESETS.index(part.reset if spiking else "none")),
+            ("spikes_max", max(part.spikes_max, 1)),
         ):
             columns.setdefault(name, []).append(np.broadcast_to(values, (part.size,)))
+    if not any(part.spikes_max for part in populations):
+        del columns["spikes_max"]
     starts = np.concatenate([[0], np.cumsum([part.size for part in populations])])
     return {
         name: np.concatenate(parts)[starts[population] + index] for name, parts in columns.items()

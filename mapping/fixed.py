@@ -5,19 +5,22 @@ integer mantissas and one exponent each, and a report of the error every tensor 
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mapping.linear import Linear, Shape
-from mapping.network import Network, Reset
+from mapping.network import Network
 
-Integers = NDArray[np.int64]
+Array = NDArray[Any]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class FixedPopulation:
     """Integer constants of one population; arrays are int64 [n].
+
+    What a chip keeps in float is float64 here, in the same units.
 
     Attributes
     ----------
@@ -25,27 +28,34 @@ class FixedPopulation:
         Integer membrane units for one unit of the float membrane.
     offset : float64 [n]
         The float membrane that the integer 0 stands for: chips reset to 0, networks to v_reset.
+        0 for readouts, which never reset.
     keep_current, keep_membrane
-        What is left of 2**decay_bits after one tick of decay.
+        What is left of 2**decay_bits after one tick of decay; a shift where the chip decays by
+        shifts; the share that is kept where decays are float.
     sum_shift : int
         Left shift of summed weights, the smallest weight exponent included, before the chip's own
         shift of all input.
     threshold : int64 [n] or None
+    reset : str
+        Rule of the chip, as `emulator.neuron.RESETS` names it.
+    spikes_max : int
+        Most spikes a tick; 0 where the reset lets there be only one.
     """
 
     name: str
     shape: Shape
     scale: float
     offset: NDArray[np.float64]
-    keep_current: Integers
-    keep_membrane: Integers
-    bias: Integers
-    threshold: Integers | None
-    initial_current: Integers
-    initial_membrane: Integers
+    keep_current: Array
+    keep_membrane: Array
+    bias: Array
+    threshold: Array | None
+    initial_current: Array
+    initial_membrane: Array
     sum_shift: int
-    reset: Reset
+    reset: str
     compartments: int
+    spikes_max: int = 0
 
     @property
     def size(self) -> int:
@@ -64,7 +74,7 @@ class FixedProjection:
     shift : int
         Left shift on top of the target population's ``sum_shift``.
     delay : int
-        Ticks.
+        Ticks on top of the one that every projection takes.
     """
 
     source: str
@@ -91,9 +101,12 @@ class TensorError:
     scale : float
         Integer units for one float unit.
     rms, worst : float
-        Error relative to the largest absolute value of the tensor.
+        Error relative to the largest absolute value of the tensor; of a threshold or decay,
+        relative to each value itself, decays being judged by what is lost each tick.
     n, n_zeroed, n_clipped : int
         Values; those that became zero but were not; those cut to the format.
+    n_wrong : int
+        Of thresholds and decays those that change by more than 5 %.
     """
 
     tensor: str
@@ -104,6 +117,7 @@ class TensorError:
     n: int
     n_zeroed: int
     n_clipped: int
+    n_wrong: int = 0
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -145,12 +145,11 @@ def prepare(network: Network, *, timing: Timing, input_latency: int = 1) -> Prep
     ways: dict[str, list[_Way]] = {part.name: [] for part in network.parts}
     for index, projection in enumerate(network.projections):
         source, delay = projection.source, network.delay_ticks(projection)
-        late = delay
-        if timing == "chip":
-            late += first.get(source, 1)
-        elif index in feedback:
+        if index in feedback:
             # A delay that the network states already is the tick that feedback needs.
             late = max(delay, 1)
+        else:
+            late = delay + (first.get(source, 1) if timing == "chip" else 0)
         ways[source].append(_Way(source, projection.target, _weights(projection), late, delay))
     return Prepared(
         network=network,

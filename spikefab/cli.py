@@ -248,7 +248,7 @@ def _run_and_tell(
     chip = load_chip(chip_name)
     network = import_nir(network_path, **conventions)
     samples = load_samples(data, network, **reading)
-    deployment = deploy(network, chip, direct=not samples.spiking)
+    deployment = deploy(network, chip, direct=not samples.spiking, samples=samples)
     if output is not None:
         _make_output(output, force)
     result = _run_with_progress(deployment, samples, output, seed)

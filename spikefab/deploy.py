@@ -9,6 +9,8 @@ from mapping.mapping import Mapping, Resources, resources
 from mapping.network import Network
 from mapping.partition import map_network
 from mapping.quantise import quantise
+from spikefab.currents import Target, largest_currents, targets_of
+from spikefab.data import Samples
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -19,6 +21,8 @@ class Deployment:
     ----------
     mapping, program, used
         Where everything lies, what is loaded, and what it takes of each core.
+    current_targets
+        What the host computes of direct current, unrolled once for all samples.
     """
 
     network: Network
@@ -27,22 +31,32 @@ class Deployment:
     mapping: Mapping
     program: Program
     used: Resources
+    current_targets: tuple[Target, ...] = ()
 
 
-def deploy(network: Network, chip: Chip, *, direct: bool) -> Deployment:
+def deploy(
+    network: Network, chip: Chip, *, direct: bool, samples: Samples | None = None
+) -> Deployment:
     """Quantise, partition, place and assemble.
 
     Parameters
     ----------
     direct : bool
         Whether the host turns the input into bias currents.
+    samples : Samples, optional
+        Of direct current: the chip's bias format is made to hold the largest.
 
     Raises
     ------
     CapacityError, UnsupportedNodeError
     """
     names = frozenset(part.name for part in network.inputs) if direct else frozenset()
-    fixed = quantise(network, chip, direct=names)
+    targets = targets_of(network, names)
+    largest = None
+    if direct and samples is not None:
+        drives = (samples.drive(index, network) for index in range(len(samples)))
+        largest = largest_currents(targets, drives)
+    fixed = quantise(network, chip, direct=names, largest_currents=largest)
     mapping, program = map_network(fixed, chip)
     program.check(chip)
     return Deployment(
@@ -52,4 +66,5 @@ def deploy(network: Network, chip: Chip, *, direct: bool) -> Deployment:
         mapping=mapping,
         program=program,
         used=resources(program, chip),
+        current_targets=targets,
     )

@@ -27,7 +27,6 @@ class Recorder:
         provenance: dict[str, str | int | float],
     ) -> None:
         self._folder = folder
-        self._deployment = deployment
         self._program = deployment.program
         self._about = provenance
         self._ticks = ticks
@@ -91,8 +90,8 @@ class Recorder:
         first = 0
         for part in silent:
             frames = block.frames[:, first : first + part.size]
-            offset = float(self._deployment.fixed.population(part.name).offset[0])
-            writer.state(part.name, "v", frames, scale=1.0 / part.scale, offset=offset)
+            # What never resets is counted from 0, in the network as on the chip.
+            writer.state(part.name, "v", frames, scale=1.0 / part.scale)
             first += part.size
         spikes = np.bincount(block.spike_tick - block.first_tick, minlength=block.tick_ps.size)
         writer.tick_counters(duration_ps=block.tick_ps, spikes=spikes)

@@ -221,7 +221,7 @@ def _tensors(numbers: dict[str, Any]) -> str:
     head = ["tensor", "bits", "rms error", "worst error", "became 0", "cut off"]
     return (
         f"<h2>What rounding changed</h2>{_table(head, rows)}"
-        f"<p class='quiet'>Errors relative to the largest value of the tensor.</p>"
+        f"<p class='quiet'>Errors relative to the largest value of the tensor; of thresholds and decays relative to each value, decays by what is lost each tick.</p>"
     )
 
 

@@ -18,7 +18,7 @@ from mapping.network import Network
 from mapping.reference import FloatRun, prepare, simulate
 from spikefab.data import Samples
 from spikefab.deploy import Deployment
-from spikefab.host import stimulus
+from spikefab.host import Host
 from spikefab.record import Recorder
 
 Array = NDArray[Any]
@@ -35,8 +35,12 @@ class RunResult:
         Spikes of each neuron in each sample.
     readout_float, readout_chip : float64 [samples, n] of the first output
         Spike counts, or the mean membrane of an output that never spikes.
-    reference_accuracy : float or None
+    readout_instant : float64 [samples, n]
         Of the float network in instant timing, as it was trained.
+    currents_cut : mapping of population to int
+        Currents of the host that were cut to the chip's bias format.
+    warnings : tuple of str
+        What happened in the run that a user should know.
     """
 
     deployment: Deployment
@@ -53,6 +57,7 @@ class RunResult:
     wall_s: dict[str, float]
     seed: int
     folder: Path | None = None
+    currents_cut: dict[str, int] = field(default_factory=dict)
     warnings: tuple[str, ...] = field(default=())
 
 
@@ -88,8 +93,9 @@ def run_network(
         network, samples, ticks, latency, record, progress
     )
     halfway = time.perf_counter()
+    host = Host(deployment)
     chip_counts, chip_readout, engine, duration = _chip_run(
-        deployment, samples, ticks, record, progress
+        deployment, host, samples, ticks, record, progress
     )
     record.finish()
     ended = time.perf_counter()
@@ -108,6 +114,8 @@ def run_network(
         wall_s={"float": halfway - began, "chip": ended - halfway, "total": ended - began},
         seed=seed,
         folder=folder,
+        currents_cut=host.n_cut,
+        warnings=tuple(host.notes()),
     )
 
 
@@ -152,6 +160,7 @@ def _read_out(run: FloatRun, network: Network) -> Array:
 
 def _chip_run(
     deployment: Deployment,
+    host: Host,
     samples: Samples,
     ticks: int,
     record: "Recorder",
@@ -167,13 +176,13 @@ def _chip_run(
 
         def events() -> Iterator[Stimulus]:
             for index in range(len(samples)):
-                events = stimulus(samples.drive(index, network), deployment, ticks)
+                events = host.stimulus(samples.drive(index, network), ticks)
                 if writer is not None:
                     record.stimulus(writer, events, index)
                 yield events
 
         def observe(block: Block) -> None:
-            counts[block.sample] += np.bincount(block.spike_neuron, minlength=program.n_neurons)
+            np.add.at(counts[block.sample], block.spike_neuron, np.abs(block.spike_payload))
             frame_sums[block.sample] += block.frames.sum(axis=0)
             if writer is not None:
                 record.block(writer, block, silent)
@@ -190,7 +199,6 @@ def _chip_run(
     for part in silent:
         if part.name == output:
             readout = frame_sums[:, first : first + part.size] / ticks / part.scale
-            readout = readout + deployment.fixed.population(output).offset
         first += part.size
     return by_name, readout, engine, int(engine.env.now)
 

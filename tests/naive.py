@@ -127,6 +127,6 @@ def simulate_float(
                 if projection.source == p.name:
                     delay = round(projection.delay_s / dt)
                     least = int(k in network.feedback)
-                    late = delay + 1 if timing == "chip" else max(delay, least)
+                    late = max(delay, least) if least or timing == "instant" else delay + 1
                     send(projection, fired[p.name][t], t, late)
     return fired, i, v
