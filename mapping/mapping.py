@@ -59,19 +59,22 @@ class Resources:
     def violations(self, program: Program, chip: Chip) -> tuple[str, ...]:
         """Name every broken limit with its numbers."""
         found = []
-        for name, used, what in (
-            ("neurons_per_core", self.compartments, "compartments"),
-            ("in_axons_per_core", self.in_axons, "in-axons"),
-            ("out_axons_per_core", self.out_axons, "out-axons"),
-            ("synapse_words_per_core", self.synapse_words, "words of synapse memory"),
-        ):
+        for name, used, what, advice in (
+            ("neurons_per_core", self.compartments, "compartments", "put fewer neurons on it"),
+            ("in_axons_per_core", self.in_axons, "in-axons",
+             "put fewer neurons on it, or prune what feeds them"),
+            ("out_axons_per_core", self.out_axons, "out-axons",
+             "put fewer neurons on it, or narrow what they feed"),
+            ("synapse_words_per_core", self.synapse_words, "words of synapse memory",
+             "put fewer neurons on it, or prune what feeds them"),
+        ):  # fmt: skip
             limit = getattr(chip.limits, name).value
             for core in np.flatnonzero(used > limit):
                 here = np.unique(program.population[program.neuron_core == core])
                 held = ", ".join(repr(program.populations[p].name) for p in here)
                 found.append(
                     f"core {program.core[core]} ({held}): {used[core]:,} {what}, but {chip.name} "
-                    f"holds {limit:,} per core"
+                    f"holds {limit:,} per core; {advice}"
                 )
         return tuple(found)
 

@@ -135,7 +135,7 @@ def test_the_real_convolutional_network_fits_21_cores(shared):
     network = import_nir(path, dt_s=1e-3, reset="zero")
     _, program = map_network(quantise(network, LOIHI), LOIHI)
     used = resources(program, LOIHI)
-    assert program.n_cores == 21
+    assert program.n_cores <= 21
     assert used.violations(program, LOIHI) == ()
 
 
