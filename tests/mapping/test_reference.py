@@ -348,6 +348,20 @@ def test_events_are_counted_in_their_tick():
     assert binned(t, x, y, p, n_ticks=1, tick_us=5000, shape=(2, 3, 2)).sum() == 4
 
 
+def test_events_of_any_number_type_are_counted():
+    t, x, y = (
+        np.array([0.0, 999.5, 1000.0]),
+        np.array([1.0, 1.0, 0.0]),
+        np.array([2, 2, 0], np.uint8),
+    )
+    counts = binned(t, x, y, np.array([True, False, True]), n_ticks=2, shape=(2, 3, 2))
+    assert np.argwhere(counts).tolist() == [[0, 0, 2, 1], [0, 1, 2, 1], [1, 1, 0, 0]]
+    with pytest.raises(ValueError, match=r"x must be whole numbers, but 0\.5 is none"):
+        binned(t, x / 2, y, y * 0, n_ticks=2, shape=(2, 3, 2))
+    with pytest.raises(ValueError, match="1 times are NaN or infinite"):
+        binned(np.array([0, np.nan]), x[:2], y[:2], y[:2] * 0, n_ticks=2, shape=(2, 3, 2))
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [(b"12345678", "8 bytes, .* within event 1, so it is truncated"), (b"", "empty")],
