@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mapping.errors import NirError, UnsupportedNodeError
-from mapping.linear import Linear, Shape, apply, compose, diagonal, reshaped, scaled, sparse
+from mapping.folding import compose
+from mapping.linear import Linear, Shape, apply, diagonal, reshaped, scaled, sparse
 from mapping.nir_file import Graph, Node
 from mapping.nir_linear import LINEAR, delays, same_size, step
 
