@@ -74,6 +74,7 @@ class _Way(NamedTuple):
     weights: _Weights
     spike_ticks: int
     current_ticks: int
+    current_gain: float
 
 
 class Prepared(NamedTuple):
@@ -148,10 +149,14 @@ def prepare(network: Network, *, timing: Timing, input_latency: int = 1) -> Prep
         late = delay
         if timing == "chip":
             late += first.get(source, 1)
-        elif index in feedback:
-            # A delay that the network states already is the tick that feedback needs.
-            late = max(delay, 1)
-        ways[source].append(_Way(source, projection.target, _weights(projection), late, delay))
+        elif index in feedback:  # which never has a delay of its own
+            late = 1
+        ways[source].append(
+            _Way(
+                source, projection.target, _weights(projection), late, delay,
+                projection.current_gain,
+            )
+        )  # fmt: skip
     return Prepared(
         network=network,
         order=network.order,
@@ -291,7 +296,7 @@ def _add(values: Array, way: _Way, into: Array) -> None:
 
 def _mapped(values: Array, way: _Way, n_post: int) -> Array:
     into = np.zeros(n_post)
-    _add(values, way, into)
+    _add(values * way.current_gain, way, into)
     return into
 
 

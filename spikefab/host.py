@@ -82,7 +82,8 @@ def _host_currents(drive: Drive, network: Network, target: str, n_ticks: int) ->
         return None
     total: Array = np.zeros((n_ticks, network.population(target).size))
     for projection in ways:
-        values = apply(projection.linear, drive.currents[projection.source].astype(np.float64))
+        held = drive.currents[projection.source].astype(np.float64) * projection.current_gain
+        values = apply(projection.linear, held)
         first = network.delay_ticks(projection)
         last = min(first + drive.n_ticks, n_ticks)
         # Held values have no tick axis and are the same at each.

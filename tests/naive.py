@@ -106,7 +106,7 @@ def simulate_float(
         for tick, values in enumerate(spikes.get(projection.source, ())):
             send(projection, values, tick, late)
         for tick, values in enumerate(currents.get(projection.source, ())):
-            send(projection, values, tick, delay)
+            send(projection, values * projection.current_gain, tick, delay)
     for t in range(n_ticks):
         for p in network.order:
             i_before, v_before = (x[p.name][t - 1] if t else np.zeros(p.size) for x in (i, v))

@@ -105,6 +105,18 @@ def test_currents_equal_the_equations(rng, timing):
 
 
 @pytest.mark.parametrize("timing", ["instant", "chip"])
+def test_currents_have_a_gain_of_their_own_where_spikes_do_not(timing):
+    network = one_neuron(tau_mem_s=1e-3)
+    quarter = replace(network.projections[0], current_gain=0.25)
+    prepared = prepare(replace(network, projections=(quarter,)), timing=timing)
+    for values in (np.array([3.0]), np.full((2, 1), 3.0)):
+        run = simulate(prepared, Drive(n_ticks=2, currents={"in": values}), record=["n"])
+        assert run.states["n", "v"].ravel().tolist() == [0.75, 0.75]
+    run = simulate(prepared, Drive(n_ticks=2, spikes={"in": np.ones((2, 1), int)}), record=["n"])
+    assert run.states["n", "i"].max() == 1.0
+
+
+@pytest.mark.parametrize("timing", ["instant", "chip"])
 def test_a_constant_current_equals_its_repetition(rng, timing):
     network, x = random_network(rng), rng.random(60)
     prepared = prepare(network, timing=timing)
