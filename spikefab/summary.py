@@ -61,12 +61,27 @@ def summary(result: RunResult, *, network: str, wall_s: float) -> dict[str, Any]
         "saturations": sum(out_of_range.values()),
         "out_of_range": out_of_range,
         "tensors": [vars(error) for error in result.deployment.fixed.errors],
-        "notes": [*result.deployment.network.notes, *result.deployment.fixed.notes],
+        "notes": [
+            *result.deployment.network.notes,
+            *result.deployment.fixed.notes,
+            *_about_readout(result),
+        ],
         "wall_s": wall_s,
         "wall": result.wall_s,
         "versions": versions(),
         "seed": result.seed,
     }
+
+
+def _about_readout(result: RunResult) -> list[str]:
+    """Say which of several outputs decides."""
+    others = [name for name in result.deployment.network.outputs if name != result.readout]
+    if not others:
+        return []
+    return [
+        f"classes are read from output {result.readout!r}; there are also "
+        f"{', '.join(map(repr, others))} (--readout)"
+    ]
 
 
 def _accuracy(predicted: Array, y: Array | None) -> float | None:
