@@ -51,10 +51,10 @@ def lags(network: Network, direct: frozenset[str], input_latency: int = 1) -> di
     """
     first = {part.name: 0 if part.name in direct else input_latency for part in network.inputs}
     lag = {part.name: 0 for part in network.parts}
-    feedback = network.feedback
-    for population in network.order:
+    closing, depth = network.recurrent, network.depth
+    for population in sorted(network.populations, key=lambda part: depth[part.name]):
         for index, projection in enumerate(network.projections):
-            if projection.target == population.name and index not in feedback:
+            if projection.target == population.name and index not in closing:
                 step = first.get(projection.source, 1)
                 lag[population.name] = max(lag[population.name], lag[projection.source] + step)
     return lag

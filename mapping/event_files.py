@@ -57,7 +57,8 @@ def binned(
 
     Parameters
     ----------
-    t_us, x, y, polarity : int array [n_events]
+    t_us : int or float array [n_events]
+    x, y, polarity : array [n_events] of whole numbers, of any type
     n_ticks : int
     tick_us : int
         Length of a tick, microseconds.
@@ -70,12 +71,19 @@ def binned(
     Raises
     ------
     ValueError
-        If an event lies outside the picture or before the start, or the ticks have no length.
+        If an event lies outside the picture or before the start, an address is no whole number, a
+        time no number, or the ticks have no length.
     """
     if n_ticks < 1 or tick_us < 1:
         raise ValueError(
             f"{n_ticks} ticks of {tick_us} µs each hold no events; both must be at least 1"
         )
+    t_us = np.asarray(t_us)
+    if not np.all(np.isfinite(t_us)):
+        raise ValueError(f"{np.count_nonzero(~np.isfinite(t_us))} times are NaN or infinite")
+    polarity, y, x = (
+        _addresses(name, values) for name, values in (("polarity", polarity), ("y", y), ("x", x))
+    )
     limits = {"polarity": (polarity, shape[0]), "y": (y, shape[1]), "x": (x, shape[2])}
     for name, (values, limit) in limits.items():
         outside = np.flatnonzero((values < 0) | (values >= limit))
@@ -89,5 +97,15 @@ def binned(
     counts: Array = np.zeros((n_ticks, *shape), np.int64)
     tick = t_us // tick_us
     early = tick < n_ticks
-    np.add.at(counts, (tick[early], polarity[early], y[early], x[early]), 1)
+    np.add.at(counts, (tick[early].astype(np.int64), polarity[early], y[early], x[early]), 1)
     return counts
+
+
+def _addresses(name: str, values: Array) -> Array:
+    """Return whole numbers as integers; truth values would select instead of count."""
+    values = np.asarray(values)
+    with np.errstate(invalid="ignore"):
+        whole: Array = values.astype(np.int64)
+    if np.any(whole != values):
+        raise ValueError(f"{name} must be whole numbers, but {values[whole != values][0]} is none")
+    return whole

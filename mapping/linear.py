@@ -1,14 +1,15 @@
-"""Linear maps between populations: dense, sparse and convolution, and their composition.
+"""Linear maps between populations: dense, sparse and convolution.
 
 Every map takes a flat vector of ``n_pre`` values to one of ``n_post``; ``pre_shape`` and
 ``post_shape`` say how the vectors fold into tensors. Pooling is a convolution in which every
-channel sees only itself. Chains of maps become one map (`compose`), so that a projection is
-always a single step from spikes to synaptic input.
+channel sees only itself. Chains of maps become one map (`mapping.folding`), so that a projection
+is always a single step from spikes to synaptic input.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
-from itertools import product
 from math import prod
+from operator import index
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,8 +18,28 @@ Shape = tuple[int, ...]
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
-DENSE_ABOVE = 0.5
-"""A composed map with a larger share of non-zero weights than this is kept as a dense matrix."""
+LARGEST = 2**31
+"""More elements than this in one tensor are taken for a mistake."""
+
+
+def whole(name: str, values: Iterable[int]) -> Shape:
+    """Return plain integers, so that shapes from NumPy can be hashed and saved like any other.
+
+    Raises
+    ------
+    ValueError
+        If one of them is no whole number.
+    """
+    try:
+        return tuple(index(value) for value in values)
+    except TypeError:
+        raise ValueError(f"{name} must be whole numbers, but is {values!r}") from None
+
+
+def _set_whole(linear: object, *names: str) -> None:
+    """Replace attributes of a frozen map by plain integers."""
+    for name in names:
+        object.__setattr__(linear, name, whole(name, getattr(linear, name)))
 
 
 def _frozen(array: object, dtype: type = np.float64) -> NDArray[np.float64]:
@@ -50,6 +71,7 @@ class Dense:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "weight", _frozen(self.weight))
+        _set_whole(self, "pre_shape", "post_shape")
         want = (prod(self.post_shape), prod(self.pre_shape))
         if self.weight.shape != want:
             raise ValueError(
@@ -86,6 +108,7 @@ class Sparse:
         for name in ("row", "target"):
             object.__setattr__(self, name, _frozen_ints(getattr(self, name)))
         object.__setattr__(self, "weight", _frozen(self.weight))
+        _set_whole(self, "pre_shape", "post_shape")
         n_pre, n_post = prod(self.pre_shape), prod(self.post_shape)
         if self.row.shape != (n_pre + 1,) or self.row[0] != 0 or np.any(np.diff(self.row) < 0):
             raise ValueError(f"sparse rows must be {n_pre + 1} ascending offsets from 0")
@@ -126,6 +149,10 @@ class Convolution:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "kernel", _frozen(self.kernel))
+        _set_whole(self, "pre_shape", "stride", "dilation")
+        padding = tuple(whole("padding", pair) for pair in self.padding)
+        object.__setattr__(self, "padding", padding)
+        object.__setattr__(self, "groups", index(self.groups))
         n_axes = len(self.pre_shape) - 1
         if n_axes not in (1, 2) or self.kernel.ndim != n_axes + 2:
             raise ValueError(
@@ -149,6 +176,8 @@ class Convolution:
             raise ValueError(
                 f"kernel {self.kernel.shape[2:]} is larger than the padded input {self.pre_shape}"
             )
+        if prod(self.post_shape) > LARGEST:
+            raise ValueError(f"the output {self.post_shape} holds more than 2^31 elements")
 
     @property
     def post_shape(self) -> Shape:
@@ -221,7 +250,17 @@ def pool(
     """Sum or average pooling as a convolution within each channel.
 
     Averages divide by the whole window, padding included, as PyTorch does by default.
+
+    Raises
+    ------
+    ValueError
+        If the window is empty or larger than the padded input.
     """
+    if min(window) < 1:
+        raise ValueError(f"the window {window} must be at least 1 in every axis")
+    padded = tuple(n + sum(pair) for n, pair in zip(pre_shape[1:], padding, strict=True))
+    if any(k > n for k, n in zip(window, padded, strict=True)):
+        raise ValueError(f"the window {window} is larger than the padded input {padded}")
     weight = 1.0 / prod(window) if average else 1.0
     return Convolution(
         kernel=np.full((pre_shape[0], 1, *window), weight),
@@ -350,111 +389,6 @@ def _with_kernel(conv: Convolution, kernel: Floats) -> Convolution:
     )
 
 
-def compose(first: Linear, then: Linear) -> Linear:
-    """Fold two maps into one.
-
-    Pooling followed by a convolution stays a convolution where that is exact, so that a mapper
-    still sees the geometry; everything else becomes a list or, if it fills up, a matrix.
-    """
-    if prod(first.post_shape) != prod(then.pre_shape):
-        raise ValueError(
-            f"a map to {first.post_shape} cannot feed a map from {then.pre_shape}: "
-            f"{prod(first.post_shape)} values against {prod(then.pre_shape)}"
-        )
-    if isinstance(first, Dense) and isinstance(then, Dense):
-        return Dense(
-            weight=then.weight @ first.weight,
-            pre_shape=first.pre_shape,
-            post_shape=then.post_shape,
-        )
-    if isinstance(first, Convolution) and isinstance(then, Convolution):
-        folded = _folded_pool(first, then)
-        if folded is not None:
-            return folded
-    result = _product(sparse(first), sparse(then))
-    if result.n_synapses > DENSE_ABOVE * prod(result.pre_shape) * prod(result.post_shape):
-        return Dense(
-            weight=matrix(result), pre_shape=result.pre_shape, post_shape=result.post_shape
-        )
-    return result
-
-
-def _folded_pool(first: Convolution, then: Convolution) -> Convolution | None:
-    """Fold a convolution within channels and the next one, where no border makes it inexact."""
-    within_channels = first.kernel.shape[1] == 1 and first.groups == first.kernel.shape[0]
-    if not within_channels or first.post_shape != then.pre_shape:
-        return None
-    for axis in range(len(first.stride)):
-        # The next layer's padding holds zeros. Folded, it would reach pixels instead: left where
-        # windows overlap, right where pooling left a rest of the input over, and anywhere inside
-        # the padding of the pooling itself.
-        reach = first.dilation[axis] * (first.kernel.shape[2 + axis] - 1) + 1
-        rest = first.pre_shape[1 + axis] > first.post_shape[1 + axis] * first.stride[axis]
-        padded = then.padding[axis] != (0, 0)
-        if first.padding[axis] != (0, 0) or (padded and (reach > first.stride[axis] or rest)):
-            return None
-    extents = [
-        (k2 - 1) * d2 * s1 + (k1 - 1) * d1 + 1
-        for k2, d2, s1, k1, d1 in zip(
-            then.kernel.shape[2:],
-            then.dilation,
-            first.stride,
-            first.kernel.shape[2:],
-            first.dilation,
-            strict=True,
-        )
-    ]
-    # Kernel positions first, so that each pair of positions adds one [c_out, c_in] matrix.
-    kernel = np.zeros((*extents, *then.kernel.shape[:2]))
-    one = np.moveaxis(first.kernel[:, 0], 0, -1)
-    two = np.moveaxis(then.kernel, (0, 1), (-2, -1))
-    c_out, c_group = then.kernel.shape[:2]
-    channel = (np.arange(c_out)[:, None] // (c_out // then.groups)) * c_group + np.arange(c_group)
-    for outer in product(*(range(k) for k in then.kernel.shape[2:])):
-        for inner in product(*(range(k) for k in first.kernel.shape[2:])):
-            at = tuple(
-                o * d2 * s1 + i * d1
-                for o, d2, s1, i, d1 in zip(
-                    outer, then.dilation, first.stride, inner, first.dilation, strict=True
-                )
-            )
-            kernel[at] += two[outer] * one[inner][channel]
-    padding = tuple(
-        (before * s, after * s)
-        for (before, after), s in zip(then.padding, first.stride, strict=True)
-    )
-    folded = Convolution(
-        kernel=np.moveaxis(kernel, (-2, -1), (0, 1)),
-        pre_shape=first.pre_shape,
-        stride=tuple(a * b for a, b in zip(first.stride, then.stride, strict=True)),
-        padding=padding,
-        dilation=(1,) * len(padding),
-        groups=then.groups,
-    )
-    return folded if folded.post_shape == then.post_shape else None
-
-
-def _product(first: Sparse, then: Sparse) -> Sparse:
-    """Row-wise sparse product; parallel paths between the same two elements add up."""
-    width = np.diff(then.row)[first.target]
-    source = np.repeat(np.repeat(np.arange(first.row.size - 1), np.diff(first.row)), width)
-    step = np.repeat(then.row[first.target] - (np.cumsum(width) - width), width)
-    entry = step + np.arange(source.size)
-    key = source * prod(then.post_shape) + then.target[entry]
-    weight = np.repeat(first.weight, width) * then.weight[entry]
-    unique, inverse = np.unique(key, return_inverse=True)
-    n_post = prod(then.post_shape)
-    return Sparse(
-        row=np.searchsorted(unique // n_post, np.arange(first.row.size)),
-        target=unique % n_post,
-        weight=np.bincount(inverse.ravel(), weights=weight, minlength=unique.size).astype(
-            np.float64
-        ),
-        pre_shape=first.pre_shape,
-        post_shape=then.post_shape,
-    )
-
-
 def apply(linear: Linear, values: Floats) -> Floats:
     """Map analog values.
 
@@ -473,6 +407,6 @@ def apply(linear: Linear, values: Floats) -> Floats:
     source = np.repeat(np.arange(rows.shape[1]), np.diff(flat.row))
     n_post = prod(flat.post_shape)
     out = np.empty((rows.shape[0], n_post))
-    for index, row in enumerate(rows):
-        out[index] = np.bincount(flat.target, weights=row[source] * flat.weight, minlength=n_post)
+    for k, row in enumerate(rows):
+        out[k] = np.bincount(flat.target, weights=row[source] * flat.weight, minlength=n_post)
     return out.reshape(*values.shape[:-1], n_post)

@@ -148,14 +148,14 @@ def timing_notes(network: Network, direct: frozenset[str], input_latency: int) -
     """
     lag = lags(network, direct, input_latency)
     first = {part.name: 0 if part.name in direct else input_latency for part in network.inputs}
-    feedback = network.feedback
+    recurrent = network.recurrent
     for population in network.populations:
         late: dict[str, int] = {}
         for index, projection in enumerate(network.projections):
             if projection.target != population.name:
                 continue
             source = projection.source
-            if index not in feedback:
+            if index not in recurrent:
                 late[source] = lag[source] + first.get(source, 1)
             elif lag[source] > lag[population.name]:
                 yield (

@@ -10,23 +10,22 @@ Weights, biases and currents are in units of the membrane per tick: an importer 
 and input gains into them, so that no later stage needs to know them.
 """
 
-import hashlib
-import json
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from math import prod
-from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 import numpy as np
 
+from mapping import cycles
 from mapping.errors import NetworkError
-from mapping.linear import Convolution, Dense, Floats, Linear, Shape, Sparse
+from mapping.linear import Convolution, Floats, Linear, Shape, whole
 
 Reset = Literal["zero", "subtract", "subtract-once"]
 """``zero``: v becomes v_reset. ``subtract``: the threshold is taken off (relative to v_reset).
 ``subtract-once``: the same, but a neuron that is still above threshold after its reset needs a
-second threshold's worth to fire at the next tick (snnTorch's rule, which never subtracts twice)."""
+second threshold's worth to fire at the next tick (snnTorch's Leaky and Synaptic with
+``reset_mechanism="subtract"`` and ``reset_delay=False``; its default, ``reset_delay=True``, takes
+the threshold off one step later and is none of the rules here)."""
 
 Compare = Literal[">", ">="]
 
@@ -43,6 +42,11 @@ class Input:
 
     name: str
     shape: Shape
+
+    def __post_init__(self) -> None:
+        _set_shape(self)
+        if self.size < 1:
+            raise NetworkError(f"input {self.name!r}: shape {self.shape} holds no channels")
 
     @property
     def size(self) -> int:
@@ -83,6 +87,7 @@ class Population:
     compare: Compare = ">"
 
     def __post_init__(self) -> None:
+        _set_shape(self)
         problems = []
         for name in ("tau_mem_s", "tau_syn_s", "threshold", "v_leak", "v_reset", "bias"):
             value = getattr(self, name)
@@ -153,12 +158,20 @@ class Projection:
     linear : Dense, Sparse or Convolution
     delay_s : float
         On top of what the timing itself takes; rounded to ticks.
+    current_gain : float
+        What a current of 1, held for a tick, is worth against a spike: other than 1 where spikes
+        have unit area and the target leaks.
     """
 
     source: str
     target: str
     linear: Linear
     delay_s: float = 0.0
+    current_gain: float = 1.0
+
+    def __post_init__(self) -> None:
+        for name in ("delay_s", "current_gain"):
+            object.__setattr__(self, name, float(getattr(self, name)))
 
     @property
     def name(self) -> str:
@@ -191,6 +204,7 @@ class Network:
     notes: tuple[str, ...] = field(default=())
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "dt_s", float(self.dt_s))
         problems = self._unknown_names() or [
             *self._wrong_times(),
             *(text for projection in self.projections for text in self._misfits(projection)),
@@ -200,6 +214,9 @@ class Network:
 
     def _unknown_names(self) -> list[str]:
         names = [part.name for part in self.parts]
+        wrong = [name for name in names if not isinstance(name, str)]
+        if wrong:
+            return [f"names must be text, but one is {wrong[0]!r}"]
         problems = [
             f"two parts are called {name!r}" for name in sorted(set(names)) if names.count(name) > 1
         ]
@@ -251,10 +268,10 @@ class Network:
                 )
         weights = weights_of(projection.linear)
         problems += [f"projection {projection.name}: {t}" for t in _bad_numbers("weights", weights)]
-        if not (np.isfinite(projection.delay_s) and projection.delay_s >= 0):
+        problems += [f"projection {projection.name}: {t}" for t in self._wrong_delay(projection)]
+        if not np.isfinite(projection.current_gain):
             problems.append(
-                f"projection {projection.name}: delay must not be negative, but is "
-                f"{projection.delay_s} s"
+                f"projection {projection.name}: current_gain is {projection.current_gain}"
             )
         if isinstance(source, Population) and not source.spiking:
             problems.append(
@@ -262,6 +279,14 @@ class Network:
                 f"sent on; give it a threshold or make it an output"
             )
         return problems
+
+    def _wrong_delay(self, projection: Projection) -> list[str]:
+        delay = projection.delay_s
+        if not (np.isfinite(delay) and delay >= 0):
+            return [f"delay must not be negative, but is {delay} s"]
+        if self.dt_s > 0 and delay / self.dt_s >= 2**31:
+            return [f"a delay of {delay:.6g} s is 2^31 ticks or more of {self.dt_s:.6g} s each"]
+        return []
 
     def part(self, name: str) -> Input | Population:
         """Return the input or population of this name."""
@@ -281,57 +306,73 @@ class Network:
         return (*self.inputs, *self.populations)
 
     @property
-    def feedback(self) -> frozenset[int]:
-        """Indices of projections that close a cycle.
+    def recurrent(self) -> frozenset[int]:
+        """Indices of projections that close a cycle, whatever their delays.
 
-        They carry the spikes of the previous tick where everything else acts within the tick.
-        Depth-first from the inputs in stored order, so the cut depends on the network alone.
+        Depth-first from the inputs; see `mapping.cycles`. Without them, everything lies in
+        layers (`depth`), as pipelining on a chip needs.
         """
-        closing: set[int] = set()
-        done: set[str] = set()
-        path: list[str] = []
-        out: dict[str, list[int]] = {}
-        for index, projection in enumerate(self.projections):
-            out.setdefault(projection.source, []).append(index)
+        return cycles.closing(self._names, self._edges, self.outputs)
 
-        def visit(name: str) -> None:
-            stack = [(name, iter(out.get(name, [])))]
-            path.append(name)
-            while stack:
-                for index in stack[-1][1]:
-                    target = self.projections[index].target
-                    if target in path:
-                        closing.add(index)
-                    elif target not in done:
-                        stack.append((target, iter(out.get(target, []))))
-                        path.append(target)
-                        break
-                else:
-                    stack.pop()
-                    done.add(path.pop())
+    @property
+    def feedback(self) -> frozenset[int]:
+        """Indices of projections that close a cycle without any delay.
 
-        for part in self.parts:
-            if part.name not in done:
-                visit(part.name)
-        return frozenset(closing)
+        They carry the spikes of the previous tick where everything else acts within the tick. A
+        cycle that holds a delay of a tick or more needs no such cut.
+        """
+        at_once = [e for e, delay in zip(self._edges, self._delays, strict=True) if delay == 0]
+        return frozenset(
+            index
+            for index in self.recurrent
+            if self._delays[index] == 0 and cycles.on_cycle(self._edges[index], at_once)
+        )
 
     @property
     def depth(self) -> dict[str, int]:
         """Number of projections on the longest way from an input to each part, cycles cut."""
-        closing = self.feedback
-        depth = dict.fromkeys([part.name for part in self.parts], 0)
-        for _ in depth:
-            for index, projection in enumerate(self.projections):
-                if index not in closing:
-                    reached = depth[projection.source] + 1
-                    depth[projection.target] = max(depth[projection.target], reached)
-        return depth
+        closing = self.recurrent
+        kept = [edge for index, edge in enumerate(self._edges) if index not in closing]
+        return cycles.depths(self._names, kept)
 
     @property
     def order(self) -> tuple[Population, ...]:
-        """Populations so that each comes after all that feed it within a tick."""
-        depth = self.depth
-        return tuple(sorted(self.populations, key=lambda population: depth[population.name]))
+        """Populations so that each comes after all that feed it within a tick, then by depth."""
+        cut = self.feedback
+        within = [
+            edge
+            for index, edge in enumerate(self._edges)
+            if self._delays[index] == 0 and index not in cut
+        ]
+        own = {population.name: population for population in self.populations}
+        return tuple(
+            own[name] for name in cycles.ordered(self._names, within, self.depth) if name in own
+        )
+
+    @property
+    def _names(self) -> list[str]:
+        return [part.name for part in self.parts]
+
+    @property
+    def _edges(self) -> list[cycles.Edge]:
+        return [(projection.source, projection.target) for projection in self.projections]
+
+    @property
+    def _delays(self) -> list[int]:
+        return [self.delay_ticks(projection) for projection in self.projections]
+
+    def readout(self, name: str | None = None) -> Population:
+        """Return the output that a class is read from: the first, or the one of this name.
+
+        Raises
+        ------
+        NetworkError
+            If it is no output.
+        """
+        chosen = self.outputs[0] if name is None else name
+        if chosen not in self.outputs:
+            raise NetworkError(f"there is no output {name!r}; there are {', '.join(self.outputs)}")
+        return self.population(chosen)
 
     def with_reset(self, reset: Reset) -> "Network":
         """Return the same network with another reset rule in every spiking population."""
@@ -340,19 +381,21 @@ class Network:
     @property
     def sha256(self) -> str:
         """Hash of everything that decides what the network does (notes do not)."""
-        digest = hashlib.sha256()
-        header, arrays = _packed(self)
-        header.pop("notes")
-        digest.update(json.dumps(header, sort_keys=True).encode())
-        for key in sorted(arrays):
-            digest.update(key.encode())
-            digest.update(np.ascontiguousarray(arrays[key]).tobytes())
-        return digest.hexdigest()
+        from mapping.network_file import content_hash  # which needs the classes of this file
+
+        return content_hash(self)
 
 
 def weights_of(linear: Linear) -> Floats:
     """Return the stored weights of a map: matrix, list or kernel."""
     return linear.kernel if isinstance(linear, Convolution) else linear.weight
+
+
+def _set_shape(part: Input | Population) -> None:
+    try:
+        object.__setattr__(part, "shape", whole("shape", part.shape))
+    except ValueError as error:
+        raise NetworkError(f"{part.name!r}: {error}") from None
 
 
 def _bad_numbers(name: str, values: Floats, *, infinite_allowed: bool = False) -> list[str]:
@@ -364,128 +407,3 @@ def _bad_numbers(name: str, values: Floats, *, infinite_allowed: bool = False) -
         f"{int(bad.sum())} of {values.size} values of {name} are NaN or infinite, the first at "
         f"{where if len(where) > 1 else where[0]}"
     ]
-
-
-_PARAMETERS = ("tau_mem_s", "tau_syn_s", "threshold", "v_leak", "v_reset", "bias")
-_FORMAT = "spikefab-network-1"
-
-
-def _packed(network: Network) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Split a network into plain values and arrays."""
-    arrays: dict[str, Any] = {}
-    populations = []
-    for number, population in enumerate(network.populations):
-        for name in _PARAMETERS:
-            if getattr(population, name) is not None:
-                arrays[f"population{number}_{name}"] = getattr(population, name)
-        keep = ("name", "shape", "reset", "compare", "spiking")
-        populations.append({name: getattr(population, name) for name in keep})
-    projections = []
-    for number, projection in enumerate(network.projections):
-        linear = projection.linear
-        plain: dict[str, Any] = {
-            "source": projection.source,
-            "target": projection.target,
-            "delay_s": projection.delay_s,
-            "kind": type(linear).__name__,
-        }
-        for name, value in vars(linear).items():
-            if isinstance(value, np.ndarray):
-                arrays[f"projection{number}_{name}"] = value
-            else:
-                plain[name] = value
-        projections.append(plain)
-    header = {
-        "format": _FORMAT,
-        "dt_s": network.dt_s,
-        "inputs": [{"name": part.name, "shape": part.shape} for part in network.inputs],
-        "populations": populations,
-        "projections": projections,
-        "outputs": network.outputs,
-        "notes": network.notes,
-    }
-    return header, arrays
-
-
-def save_network(network: Network, path: str | Path) -> None:
-    """Write a network to an ``.npz`` file (a JSON header and one array for each tensor)."""
-    header, arrays = _packed(network)
-    with Path(path).open("wb") as file:
-        np.savez_compressed(file, header=np.array(json.dumps(header)), **arrays)
-
-
-def load_network(path: str | Path) -> Network:
-    """Read a network that `save_network` wrote.
-
-    Raises
-    ------
-    NetworkError
-        If the file is none of these or is damaged.
-    """
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            header = json.loads(str(file["header"]))
-            arrays = {key: file[key] for key in file.files if key != "header"}
-        if header["format"] != _FORMAT:
-            raise NetworkError(f"{path}: format {header['format']!r}, but this reads {_FORMAT!r}")
-        return _unpacked(header, arrays)
-    except FileNotFoundError:
-        raise
-    except (OSError, KeyError, TypeError, ValueError, EOFError) as error:
-        if isinstance(error, NetworkError):
-            raise
-        raise NetworkError(f"{path}: not a network saved by spikefab ({error})") from error
-
-
-def _unpacked(header: dict[str, Any], arrays: dict[str, Any]) -> Network:
-    def of(prefix: str) -> dict[str, Any]:
-        return {k.removeprefix(prefix): v for k, v in arrays.items() if k.startswith(prefix)}
-
-    def shape(values: list[int]) -> Shape:
-        return tuple(values)
-
-    kinds: dict[str, Callable[..., Linear]] = {
-        "Dense": Dense,
-        "Sparse": Sparse,
-        "Convolution": Convolution,
-    }
-    populations = []
-    for number, plain in enumerate(header["populations"]):
-        parameters = {"threshold": None, **of(f"population{number}_")}
-        own = shape(plain["shape"])
-        parameters = {
-            name: None if value is None else value.reshape(own)
-            for name, value in parameters.items()
-        }
-        populations.append(
-            Population(
-                name=plain["name"],
-                shape=own,
-                reset=plain["reset"],
-                compare=plain["compare"],
-                **parameters,
-            )
-        )
-    projections = []
-    for number, plain in enumerate(header["projections"]):
-        rest = {k: v for k, v in plain.items() if k not in ("source", "target", "delay_s", "kind")}
-        for name, value in rest.items():
-            if isinstance(value, list):
-                rest[name] = tuple(tuple(v) if isinstance(v, list) else v for v in value)
-        linear = kinds[plain["kind"]](**rest, **of(f"projection{number}_"))
-        projections.append(
-            Projection(
-                source=plain["source"],
-                target=plain["target"],
-                linear=linear,
-                delay_s=plain["delay_s"],
-            )
-        )
-    return Network(
-        dt_s=header["dt_s"],
-        inputs=tuple(Input(name=i["name"], shape=shape(i["shape"])) for i in header["inputs"]),
-        populations=tuple(populations),
-        projections=tuple(projections),
-        outputs=tuple(header["outputs"]),
-        notes=tuple(header["notes"]),
-    )

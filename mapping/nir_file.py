@@ -5,7 +5,9 @@ own classes. Here its file format is read as plain values, so that every message
 node; graphs that ``nir`` holds in memory come in through their own dictionaries.
 """
 
-from collections.abc import Mapping
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,18 +17,22 @@ import nir
 import numpy as np
 from numpy.typing import NDArray
 
-from mapping.errors import NirError
+from mapping.errors import NetworkError, NirError, UnsupportedNodeError
 
 _HINT = "is it a NIR file (HDF5, as nir.write makes it)?"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Node:
-    """One primitive: its type and its parameters as arrays or strings."""
+    """One primitive: its type and its parameters as arrays or strings.
+
+    ``nested`` says whether it lies in a graph within the graph.
+    """
 
     name: str
     kind: str
     values: Mapping[str, Any]
+    nested: bool = False
 
     def wrong(self, text: str) -> NirError:
         """Return an error that names this node."""
@@ -45,16 +51,17 @@ class Node:
             raise NirError(f"node {self.name!r} of type {self.kind} has no {key!r}")
         try:
             array = np.asarray(value)
-        except ValueError:
+        except (ValueError, TypeError, RuntimeError):
             raise self.wrong(f"{key} is no array of numbers") from None
         if array.dtype.kind not in "biuf" or not array.size:
             raise self.wrong(f"{key} holds no numbers, but {array.dtype} {array.shape}")
+        array = array.astype(np.float64)
         bad = ~np.isfinite(array)
         if bad.any():
             raise self.wrong(
                 f"{int(bad.sum())} of {array.size} values of {key} are NaN or infinite"
             )
-        return array.astype(np.float64)
+        return array
 
     def integers(self, key: str, default: int | None = None) -> tuple[int, ...]:
         """Return a parameter of one or a few whole numbers.
@@ -68,6 +75,30 @@ class Node:
         if values.ndim > 1 or np.any(values != np.round(values)) or np.abs(values).max() > 2**31:
             raise self.wrong(f"{key} must be whole numbers, but is {self.values.get(key)!r}")
         return tuple(int(value) for value in np.atleast_1d(values))
+
+    def integer(self, key: str, default: int | None = None) -> int:
+        """Return a parameter of one whole number.
+
+        Raises
+        ------
+        NirError
+            If it is missing or holds anything else.
+        """
+        values = self.integers(key, default)
+        if len(values) != 1:
+            raise self.wrong(f"{key} must be one whole number, but is {self.values.get(key)!r}")
+        return values[0]
+
+
+@contextmanager
+def naming(node: Node) -> Iterator[None]:
+    """Let errors of computing with a node's numbers name the node."""
+    try:
+        yield
+    except (NirError, NetworkError, UnsupportedNodeError):
+        raise
+    except (ValueError, ArithmeticError, MemoryError) as error:
+        raise node.wrong(str(error) or type(error).__name__) from None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,8 +121,27 @@ def read_graph(source: str | Path | nir.NIRGraph) -> Graph:
         If it is no NIR file, is truncated, or misses what every NIR file has.
     """
     if isinstance(source, nir.NIRGraph):
-        return _graph(source.to_dict(), "the graph")
+        return _graph(_held(source), "the graph")
+    if not isinstance(source, str | os.PathLike):
+        raise NirError(
+            f"a path or a nir.NIRGraph is needed, but this is of type {type(source).__name__}"
+        )
     return _graph(_read_tree(Path(source)), str(source))
+
+
+def _held(graph: nir.NIRGraph) -> dict[str, Any]:
+    """Return a graph in memory as its file would have it; ``to_dict`` fails on odd members."""
+    nodes = {
+        name: _held(node)
+        if isinstance(node, nir.NIRGraph)
+        else {"type": type(node).__name__} | vars(node)
+        if isinstance(node, nir.NIRNode)
+        else node
+        for name, node in graph.nodes.items()
+    }
+    return {
+        "type": "NIRGraph", "nodes": nodes, "edges": graph.edges, "metadata": graph.metadata,
+    }  # fmt: skip
 
 
 def _graph(tree: Mapping[str, Any], where: str) -> Graph:
@@ -106,25 +156,25 @@ def _graph(tree: Mapping[str, Any], where: str) -> Graph:
     stored = tree.get("metadata")
     metadata = stored.items() if isinstance(stored, Mapping) else ()
     return Graph(
-        nodes=flat.nodes,
+        nodes=dict(sorted(flat.nodes.items())),
         edges=tuple(sorted(set(flat.edges))),
-        metadata={str(key): _plain(value) for key, value in metadata},
+        metadata={str(key): _alone(_plain(value)) for key, value in metadata},
     )
 
 
 def _read_tree(path: Path) -> dict[str, Any]:
-    if path.is_dir():
-        raise NirError(f"{path}: this is a folder, not a NIR file")
-    if not path.exists():
-        raise FileNotFoundError(f"{path}: there is no such file")
     try:
+        if path.is_dir():
+            raise NirError(f"{path}: this is a folder, not a NIR file")
+        if not path.exists():
+            raise FileNotFoundError(f"{path}: there is no such file")
         with h5py.File(path, "r") as file:
             if "node" not in file:
                 raise NirError(f"{path}: no group 'node' in it; {_HINT}")
             if not isinstance(file["node"], h5py.Group):
                 raise NirError(f"{path}: 'node' holds no nodes; {_HINT}")
             return _tree(file["node"])
-    except NirError:
+    except (NirError, FileNotFoundError):
         raise
     except Exception as error:  # h5py raises many kinds on damaged files
         raise NirError(f"{path}: cannot be read ({error}); {_HINT}") from error
@@ -138,11 +188,30 @@ def _tree(group: Any) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
-    """Turn bytes and 0-dimensional arrays into what they hold."""
+    """Turn bytes and 0-dimensional arrays into what they hold, lists and tensors into arrays."""
     if isinstance(value, bytes):
         return value.decode(errors="replace")
+    if hasattr(value, "detach"):  # a torch tensor, perhaps one that is still being trained
+        return _plain(value.detach().cpu().numpy())
+    if isinstance(value, list | tuple):
+        return _listed(value)
     if isinstance(value, np.generic) or (isinstance(value, np.ndarray) and value.ndim == 0):
         return _plain(value.item())
+    return value
+
+
+def _listed(value: list[Any] | tuple[Any, ...]) -> Any:
+    try:
+        array = np.asarray(value)
+    except (ValueError, TypeError, RuntimeError):
+        return value
+    return array if array.dtype.kind in "biuf" else value
+
+
+def _alone(value: Any) -> Any:
+    """Return the only member of a list or array of one."""
+    if isinstance(value, list | tuple | np.ndarray) and np.size(value) == 1:
+        return _plain(np.asarray(value).ravel()[0])
     return value
 
 
@@ -168,7 +237,7 @@ class _Flat:
                 f"{self._where}: {_graph_name(prefix)} has no 'nodes' or no 'edges'; {_HINT}"
             )
         for name, child in children.items():
-            self._add_node(prefix + str(name), child)
+            self._add_node(prefix + str(name), child, nested=bool(prefix))
         own = [name for name in sorted(prefix + str(n) for n in children) if name in self.nodes]
         self._inputs[prefix] = [n for n in own if self.nodes[n].kind == "Input"]
         self._outputs[prefix] = [n for n in own if self.nodes[n].kind == "Output"]
@@ -181,7 +250,7 @@ class _Flat:
                 )
             )
 
-    def _add_node(self, name: str, child: Any) -> None:
+    def _add_node(self, name: str, child: Any, *, nested: bool) -> None:
         if not isinstance(child, Mapping) or "type" not in child:
             raise NirError(f"{self._where}: node {name!r} has no type; {_HINT}")
         kind = _text(child["type"])
@@ -193,8 +262,13 @@ class _Flat:
         if kind == "NIRGraph":
             self.add(name + ".", child)
             return
-        values = {str(k): _plain(v) for k, v in child.items() if k != "type"}
-        self.nodes[name] = Node(name=name, kind=kind, values=values)
+        try:
+            values = {str(k): _plain(v) for k, v in child.items() if k != "type"}
+        except (TypeError, RuntimeError) as error:
+            raise NirError(
+                f"{self._where}: node {name!r} of type {kind} cannot be read ({error})"
+            ) from error
+        self.nodes[name] = Node(name=name, kind=kind, values=values, nested=nested)
 
     def _pairs(self, prefix: str, edges: Any) -> list[Any]:
         try:

@@ -18,10 +18,16 @@ import numpy as np
 from mapping.errors import NetworkError, NirError, UnsupportedNodeError
 from mapping.linear import diagonal, scaled
 from mapping.network import Compare, Input, Network, Population, Projection, Reset
-from mapping.nir_file import Graph, read_graph
-from mapping.nir_linear import same_size
-from mapping.nir_neurons import Conventions, Spike, gains, plain_sum, population
-from mapping.nir_walk import SILENT, SUPPORTED, Route, Walk
+from mapping.nir_file import Graph, naming, read_graph
+from mapping.nir_neurons import (
+    Conventions,
+    Spike,
+    current_gain,
+    gains,
+    plain_sum,
+    population,
+)
+from mapping.nir_walk import NEURONS, SILENT, SUPPORTED, Route, Walk
 
 
 def import_nir(
@@ -62,9 +68,21 @@ def import_nir(
     try:
         _refuse_unknown(graph)
         how, notes = _conventions(graph, asked)
-        return _network(Walk(graph), how, notes)
+        # Numbers that overflow become infinite, and are told as such with their place.
+        with np.errstate(all="ignore"):
+            return _network(Walk(graph), how, notes)
     except (NirError, UnsupportedNodeError, NetworkError) as error:
-        raise type(error)(f"{where}: {error}") from error
+        raise type(error)(f"{where}: {_with_types(str(error), graph)}") from error
+
+
+def _with_types(text: str, graph: Graph) -> str:
+    """Name nodes and their types where a `Network` speaks of populations."""
+    for node in graph.nodes.values():
+        if node.kind in NEURONS:
+            text = text.replace(
+                f"population {node.name!r}:", f"node {node.name!r} of type {node.kind}:"
+            )
+    return text
 
 
 def _refuse_unknown(graph: Graph) -> None:
@@ -111,6 +129,7 @@ def _conventions(graph: Graph, asked: dict[str, Any]) -> tuple[Conventions, list
 
 def _network(walk: Walk, how: Conventions, notes: list[str]) -> Network:
     """Put together what the walk found."""
+    _refuse_unreached(walk)
     _refuse_membranes(walk)
     outputs, sums = _outputs(walk, notes)
     biases, delayed = walk.biases()
@@ -131,14 +150,34 @@ def _network(walk: Walk, how: Conventions, notes: list[str]) -> Network:
     return replace(network, notes=tuple(notes))
 
 
+def _refuse_unreached(walk: Walk) -> None:
+    """Refuse graphs in which nothing arrives where it is to be read, or anywhere at all."""
+    reached = walk.reached()
+    nodes = walk.graph.nodes.values()
+    outputs = [node.name for node in nodes if walk.reads_out(node)]
+    for what, names in (("Output", outputs), ("neuron", walk.neurons)):
+        if names and not reached & set(names):
+            raise NirError(
+                f"no way leads from an Input to any {what} (there are {', '.join(names)}); are "
+                f"edges missing?"
+            )
+
+
 def _refuse_membranes(walk: Walk) -> None:
     """Refuse integrators whose membrane would feed on: only spikes travel on a chip."""
-    found = {
-        f"node {route.source!r} of type {kind} sends its membrane on to {route.target!r}, but "
-        f"only spikes travel between neurons; use {kind}F, or end at an Output"
-        for route in walk.routes
-        if (kind := walk.graph.nodes[route.source].kind) in SILENT and not _ends(walk, route)
-    }
+    found = set()
+    for route in walk.routes:
+        kind = walk.graph.nodes[route.source].kind
+        if kind not in SILENT or _ends(walk, route):
+            continue
+        begun = f"node {route.source!r} of type {kind} sends its membrane on to {route.target!r}"
+        if walk.reads_out(walk.graph.nodes[route.target]):
+            found.add(
+                f"{begun} through weights or a delay, but membranes are read out as they are; lead "
+                f"it there by an edge of its own, or use {kind}F"
+            )
+        else:
+            found.add(f"{begun}, but only spikes travel between neurons; use {kind}F")
     if found:
         raise UnsupportedNodeError("; ".join(sorted(found)))
 
@@ -155,14 +194,12 @@ def _outputs(walk: Walk, notes: list[str]) -> tuple[list[str], list[str]]:
     sums: list[str] = []
     for name, node in walk.graph.nodes.items():
         routes = [route for route in walk.routes if route.target == name]
-        if node.kind != "Output" or not routes:
+        if not walk.reads_out(node) or not routes:
+            continue
+        if len(routes) == 1 and _ends(walk, routes[0]):
+            outputs += [routes[0].source] if routes[0].source not in outputs else []
             continue
         sources = sorted({route.source for route in routes})
-        if all(_ends(walk, route) for route in routes):
-            outputs += [source for source in sources if source not in outputs]
-            if len(sources) > 1:
-                notes.append(f"{name!r} adds up {', '.join(sources)}; here each is read by itself")
-            continue
         silent = [source for source in sources if walk.graph.nodes[source].kind in SILENT]
         if silent:
             raise UnsupportedNodeError(
@@ -171,11 +208,15 @@ def _outputs(walk: Walk, notes: list[str]) -> tuple[list[str], list[str]]:
             )
         sums.append(name)
         outputs.append(name)
-        notes.append(f"{name!r} has weights but no neurons before it: it reads a plain sum")
+        notes.append(
+            f"{name!r} adds up the spikes of {', '.join(sources)}: it reads a plain sum"
+            if all(_ends(walk, route) for route in routes)
+            else f"{name!r} has weights but no neurons before it: it reads a plain sum"
+        )
     if not outputs:
         sources = [route.source for route in walk.routes]
         outputs = [name for name in walk.neurons if name not in sources]
-        notes.append(f"no Output is reached; read out: {', '.join(outputs) or 'nothing'}")
+        notes.append(f"there is no Output; read out: {', '.join(outputs) or 'nothing'}")
     return outputs, sums
 
 
@@ -196,16 +237,18 @@ def _projections(walk: Walk, how: Conventions, sums: Iterable[str]) -> Iterator[
         node, shape = walk.graph.nodes[route.target], walk.shapes[route.target]
         if node.kind == "Output" and node.name not in sums:
             continue
-        same_size(node, route.shape, prod(shape))
-        linear = route.linear
-        if linear is None:
-            own = walk.shapes[route.source]
-            linear = diagonal(np.ones(own), own)
+        with naming(node):
+            linear = route.linear
+            if linear is None:
+                own = walk.shapes[route.source]
+                linear = diagonal(np.ones(own), own)
+            linear = scaled(linear, by=gains(node, shape, how)[0])
         yield Projection(
             source=route.source,
             target=route.target,
-            linear=scaled(linear, by=gains(node, shape, how)[0]),
+            linear=linear,
             delay_s=route.delay_s,
+            current_gain=current_gain(node, how) if route.source in walk.inputs else 1.0,
         )
 
 
@@ -221,6 +264,7 @@ def _about_spikes(kinds: Iterable[str], how: Conventions) -> Iterator[str]:
 
 
 def _about_timing(network: Network) -> Iterator[str]:
+    feedback = network.feedback
     for index, projection in enumerate(network.projections):
         exact, rounded = projection.delay_s / network.dt_s, network.delay_ticks(projection)
         if abs(exact - rounded) > 1e-6 * max(exact, 1.0):
@@ -228,7 +272,7 @@ def _about_timing(network: Network) -> Iterator[str]:
                 f"{projection.name}: a delay of {projection.delay_s:g} s is {exact:g} ticks, "
                 f"rounded to {rounded}"
             )
-        if index in network.feedback:
+        if index in feedback:
             yield (
                 f"{projection.name} closes a cycle and carries the previous tick's spikes "
                 f"(one tick of delay)"

@@ -6,12 +6,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mapping.errors import NirError, UnsupportedNodeError
+from mapping.errors import UnsupportedNodeError
 from mapping.linear import Convolution, Dense, Linear, Shape, diagonal, pool
-from mapping.nir_file import Node
+from mapping.nir_file import Node, naming
+from mapping.nir_shapes import same_size, spread, without_batch
 
 Array = NDArray[Any]
 
+BIASED = ("Affine", "Conv1d", "Conv2d")
 LINEAR = ("Affine", "Linear", "Conv1d", "Conv2d", "SumPool2d", "AvgPool2d", "Scale")
 
 
@@ -25,7 +27,7 @@ def step(node: Node, shape: Shape) -> Linear | Shape:
     UnsupportedNodeError
         If the node cannot be expressed.
     """
-    try:
+    with naming(node):
         if node.kind in ("Affine", "Linear"):
             return _matrix(node, shape)
         if node.kind in ("Conv1d", "Conv2d"):
@@ -33,27 +35,8 @@ def step(node: Node, shape: Shape) -> Linear | Shape:
         if node.kind in ("SumPool2d", "AvgPool2d"):
             return _pool(node, shape)
         if node.kind == "Scale":
-            return _scale(node, shape)
+            return diagonal(spread(node, "scale", shape).reshape(shape), shape)
         return _flattened(node, shape)
-    except (NirError, UnsupportedNodeError):
-        raise
-    except ValueError as error:
-        raise node.wrong(str(error)) from None
-
-
-def same_size(node: Node, arriving: Shape, n: int) -> None:
-    """Check that as many values arrive at a node as it takes.
-
-    Raises
-    ------
-    NirError
-        If they do not.
-    """
-    if prod(arriving) != n:
-        raise NirError(
-            f"node {node.name!r} of type {node.kind} takes {n} values, but {prod(arriving)} "
-            f"{arriving} arrive"
-        )
 
 
 def delays(node: Node, shape: Shape) -> Array:
@@ -66,18 +49,16 @@ def delays(node: Node, shape: Shape) -> Array:
     Raises
     ------
     NirError
-        If there are none, not as many as elements, or negative ones.
+        If there are none, they do not fit the shape, or one is negative.
     """
-    values = node.numbers("delay")
-    if values.size > 1:
-        same_size(node, shape, values.size)
+    values = spread(node, "delay", shape)
     if np.any(values < 0):
         raise node.wrong(f"a delay must not be negative, but the least is {values.min()} s")
-    return np.broadcast_to(values.ravel(), (prod(shape),))
+    return values
 
 
 def _flattened(node: Node, shape: Shape) -> Shape:
-    (start, *_), (end, *_) = node.integers("start_dim", 1), node.integers("end_dim", -1)
+    start, end = node.integer("start_dim", 1), node.integer("end_dim", -1)
     end = end + len(shape) if end < 0 else end
     start = start + len(shape) if start < 0 else start
     if not 0 <= start <= end < len(shape):
@@ -105,31 +86,49 @@ def _axes(node: Node, key: str, n: int, default: int | None = None) -> Shape:
 def _convolution(node: Node, shape: Shape) -> Convolution:
     weight = node.numbers("weight")
     n_axes = 1 if node.kind == "Conv1d" else 2
-    groups = node.integers("groups", 1)[0]
-    has_extent = node.values.get("input_shape") is not None
-    if len(shape) != n_axes + 1 and has_extent and weight.ndim > 1:
-        unfolded = (weight.shape[1] * groups, *_axes(node, "input_shape", n_axes))
-        same_size(node, shape, prod(unfolded))
-        shape = unfolded
+    groups = node.integer("groups", 1)
+    shape = _extent(node, without_batch(shape, n_axes + 1), weight, groups)
     stride = _axes(node, "stride", n_axes, 1)
     dilation = _axes(node, "dilation", n_axes, 1)
     return Convolution(
         kernel=weight,
         pre_shape=shape,
         stride=stride,
-        padding=_padding(node, weight.shape[2:], stride, dilation),
+        padding=_padding(node, weight.shape[2:], stride, dilation, shape[1:]),
         dilation=dilation,
         groups=groups,
     )
 
 
+def _extent(node: Node, shape: Shape, weight: Array, groups: int) -> Shape:
+    """Shape that a convolution works on: what arrives, or its own where that came flat."""
+    n_axes = 1 if node.kind == "Conv1d" else 2
+    if node.values.get("input_shape") is None or weight.ndim < 2:
+        return shape
+    stated = _axes(node, "input_shape", n_axes)
+    if len(shape) != n_axes + 1:
+        unfolded = (weight.shape[1] * groups, *stated)
+        same_size(node, shape, prod(unfolded))
+        return unfolded
+    if shape[1:] != stated:
+        raise ValueError(f"its input_shape is {stated}, but {shape[1:]} arrives in each channel")
+    return shape
+
+
 def _padding(
-    node: Node, kernel: Shape, stride: Shape, dilation: Shape
+    node: Node, kernel: Shape, stride: Shape, dilation: Shape, extent: Shape
 ) -> tuple[tuple[int, int], ...]:
     """Zeros before and after each axis; the names mean what PyTorch means by them."""
     padding = node.values.get("padding")
     if not isinstance(padding, str):
-        return tuple((p, p) for p in _axes(node, "padding", len(stride), 0))
+        given = _axes(node, "padding", len(stride), 0)
+        for p, k, d, n in zip(given, kernel, dilation, extent, strict=False):
+            # A kernel of 1 with a padding of 1 is common; one wider than all there is is not.
+            if p > d * (k - 1) + 1 + n:
+                raise ValueError(
+                    f"padding {given} is wider than the kernel {kernel} and the input {extent} together"
+                )
+        return tuple((p, p) for p in given)
     if padding == "valid":
         return ((0, 0),) * len(stride)
     if padding != "same":
@@ -142,19 +141,21 @@ def _padding(
 
 
 def _pool(node: Node, shape: Shape) -> Convolution:
+    shape = without_batch(shape, 3)
     if len(shape) != 3:
         raise node.wrong(f"pools channels × rows × columns, but {shape} arrives")
+    window, padding = _axes(node, "kernel_size", 2), _axes(node, "padding", 2, 0)
+    if any(p and not p < k for p, k in zip(padding, window, strict=True)) or any(
+        p > n for p, n in zip(padding, shape[1:], strict=True)
+    ):
+        raise ValueError(
+            f"padding {padding} must be less than the window {window}, and not wider "
+            f"than the input {shape[1:]}"
+        )
     return pool(
         shape,
-        window=_axes(node, "kernel_size", 2),
+        window=window,
         stride=_axes(node, "stride", 2),
-        padding=tuple((p, p) for p in _axes(node, "padding", 2, 0)),
+        padding=tuple((p, p) for p in padding),
         average=node.kind == "AvgPool2d",
     )
-
-
-def _scale(node: Node, shape: Shape) -> Linear:
-    scale = node.numbers("scale")
-    if scale.size == prod(shape):
-        scale = scale.reshape(shape)
-    return diagonal(np.broadcast_to(scale, shape), shape)

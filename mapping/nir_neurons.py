@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from mapping.linear import Shape
 from mapping.network import Compare, Population, Reset
 from mapping.nir_file import Node
+from mapping.nir_shapes import spread
 
 Array = NDArray[Any]
 Spike = Literal["hold", "dirac"]
@@ -37,6 +38,15 @@ class Conventions(NamedTuple):
     def spike_of(self, kind: str) -> Spike:
         """How a node type reads a spike."""
         return self.spike or ("dirac" if kind in ("I", "IF") else "hold")
+
+
+def current_gain(node: Node, how: Conventions) -> float:
+    """What a current of 1 that lasts a tick is worth against a spike.
+
+    Other than 1 only where a spike has unit area, 1/dt for a tick, and dt enters.
+    """
+    leaky = node.kind in ("LI", "LIF", "CubaLI", "CubaLIF")
+    return how.dt_s if leaky and how.spike_of(node.kind) == "dirac" else 1.0
 
 
 def gains(node: Node, shape: Shape, how: Conventions) -> tuple[Array, Array]:
@@ -60,14 +70,14 @@ def gains(node: Node, shape: Shape, how: Conventions) -> tuple[Array, Array]:
         one = np.ones(prod(shape))
         return one, one
     dt, spike = how.dt_s, how.spike_of(node.kind)
-    r = _number(node, "r", shape)
+    r = spread(node, "r", shape)
     if node.kind in ("I", "IF"):
         gain = r * dt if spike == "hold" else r
         return gain, gain
     held = r * dt / _tau(node, _membrane(node), shape)
     if _filtered(node):
-        held = held * _number(node, "w_in", shape, 1.0) * dt / _tau(node, "tau_syn", shape)
-    return (held / dt if spike == "dirac" else held), held
+        held = held * spread(node, "w_in", shape, 1.0) * dt / _tau(node, "tau_syn", shape)
+    return held / current_gain(node, how), held
 
 
 def population(node: Node, shape: Shape, how: Conventions, bias: Array) -> Population:
@@ -90,16 +100,18 @@ def population(node: Node, shape: Shape, how: Conventions, bias: Array) -> Popul
     if node.kind == "Threshold":
         # A membrane that forgets everything within a tick is the sum that arrives in it.
         values["tau_mem_s"] = np.full(prod(shape), how.dt_s)
-        threshold = _number(node, "threshold", shape)
+        threshold = spread(node, "threshold", shape)
+        # Where it is reset to is forgotten as well, but must lie below the threshold.
+        values["v_reset"] = np.where(threshold > 0, 0.0, threshold - 1.0)
     else:
         if node.kind not in ("I", "IF"):
             values["tau_mem_s"] = _tau(node, _membrane(node), shape)
-            values["v_leak"] = _number(node, "v_leak", shape)
+            values["v_leak"] = spread(node, "v_leak", shape)
         if _filtered(node):
             values["tau_syn_s"] = _tau(node, "tau_syn", shape)
         if node.kind.endswith("IF"):
-            threshold = _number(node, "v_threshold", shape)
-            values["v_reset"] = _number(node, "v_reset", shape, 0.0)
+            threshold = spread(node, "v_threshold", shape)
+            values["v_reset"] = spread(node, "v_reset", shape, 0.0)
     return Population(
         name=node.name,
         shape=shape,
@@ -124,21 +136,7 @@ def _filtered(node: Node) -> bool:
 
 
 def _tau(node: Node, key: str, shape: Shape) -> Array:
-    tau = _number(node, key, shape)
+    tau = spread(node, key, shape)
     if np.any(tau <= 0):
         raise node.wrong(f"{key} must be positive, but the least is {tau.min():.6g} s")
     return tau
-
-
-def _number(node: Node, key: str, shape: Shape, default: float | None = None) -> Array:
-    """One parameter for each neuron."""
-    array = node.numbers(key, default)
-    if array.size in (1, prod(shape)):
-        return np.broadcast_to(array.ravel(), (prod(shape),))
-    try:
-        return np.broadcast_to(array, shape).ravel()
-    except ValueError:
-        raise node.wrong(
-            f"{key} has {array.size} values {array.shape}, but the neurons are {prod(shape)} "
-            f"{shape}"
-        ) from None

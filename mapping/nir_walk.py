@@ -13,9 +13,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mapping.errors import NirError, UnsupportedNodeError
-from mapping.linear import Linear, Shape, apply, compose, diagonal, reshaped, scaled, sparse
-from mapping.nir_file import Graph, Node
-from mapping.nir_linear import LINEAR, delays, same_size, step
+from mapping.folding import compose
+from mapping.linear import Linear, Shape, apply, diagonal, reshaped, scaled, sparse
+from mapping.nir_file import Graph, Node, naming
+from mapping.nir_linear import BIASED, LINEAR, delays, step
+from mapping.nir_shapes import (
+    check_stated,
+    input_shape,
+    parameter_shape,
+    same_size,
+    settled,
+    spread,
+)
 
 Array = NDArray[Any]
 
@@ -43,7 +52,7 @@ class Walk:
     Attributes
     ----------
     inputs : list of str
-        Input nodes that no edge leads to.
+        Input nodes, but for those of nested graphs that an edge leads to.
     neurons : list of str
     routes : list of Route
         From inputs and neurons to neurons and outputs, sources in the order they are reached.
@@ -67,16 +76,20 @@ class Walk:
         self._next: dict[str, list[str]] = {name: [] for name in graph.nodes}
         for a, b in graph.edges:
             self._next[a].append(b)
-        self.inputs = [n for n in graph.nodes if self._kind(n) == "Input" and n not in fed]
+        self.inputs = [
+            name
+            for name, node in graph.nodes.items()
+            if node.kind == "Input" and not (node.nested and name in fed)
+        ]
         self.neurons = [n for n in graph.nodes if self._kind(n) in NEURONS]
         if not self.inputs:
             raise NirError("the graph has no Input node to start from")
         for name in self.inputs:
-            self.shapes[name] = _input_shape(graph.nodes[name])
+            self.shapes[name] = input_shape(graph.nodes[name])
         self._follow(list(self.inputs))
         for name in sorted(self.neurons):
             if name not in self.shapes:
-                self.shapes[name] = _parameter_shape(graph.nodes[name]) or (1,)
+                self.shapes[name] = parameter_shape(graph.nodes[name]) or (1,)
                 self._follow([name])
 
     def _kind(self, name: str) -> str:
@@ -88,14 +101,16 @@ class Walk:
             source = waiting.pop(0)
             for route in self._onward(source, source, None, self.shapes[source], 0.0, (source,)):
                 self.routes.append(route)
-                if route.target in self.shapes:
-                    continue
                 node = self.graph.nodes[route.target]
-                if node.kind in NEURONS:
-                    self.shapes[route.target] = _settled(_parameter_shape(node), route.shape)
+                if route.target in self.shapes:
+                    pass
+                elif node.kind in NEURONS:
+                    self.shapes[route.target] = settled(parameter_shape(node), route.shape)
                     waiting.append(route.target)
                 else:
+                    check_stated(node, route.shape)
                     self.shapes[route.target] = route.shape
+                same_size(node, route.shape, prod(self.shapes[route.target]))
 
     def _onward(
         self,
@@ -108,8 +123,9 @@ class Walk:
     ) -> Iterator[Route]:
         for target in sorted(self._next[name]):
             node = self.graph.nodes[target]
-            if node.kind in NEURONS or (node.kind == "Output" and not self._next[target]):
+            if node.kind in NEURONS or self.reads_out(node):
                 yield Route(source, target, linear, shape, delay_s)
+            if node.kind in NEURONS:
                 continue
             if target in way:
                 raise UnsupportedNodeError(
@@ -117,10 +133,25 @@ class Walk:
                     f"only neurons keep a state from tick to tick, so put one into it"
                 )
             self.arriving.setdefault(target, shape)
-            for inner, after, delay in _through(node, linear, shape):
+            with naming(node):
+                ways_on = list(_through(node, linear, shape))
+            for inner, after, delay in ways_on:
                 yield from self._onward(
                     source, target, inner, after, delay_s + delay, (*way, target)
                 )
+
+    def reads_out(self, node: Node) -> bool:
+        """Whether a node is an Output of the whole graph, or of a nested one that leads nowhere."""
+        return node.kind == "Output" and not (node.nested and self._next[node.name])
+
+    def reached(self) -> set[str]:
+        """Names of neurons and outputs that something from an input can arrive at."""
+        found = list(self.inputs)
+        for name in found:
+            found += sorted(
+                {route.target for route in self.routes if route.source == name} - set(found)
+            )
+        return set(found) - set(self.inputs)
 
     def biases(self) -> tuple[dict[str, Array], list[str]]:
         """Constant input of each target: every bias once, through the linear nodes after it.
@@ -146,7 +177,7 @@ class Walk:
 
     def _node_biases(self) -> Iterator[tuple[str, Array, Shape]]:
         for name, node in self.graph.nodes.items():
-            if node.kind not in LINEAR or "bias" not in node.values or name not in self.arriving:
+            if node.kind not in BIASED or name not in self.arriving:
                 continue
             linear = step(node, self.arriving[name])
             assert not isinstance(linear, tuple)
@@ -171,6 +202,7 @@ def _through(
 ) -> Iterator[tuple[Linear | None, Shape, float]]:
     """Pass one node that is no neuron; a delay with several values splits the way."""
     if node.kind in ("Input", "Output"):
+        check_stated(node, shape)
         yield linear, shape, 0.0
     elif node.kind == "Delay":
         values = delays(node, shape)
@@ -181,6 +213,9 @@ def _through(
         for value in np.unique(values):
             kept = scaled(base, by=(values == value).astype(np.float64))
             yield _pruned(kept), shape, float(value)
+    elif node.kind == "Scale" and linear is not None:
+        # Not composed, so that a convolution stays one where a channel has one factor.
+        yield scaled(linear, by=spread(node, "scale", shape)), shape, 0.0
     else:
         then = step(node, shape)
         if isinstance(then, tuple):
@@ -201,31 +236,3 @@ def _pruned(linear: Linear) -> Linear:
         pre_shape=full.pre_shape,
         post_shape=full.post_shape,
     )
-
-
-def _input_shape(node: Node) -> Shape:
-    key = "shape" if "shape" in node.values else "input_type"
-    value = node.values.get(key)
-    if isinstance(value, dict):
-        node = Node(name=node.name, kind=node.kind, values={key: value.get("input")})
-    shape = node.integers(key)
-    if min(shape) < 1 or prod(shape) > 2**31:
-        raise node.wrong(f"shape {shape} must hold 1 to 2^31 channels")
-    return shape
-
-
-def _parameter_shape(node: Node) -> Shape | None:
-    """Shape of a neuron's parameters, or None if they are plain numbers."""
-    shapes = [np.shape(v) for v in node.values.values() if isinstance(v, np.ndarray)]
-    return max(shapes, key=lambda s: (prod(s), len(s)), default=()) or None
-
-
-def _settled(parameters: Shape | None, arriving: Shape) -> Shape:
-    """Shape of neurons: parameters of one value (along an axis) hold for all that arrives."""
-    if parameters is None or prod(parameters) == 1:
-        return arriving
-    if len(parameters) == len(arriving) and all(
-        p in (1, a) for p, a in zip(parameters, arriving, strict=True)
-    ):
-        return arriving
-    return parameters

@@ -52,7 +52,7 @@ def quantise(
     """
     resets = _chip_resets(network, chip)
     rng = np.random.default_rng(seed)
-    feedback = network.feedback
+    recurrent = network.recurrent
     errors: list[TensorError] = []
     notes = list(losses.timing_notes(network, direct, chip.arithmetic.input_latency))
     populations: list[FixedPopulation] = []
@@ -84,8 +84,8 @@ def quantise(
                 linear=_mantissas(p, scale, exponents[index], chip, rng, errors, notes),
                 exponent=exponents[index],
                 shift=shifts[index],
-                # A delay that the network states already is the tick that feedback needs.
-                delay=max(delay - 1, 0) if index in feedback else delay,
+                # A delay that the network states already is the tick that a way back takes.
+                delay=max(delay - 1, 0) if index in recurrent else delay,
             )
     return FixedNetwork(
         network=network,
@@ -135,7 +135,7 @@ def _host(
     total: Floats | float = 0.0
     for projection in network.projections:
         if projection.target == population.name and projection.source in direct:
-            total = total + np.maximum(*fan_sums(projection.linear))
+            total = total + np.maximum(*fan_sums(projection.linear)) * projection.current_gain
     return total / np.maximum(1 - current_keep(network, population), 1e-12), False
 
 
@@ -147,6 +147,7 @@ def _gained(projection: Projection, constants: Constants) -> Projection:
     return Projection(
         source=projection.source,
         target=projection.target,
+        current_gain=projection.current_gain,
         linear=linear,
         delay_s=projection.delay_s,
     )

@@ -74,6 +74,7 @@ class _Way(NamedTuple):
     weights: _Weights
     spike_ticks: int
     current_ticks: int
+    current_gain: float
 
 
 class Prepared(NamedTuple):
@@ -140,17 +141,24 @@ def prepare(network: Network, *, timing: Timing, input_latency: int = 1) -> Prep
         raise ValueError(f"timing {timing!r} is none of instant, chip")
     if input_latency < 0:
         raise ValueError(f"input_latency must not be negative, but is {input_latency}")
-    feedback = network.feedback
     first = {part.name: input_latency for part in network.inputs}
+    feedback, recurrent = network.feedback, network.recurrent
     ways: dict[str, list[_Way]] = {part.name: [] for part in network.parts}
     for index, projection in enumerate(network.projections):
         source, delay = projection.source, network.delay_ticks(projection)
-        if index in feedback:
-            # A delay that the network states already is the tick that feedback needs.
+        if timing == "instant":
+            late = 1 if index in feedback else delay
+        elif index in recurrent:
+            # A delay that the network states already is the tick that a way back takes.
             late = max(delay, 1)
         else:
-            late = delay + (first.get(source, 1) if timing == "chip" else 0)
-        ways[source].append(_Way(source, projection.target, _weights(projection), late, delay))
+            late = delay + first.get(source, 1)
+        ways[source].append(
+            _Way(
+                source, projection.target, _weights(projection), late, delay,
+                projection.current_gain,
+            )
+        )  # fmt: skip
     return Prepared(
         network=network,
         order=network.order,
@@ -290,7 +298,7 @@ def _add(values: Array, way: _Way, into: Array) -> None:
 
 def _mapped(values: Array, way: _Way, n_post: int) -> Array:
     into = np.zeros(n_post)
-    _add(values, way, into)
+    _add(values * way.current_gain, way, into)
     return into
 
 

@@ -1,5 +1,6 @@
 """The command line. Exit codes: see `EXITS`; heavy imports wait until a command needs them."""
 
+import errno
 import json
 import os
 import sys
@@ -101,6 +102,8 @@ def _told(debug: bool) -> Iterator[None]:
             _stop(5, str(error))
         if isinstance(error, bad_input):
             _stop(2, str(error))
+        if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:
+            _stop(2, f"{error.filename}: this name is too long for a file")
         _stop(
             1,
             f"internal error: {type(error).__name__}: {error}\n(--debug shows where; please report it)",
@@ -141,7 +144,13 @@ def run(
     ],
     chip: Annotated[str, typer.Option("--chip", help="A built-in chip or a TOML file.")] = "loihi",
     dt: Annotated[float | None, typer.Option("--dt", help="Length of a tick, seconds.")] = None,
-    reset: Annotated[ResetName | None, typer.Option("--reset", help="Reset rule.")] = None,
+    reset: Annotated[
+        ResetName | None,
+        typer.Option(
+            "--reset",
+            help="Reset rule; subtract-once is snnTorch's subtraction with reset_delay=False.",
+        ),
+    ] = None,
     spike: Annotated[
         SpikeName | None,
         typer.Option(
@@ -164,6 +173,14 @@ def run(
     samples: Annotated[
         int | None, typer.Option("--samples", help="Only the first so many.")
     ] = None,
+    readout: Annotated[
+        str | None,
+        typer.Option(
+            "--readout",
+            help="The output population that classes are read from.",
+            show_default="the first",
+        ),
+    ] = None,
     seed: Annotated[int, typer.Option("--seed", help="Recorded; nothing here is random yet.")] = 0,
     output: Annotated[
         Path | None, typer.Option("-o", "--output", help="Folder for traces and report.")
@@ -184,7 +201,7 @@ def run(
             },
             reading={
                 "ticks": ticks, "encoding": _value(encoding), "n_samples": samples,
-                "need_classes": accuracy,
+                "need_classes": accuracy, "readout": readout,
             },
             seed=seed, output=output, force=force,
         )  # fmt: skip
@@ -251,12 +268,16 @@ def _run_and_tell(
     deployment = deploy(network, chip, direct=not samples.spiking, samples=samples)
     if output is not None:
         _make_output(output, force)
-    result = _run_with_progress(deployment, samples, output, seed)
+    result = _run_with_progress(deployment, samples, reading.get("readout"), output, seed)
     _tell(result, network_path, output, time.perf_counter() - began)
 
 
 def _run_with_progress(
-    deployment: "Deployment", samples: "Samples", output: Path | None, seed: int
+    deployment: "Deployment",
+    samples: "Samples",
+    readout: str | None,
+    output: Path | None,
+    seed: int,
 ) -> "RunResult":
     from rich.console import Console
     from rich.progress import (
@@ -281,7 +302,7 @@ def _run_with_progress(
             bar.update(tasks[stage], completed=done, total=total)
 
         return run_network(
-            deployment, samples, folder=output, seed=seed, provenance={"command": command},
+            deployment, samples, readout=readout, folder=output, seed=seed, provenance={"command": command},
             progress=progress,
         )  # fmt: skip
 

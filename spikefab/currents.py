@@ -20,6 +20,11 @@ class Way(NamedTuple):
     source: str
     linear: Linear
     delay: int
+    gain: float
+
+    def mapped(self, values: Array) -> Array:
+        """Current that arrives at each neuron, without its filter."""
+        return apply(self.linear, values) * self.gain
 
 
 class Target(NamedTuple):
@@ -35,7 +40,7 @@ def targets_of(network: Network, direct: frozenset[str]) -> tuple[Target, ...]:
     found = []
     for population in network.populations:
         ways = tuple(
-            Way(p.source, _listed(p.linear), network.delay_ticks(p))
+            Way(p.source, _listed(p.linear), network.delay_ticks(p), p.current_gain)
             for p in network.projections
             if p.target == population.name and p.source in direct
         )
@@ -63,9 +68,7 @@ def changes(target: Target, drive: Drive, n_ticks: int) -> Iterator[tuple[int, A
     """
     ways = [way for way in target.ways if way.source in drive.currents]
     values = [drive.currents[way.source] for way in ways]
-    held = [
-        apply(way.linear, x) if x.ndim == 1 else None for way, x in zip(ways, values, strict=True)
-    ]
+    held = [way.mapped(x) if x.ndim == 1 else None for way, x in zip(ways, values, strict=True)]
     filtered = bool(np.any(target.keep > 0))
     level, arriving = np.zeros(target.keep.size), np.zeros(target.keep.size)
     edges = {tick for way in ways for tick in (way.delay, way.delay + drive.n_ticks)}
@@ -76,7 +79,7 @@ def changes(target: Target, drive: Drive, n_ticks: int) -> Iterator[tuple[int, A
             for way, x, mapped in zip(ways, values, held, strict=True):
                 at = tick - way.delay
                 if 0 <= at < drive.n_ticks:
-                    arriving += apply(way.linear, x[at]) if mapped is None else mapped
+                    arriving += way.mapped(x[at]) if mapped is None else mapped
         elif not filtered:
             continue
         level *= target.keep

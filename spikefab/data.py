@@ -10,9 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mapping.drive import Drive
-from mapping.network import Input, Network
+from mapping.network import Input, Network, Population
 
 Array = NDArray[Any]
+
+MOST_SPIKES = 2**31 - 1
+"""Of one channel in one tick."""
 
 
 class DataError(ValueError):
@@ -58,6 +61,7 @@ def load_samples(
     encoding: str | None = None,
     n_samples: int | None = None,
     need_classes: bool = False,
+    readout: str | None = None,
 ) -> Samples:
     """Read ``x`` and ``y`` from ``.npz`` or ``.h5`` and fit them to a network's input.
 
@@ -72,39 +76,46 @@ def load_samples(
         Take only the first so many.
     need_classes : bool
         Whether data without ``y`` is refused.
+    readout : str, optional
+        Output whose classes ``y`` holds; the first by default.
 
     Raises
     ------
     FileNotFoundError, DataError
+    NetworkError
+        If there is no such output.
     """
-    arrays = _read(Path(path))
+    arrays, names = _read(Path(path))
     if "x" not in arrays:
-        raise DataError(
-            f"{path}: no array 'x' in it; there are {', '.join(sorted(arrays)) or 'none'}"
-        )
+        raise DataError(f"{path}: no array 'x' in it; there are {', '.join(names) or 'none'}")
     if need_classes and "y" not in arrays:
         raise DataError(
             f"{path}: no array 'y' with one class a sample, so accuracy cannot be measured; there "
-            f"are {', '.join(sorted(arrays))}"
+            f"are {', '.join(names)}"
         )
     return fit_samples(
-        arrays["x"], arrays.get("y"), network,
-        ticks=ticks, encoding=encoding, n_samples=n_samples, where=str(path),
+        arrays["x"], arrays.get("y"), network, ticks=ticks, encoding=encoding,
+        n_samples=n_samples, readout=readout, where=str(path),
     )  # fmt: skip
 
 
-def _read(path: Path) -> dict[str, Array]:
-    if path.is_dir():
-        raise DataError(f"{path}: this is a folder; give a .npz or .h5 file")
-    if not path.exists():
-        raise FileNotFoundError(f"{path}: there is no such file")
+def _read(path: Path) -> tuple[dict[str, Array], list[str]]:
+    """Return ``x`` and ``y`` where they are there, and the names of all arrays."""
+    kind = path.suffix.lower()
     try:
-        if path.suffix == ".npz":
-            with np.load(path, allow_pickle=False) as file:
-                return {name: file[name] for name in file.files}
-        if path.suffix in (".h5", ".hdf5"):
+        if path.is_dir():
+            raise DataError(f"{path}: this is a folder; give a .npz or .h5 file")
+        if not path.exists():
+            raise FileNotFoundError(f"{path}: there is no such file")
+        if kind == ".npz":
+            return _read_archive(path)
+        if kind in (".h5", ".hdf5"):
             with h5py.File(path, "r") as file:
-                return {n: file[n][()] for n in file if isinstance(file[n], h5py.Dataset)}
+                found = {name: file.get(name) for name in ("x", "y")}  # None for a dead link
+                sets = {n: s[()] for n, s in found.items() if isinstance(s, h5py.Dataset)}
+                return sets, sorted(file)
+    except (DataError, FileNotFoundError):
+        raise
     except (OSError, ValueError, RuntimeError, EOFError, KeyError, TypeError) as error:
         raise DataError(f"{path}: cannot be read as {path.suffix} ({error})") from error
     except Exception as error:  # zipfile and zlib raise their own kinds on damaged archives
@@ -112,6 +123,20 @@ def _read(path: Path) -> dict[str, Array]:
     raise DataError(
         f"{path}: data is read from .npz or .h5, not {path.suffix or 'a file without suffix'}"
     )
+
+
+def _read_archive(path: Path) -> tuple[dict[str, Array], list[str]]:
+    with path.open("rb") as file:  # which NumPy would leave open if it is damaged
+        loaded = np.load(file, allow_pickle=False)
+        if isinstance(loaded, np.ndarray):
+            raise DataError(
+                f"{path}: one array without a name, as np.save writes it; write it with "
+                f"np.savez(path, x=…, y=…)"
+            )
+        # Arrays come in when asked for, so that others may be of any kind.
+        with loaded:
+            wanted = {name: loaded[name] for name in ("x", "y") if name in loaded.files}
+            return wanted, sorted(loaded.files)
 
 
 def fit_samples(
@@ -122,6 +147,7 @@ def fit_samples(
     ticks: int | None = None,
     encoding: str | None = None,
     n_samples: int | None = None,
+    readout: str | None = None,
     where: str = "data",
 ) -> Samples:
     """Bring arrays into the network's shape; see `load_samples`."""
@@ -140,8 +166,14 @@ def fit_samples(
             raise DataError(f"--samples must be at least 1, but is {n_samples}")
         if n_samples > len(x):
             raise DataError(f"{where}: {n_samples} samples were asked for, but it has {len(x)}")
-    x, timed = _shaped(x, network.inputs[0], ticks, where)
+    x, timed = _shaped(x, network.inputs[0], where)
     y = None if y is None else _classes(y, len(x), where)
+    check_classes(y, network, readout, where)
+    # Decided by all of it, so that the first samples or ticks mean what they mean in a whole run.
+    whole = _counts(x)
+    spiking = timed and whole if encoding is None else encoding == "spikes"
+    if spiking:
+        _refuse_no_counts(x, whole, where)
     x, y = x[:n_samples], None if y is None else y[:n_samples]
     if timed:
         length = x.shape[1] if ticks is None else ticks
@@ -154,14 +186,9 @@ def fit_samples(
         )
     else:
         length = ticks
-    spiking = timed and _counts(x) if encoding is None else encoding == "spikes"
-    if spiking and not _counts(x):
-        raise DataError(
-            f"{where}: encoding spikes needs whole numbers from 0 on, but x holds "
-            f"{x.min():g}..{x.max():g}; use direct"
-        )
     if spiking and not timed:
-        x = np.repeat(x[:, None], length, axis=1)
+        x = np.broadcast_to(x[:, None], (len(x), length, x.shape[1]))
+    y = None if y is None else y.astype(np.int64)
     return Samples(x=x, y=y, n_ticks=length, spiking=bool(spiking))
 
 
@@ -173,32 +200,60 @@ def _checked(x: Array, where: str) -> Array:
         raise DataError(
             f"{where}: x has shape {x.shape}; samples × input shape is needed, none empty"
         )
+    if x.dtype.kind == "f" and x.dtype.itemsize > 8:
+        with np.errstate(over="ignore"):
+            x = x.astype(np.float64)
     if not np.all(np.isfinite(x)):
         raise DataError(f"{where}: x holds {int((~np.isfinite(x)).sum())} NaN or infinite values")
     return x
 
 
-def _shaped(x: Array, part: Input, ticks: int | None, where: str) -> tuple[Array, bool]:
-    """Tell samples × input from samples × ticks × input."""
-    own = {part.shape, (part.size,)}
-    static = x.shape[1:] in own
-    timed = x.ndim > 2 and x.shape[2:] in own
-    if static and timed:
+def _refuse_no_counts(x: Array, whole: bool, where: str) -> None:
+    if not whole:
         raise DataError(
-            f"{where}: x has shape {x.shape}, which reads as {x.shape[0]} static samples of "
-            f"{x.shape[1:]} and as {x.shape[0]} samples × {x.shape[1]} ticks of {x.shape[2:]}; "
-            f"flatten the input axes of the reading you mean"
+            f"{where}: encoding spikes needs whole numbers from 0 on, but x holds "
+            f"{x.min():g}..{x.max():g}; use direct"
         )
-    if static:
-        return x.reshape(len(x), part.size), False
-    if timed:
-        return x.reshape(len(x), x.shape[1], part.size), True
-    width = x.shape[-1] if x.ndim < 4 else prod(x.shape[1:])
+    if float(x.max()) > MOST_SPIKES:
+        raise DataError(
+            f"{where}: x holds whole numbers up to {x.max():g}, but a channel spikes at most "
+            f"{MOST_SPIKES:,} times in a tick; use --encoding direct for currents"
+        )
+
+
+def _shaped(x: Array, part: Input, where: str) -> tuple[Array, bool]:
+    """Tell samples × input from samples × ticks × input."""
+    for fits in (_fits_exactly, _fits_folded):
+        static = fits(x.shape[1:], part)
+        timed = x.ndim > 2 and fits(x.shape[2:], part)
+        if static and timed:
+            raise DataError(
+                f"{where}: x has shape {x.shape}, which reads as {x.shape[0]} static samples of "
+                f"{x.shape[1:]} and as {x.shape[0]} samples × {x.shape[1]} ticks of {x.shape[2:]}; "
+                f"flatten the input axes of the reading you mean"
+            )
+        if static:
+            return x.reshape(len(x), part.size), False
+        if timed:
+            return x.reshape(len(x), x.shape[1], part.size), True
+    found = f"{prod(x.shape[1:])} values a sample"
+    if x.ndim > 2:
+        found += f", or {x.shape[1]} ticks of {prod(x.shape[2:])} values"
     raise DataError(
-        f"{where}: x has shape {x.shape}, so {width} values a sample or tick, but input "
-        f"{part.name!r} takes {part.size} {part.shape}; x must be samples × input or "
-        f"samples × ticks × input, flat or in that shape"
+        f"{where}: x has shape {x.shape}: {found}, but input {part.name!r} takes {part.size} "
+        f"{part.shape}; x must be samples × input or samples × ticks × input, flat or with the "
+        f"input's axes in that order"
     )
+
+
+def _fits_exactly(shape: tuple[int, ...], part: Input) -> bool:
+    return shape in (part.shape, (part.size,))
+
+
+def _fits_folded(shape: tuple[int, ...], part: Input) -> bool:
+    """Whether a shape differs only by axes of size 1, or folds what the network takes flat."""
+    own, given = (tuple(n for n in axes if n != 1) for axes in (part.shape, shape))
+    return prod(shape) == part.size and (len(own) < 2 or given == own)
 
 
 def _classes(y: Array, n: int, where: str) -> Array:
@@ -207,7 +262,33 @@ def _classes(y: Array, n: int, where: str) -> Array:
         raise DataError(
             f"{where}: y must be {n} whole numbers, one class a sample, but is {y.dtype} {y.shape}"
         )
-    return y.astype(np.int64)
+    return y
+
+
+def check_classes(
+    y: Array | None, network: Network, readout: str | None, where: str = "data"
+) -> Population:
+    """Return the output that classes are read from; it must have a neuron for every class.
+
+    Raises
+    ------
+    DataError
+        If it has not.
+    NetworkError
+        If there is no such output.
+    """
+    output = network.readout(readout)
+    if y is None or not y.size:
+        return output
+    least, most = int(y.min()), int(y.max())
+    if least < 0 or most >= output.size:
+        wrong = least if least < 0 else most
+        raise DataError(
+            f"{where}: y holds class {wrong}, but the output {output.name!r} has {output.size} "
+            f"neurons, one for each class from 0 to {output.size - 1}"
+            + ("; name another output with --readout" if len(network.outputs) > 1 else "")
+        )
+    return output
 
 
 def _counts(x: Array) -> bool:

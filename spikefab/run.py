@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from emulator.energy import Joules, energy_j
 from emulator.engine import Block, Engine
 from emulator.stimulus import Stimulus
-from mapping.network import Network
+from mapping.network import Network, Population
 from mapping.reference import FloatRun, prepare, simulate
-from spikefab.data import Samples
+from spikefab.data import Samples, check_classes
 from spikefab.deploy import Deployment
 from spikefab.host import Host
 from spikefab.record import Recorder
@@ -33,7 +33,9 @@ class RunResult:
     ----------
     counts_float, counts_chip : mapping of population to int64 [samples, n]
         Spikes of each neuron in each sample.
-    readout_float, readout_chip : float64 [samples, n] of the first output
+    readout : str
+        The output that classes are read from.
+    readout_float, readout_chip : float64 [samples, n] of that output
         Spike counts, or the mean membrane of an output that never spikes.
     readout_instant : float64 [samples, n]
         Of the float network in instant timing, as it was trained.
@@ -48,6 +50,7 @@ class RunResult:
     ticks_per_sample: int
     counts_float: dict[str, Array]
     counts_chip: dict[str, Array]
+    readout: str
     readout_float: Array
     readout_chip: Array
     readout_instant: Array
@@ -65,6 +68,7 @@ def run_network(
     deployment: Deployment,
     samples: Samples,
     *,
+    readout: str | None = None,
     folder: Path | None = None,
     seed: int = 0,
     provenance: dict[str, str | int | float] | None = None,
@@ -74,15 +78,22 @@ def run_network(
 
     Parameters
     ----------
+    readout : str, optional
+        Output that classes are read from; the first by default.
     folder : Path, optional
         Existing folder for ``float.h5`` and ``trace.h5``; nothing is written without one.
 
     Raises
     ------
+    NetworkError
+        If there is no such output.
+    DataError
+        If it has no neuron for a class.
     TraceWriteError
         If a trace cannot be written on.
     """
     network, program = deployment.network, deployment.program
+    output = check_classes(samples.y, network, readout)
     lag = {p.name: p.lag for p in program.populations}
     ticks = samples.n_ticks + max(lag.values())
     began = time.perf_counter()
@@ -90,12 +101,12 @@ def run_network(
     record = Recorder(folder, deployment, samples, ticks, about)
     latency = deployment.chip.arithmetic.input_latency
     float_counts, float_readout, instant = _float_runs(
-        network, samples, ticks, latency, record, progress
+        network, output, samples, ticks, latency, record, progress
     )
     halfway = time.perf_counter()
     host = Host(deployment)
     chip_counts, chip_readout, engine, duration = _chip_run(
-        deployment, host, samples, ticks, record, progress
+        deployment, host, output, samples, ticks, record, progress
     )
     record.finish()
     ended = time.perf_counter()
@@ -105,6 +116,7 @@ def run_network(
         ticks_per_sample=ticks,
         counts_float=float_counts,
         counts_chip=chip_counts,
+        readout=output.name,
         readout_float=float_readout,
         readout_chip=chip_readout,
         readout_instant=instant,
@@ -121,6 +133,7 @@ def run_network(
 
 def _float_runs(
     network: Network,
+    output: Population,
     samples: Samples,
     ticks: int,
     latency: int,
@@ -131,7 +144,7 @@ def _float_runs(
     as_trained = prepare(network, timing="instant")
     n = len(samples)
     counts = {p.name: np.zeros((n, p.size), np.int64) for p in network.populations}
-    readout = np.zeros((n, network.population(network.outputs[0]).size))
+    readout = np.zeros((n, output.size))
     instant = np.zeros_like(readout)
     with record.float_trace() as writer:
         for index in range(n):
@@ -144,15 +157,14 @@ def _float_runs(
             if writer is not None:
                 for (name, variable), frames in run.states.items():
                     writer.state(name, variable, frames, scale=1.0)
-            readout[index] = _read_out(run, network)
-            instant[index] = _read_out(simulate(as_trained, drive), network)
+            readout[index] = _read_out(run, output)
+            instant[index] = _read_out(simulate(as_trained, drive), output)
             progress("float", index + 1, n)
     return counts, readout, instant
 
 
-def _read_out(run: FloatRun, network: Network) -> Array:
-    """Spike counts of the first output, or its mean membrane if it never spikes."""
-    output = network.population(network.outputs[0])
+def _read_out(run: FloatRun, output: Population) -> Array:
+    """Spike counts of an output, or its mean membrane if it never spikes."""
     if not output.spiking:
         return np.asarray(run.states[output.name, "v"].mean(axis=0))
     return np.bincount(run.spikes[output.name][1], minlength=output.size).astype(np.float64)
@@ -161,6 +173,7 @@ def _read_out(run: FloatRun, network: Network) -> Array:
 def _chip_run(
     deployment: Deployment,
     host: Host,
+    output: Population,
     samples: Samples,
     ticks: int,
     record: "Recorder",
@@ -193,11 +206,10 @@ def _chip_run(
         if writer is not None:
             writer.core_counters(engine.counters)
     by_name = {p.name: counts[:, program.neurons_of(p.name)] for p in program.populations}
-    output = network.outputs[0]
-    readout = by_name[output].astype(np.float64)
+    readout = by_name[output.name].astype(np.float64)
     first = 0
     for part in silent:
-        if part.name == output:
+        if part.name == output.name:
             readout = frame_sums[:, first : first + part.size] / ticks / part.scale
         first += part.size
     return by_name, readout, engine, int(engine.env.now)

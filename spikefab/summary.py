@@ -66,12 +66,24 @@ def summary(result: RunResult, *, network: str, wall_s: float) -> dict[str, Any]
             *result.deployment.network.notes,
             *result.deployment.fixed.notes,
             *result.warnings,
+            *_about_readout(result),
         ],
         "wall_s": wall_s,
         "wall": result.wall_s,
         "versions": versions(),
         "seed": result.seed,
     }
+
+
+def _about_readout(result: RunResult) -> list[str]:
+    """Say which of several outputs decides."""
+    others = [name for name in result.deployment.network.outputs if name != result.readout]
+    if not others:
+        return []
+    return [
+        f"classes are read from output {result.readout!r}; there are also "
+        f"{', '.join(map(repr, others))} (--readout)"
+    ]
 
 
 def _accuracy(predicted: Array, y: Array | None) -> float | None:

@@ -106,7 +106,7 @@ def simulate_float(
         for tick, values in enumerate(spikes.get(projection.source, ())):
             send(projection, values, tick, late)
         for tick, values in enumerate(currents.get(projection.source, ())):
-            send(projection, values, tick, delay)
+            send(projection, values * projection.current_gain, tick, delay)
     for t in range(n_ticks):
         for p in network.order:
             i_before, v_before = (x[p.name][t - 1] if t else np.zeros(p.size) for x in (i, v))
@@ -126,7 +126,9 @@ def simulate_float(
             for k, projection in enumerate(network.projections):
                 if projection.source == p.name:
                     delay = round(projection.delay_s / dt)
-                    least = int(k in network.feedback)
-                    late = max(delay, least) if least or timing == "instant" else delay + 1
+                    back = network.feedback if timing == "instant" else network.recurrent
+                    late = delay if timing == "instant" else delay + 1
+                    if k in back:
+                        late = max(delay, 1)
                     send(projection, fired[p.name][t], t, late)
     return fired, i, v

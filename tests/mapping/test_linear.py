@@ -3,12 +3,12 @@ from itertools import product
 import numpy as np
 import pytest
 
+from mapping.folding import compose
 from mapping.linear import (
     Convolution,
     Dense,
     Sparse,
     apply,
-    compose,
     diagonal,
     matrix,
     pool,
@@ -158,3 +158,43 @@ def test_arrays_in_a_map_cannot_be_changed(rng):
 def test_contradictions_are_told(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+@pytest.mark.parametrize(
+    ("k", "stride", "padding", "dilation", "window", "step"),
+    [(3, 1, 1, 1, 2, 2), (3, 2, 0, 2, 2, 1), (2, 3, 2, 1, 3, 2), (1, 1, 0, 1, 2, 2)],
+)
+@pytest.mark.parametrize("groups", [1, 2])
+def test_a_convolution_before_a_pooling_stays_one(
+    rng, k, stride, padding, dilation, window, step, groups
+):
+    conv = convolution(
+        rng, (2, 11, 10), (4, 2 // groups, k, k), groups, stride=(stride,) * 2,
+        padding=((padding, padding),) * 2, dilation=(dilation,) * 2,
+    )  # fmt: skip
+    pooling = pool(
+        conv.post_shape, window=(window,) * 2, stride=(step,) * 2, padding=((0, 0),) * 2,
+        average=True,
+    )  # fmt: skip
+    folded = compose(conv, pooling)
+    assert isinstance(folded, Convolution)
+    np.testing.assert_allclose(matrix(folded), matrix(pooling) @ matrix(conv), atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("window", "padding", "message"),
+    [
+        ((0, 2), 0, r"\(0, 2\) must be at least 1"),
+        ((2, 9), 1, r"\(2, 9\) is larger than .*\(8, 8\)"),
+    ],
+)
+def test_windows_that_cannot_be_are_told(window, padding, message):
+    with pytest.raises(ValueError, match=message):
+        pool(
+            (3, 6, 6), window=window, stride=(1, 1), padding=((padding, padding),) * 2, average=True
+        )
+
+
+def test_an_output_too_large_is_told(rng):
+    with pytest.raises(ValueError, match=r"holds more than 2\^31 elements"):
+        convolution(rng, (2, 5, 5), (3, 2, 2, 2), padding=((10**5, 10**5),) * 2)

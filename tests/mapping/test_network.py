@@ -1,10 +1,14 @@
+from dataclasses import replace
+from itertools import permutations
+
 import numpy as np
 import pytest
 from networks import random_network
 
 from mapping.errors import NetworkError
-from mapping.linear import Dense
-from mapping.network import Input, Network, Population, Projection, load_network, save_network
+from mapping.linear import Convolution, Dense, diagonal
+from mapping.network import Input, Network, Population, Projection
+from mapping.network_file import load_network, save_network
 
 
 def small(**changes):
@@ -44,8 +48,10 @@ def test_a_file_that_is_no_network_is_refused(tmp_path):
 
 def test_feedback_order_and_depth(rng):
     network = random_network(rng)
-    closing = {network.projections[k].name for k in network.feedback}
-    assert closing == {"middle→middle", "out→middle"}
+    named = [p.name for p in network.projections]
+    assert {named[k] for k in network.recurrent} == {"middle→middle", "out→middle"}
+    # The other one has a delay of its own, so it needs no cut within a tick.
+    assert {named[k] for k in network.feedback} == {"middle→middle"}
     assert network.depth == {"in": 0, "conv": 1, "middle": 2, "out": 3, "sum": 3}
     names = [p.name for p in network.order]
     assert names.index("conv") < names.index("middle") < names.index("out")
@@ -116,3 +122,116 @@ def test_membranes_do_not_travel():
             populations=(*network.populations, silent),
             projections=(*network.projections, Projection(source="s", target="a", linear=linear)),
         )
+
+
+def loop(delays, names=("a", "b", "c"), outputs=("c",), extra=()):
+    """Input to a, a to b, b to c, c to a; ``delays`` in ticks of those edges."""
+    a, b, c = names
+    edges = [("in", a), (a, b), (b, c), (c, a), *extra]
+    delays = [0, *delays] + [0] * len(extra)
+    return Network(
+        dt_s=1e-3,
+        inputs=(Input(name="in", shape=(1,)),),
+        populations=tuple(Population(name=n, shape=(1,), threshold=0.5) for n in sorted(names)),
+        projections=tuple(
+            Projection(source=s, target=t, linear=diagonal(1.0, (1,)), delay_s=d * 1e-3)
+            for (s, t), d in zip(edges, delays, strict=True)
+        ),
+        outputs=outputs,
+    )
+
+
+@pytest.mark.parametrize("at", range(3))
+def test_a_delay_anywhere_in_a_cycle_makes_the_cut_needless(at):
+    network = loop([2 * (k == at) for k in range(3)])
+    assert network.feedback == frozenset()
+    assert {network.projections[k].name for k in network.recurrent} == {"c→a"}
+    within = {(p.source, p.target) for p in network.projections if p.delay_s == 0}
+    place = {name: k for k, name in enumerate(["in", *(p.name for p in network.order)])}
+    assert all(place[a] < place[b] for a, b in within)
+    assert network.depth == {"in": 0, "a": 1, "b": 2, "c": 3}
+
+
+@pytest.mark.parametrize("names", list(permutations("abc")))
+def test_a_cut_leads_away_from_the_outputs_whatever_the_names(names):
+    a, b, c = names
+    # Short cuts from the input reach every part of the cycle at once.
+    network = loop([0, 0, 0], names, (c,), extra=[("in", c), ("in", b)])
+    assert {network.projections[k].name for k in network.feedback} == {f"{c}→{a}"}
+
+
+def test_numbers_from_numpy_are_taken_and_saved(tmp_path):
+    conv = Convolution(
+        kernel=np.ones((1, 1, 2, 2)), pre_shape=tuple(np.array([1, 3, 3])),
+        stride=np.array([1, 1]), padding=np.zeros((2, 2), int), dilation=tuple(np.array([1, 1])),
+        groups=np.int64(1),
+    )  # fmt: skip
+    network = Network(
+        dt_s=np.float32(1e-3),
+        inputs=(Input(name="in", shape=np.array([1, 3, 3])),),
+        populations=(Population(name="a", shape=tuple(np.array([1, 2, 2])), threshold=1.0),),
+        projections=(
+            Projection(source="in", target="a", linear=conv, delay_s=np.float32(2e-3),
+                       current_gain=np.float32(0.5)),
+        ),
+        outputs=("a",),
+    )  # fmt: skip
+    save_network(network, tmp_path / "network.npz")
+    again = load_network(tmp_path / "network.npz")
+    assert again.sha256 == network.sha256
+    assert again.projections[0].current_gain == 0.5
+
+
+def test_what_a_current_is_worth_changes_the_hash():
+    half = (replace(small().projections[0], current_gain=0.5),)
+    assert small(projections=half).sha256 != small().sha256
+
+
+def test_a_save_that_fails_leaves_the_old_file(tmp_path, monkeypatch):
+    path = tmp_path / "network.npz"
+    save_network(small(), path)
+    before = path.read_bytes()
+    with pytest.raises(TypeError):
+        save_network(small(notes=(object(),)), path)
+
+    def broken(file, **arrays):
+        file.write(b"half")
+        raise OSError("no space left")
+
+    monkeypatch.setattr(np, "savez_compressed", broken)
+    with pytest.raises(OSError, match="no space"):
+        save_network(small(), path)
+    assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_no_damage_to_a_saved_network_lets_another_error_out(tmp_path, rng):
+    path = tmp_path / "network.npz"
+    save_network(small(), path)
+    whole = path.read_bytes()
+    refused = 0
+    for _ in range(300):
+        damaged = bytearray(whole)
+        for at in rng.integers(len(whole), size=3):
+            damaged[at] = rng.integers(256)
+        path.write_bytes(damaged[: rng.integers(1, len(whole) + 1)])
+        try:
+            load_network(path)
+        except NetworkError:
+            refused += 1
+    assert refused > 200
+
+
+def test_names_and_delays_that_cannot_be_are_told():
+    with pytest.raises(NetworkError, match="names must be text, but one is 3"):
+        small(inputs=(Input(name=3, shape=(3,)),))
+    with pytest.raises(NetworkError, match=r"delay of 1e\+10 s is 2\^31 ticks or more"):
+        small(projections=(replace(small().projections[0], delay_s=1e10),))
+    with pytest.raises(NetworkError, match=r"'in': shape must be whole numbers, but is \(1.5,\)"):
+        Input(name="in", shape=(1.5,))
+
+
+def test_the_readout_is_an_output():
+    assert small().readout().name == "a"
+    with pytest.raises(NetworkError, match="no output 'b'; there are a"):
+        small().readout("b")

@@ -181,3 +181,62 @@ def test_joined_names_must_stay_apart(tmp_path):
     whole = network(**{"block": inner, "block.lif": neurons()})
     with pytest.raises(NirError, match=r"two nodes are called 'block\.lif'"):
         import_nir(whole)
+
+
+class Tensor:
+    """As torch's: it must be detached before NumPy may see it."""
+
+    def __init__(self, values, detached=False):
+        self._values, self._detached = np.asarray(values), detached
+
+    def detach(self):
+        return Tensor(self._values, detached=True)
+
+    def cpu(self):
+        return self
+
+    def numpy(self):
+        return self._values
+
+    def __array__(self, dtype=None, copy=None):
+        raise RuntimeError("Can't call numpy() on Tensor that requires grad.")
+
+
+def changed(node, **values):
+    """A node past the checks of the nir package."""
+    for name, value in values.items():
+        setattr(node, name, value)
+    return node
+
+
+def test_tensors_and_lists_in_memory_are_numbers():
+    weights = changed(
+        nir.Affine(np.eye(2), np.ones(2)), weight=Tensor(np.eye(2)), bias=Tensor(np.ones(2))
+    )
+    lif = changed(neurons(), tau=[0.01, 0.01], v_threshold=Tensor([1.0, 1.0]))
+    held = import_nir(network(w=weights, lif=lif))
+    assert held.sha256 == import_nir(network()).sha256
+
+
+@pytest.mark.parametrize("source", [{"a": 1}, neurons(), 3, None])
+def test_a_source_that_is_none_is_told(source):
+    with pytest.raises(NirError, match=r"a path or a nir\.NIRGraph is needed, but this is of type"):
+        import_nir(source)
+
+
+def test_a_node_that_is_none_is_named():
+    whole = network()
+    whole.nodes["w"] = None
+    with pytest.raises(NirError, match="the graph: node 'w' has no type"):
+        import_nir(whole)
+
+
+def test_a_name_too_long_for_a_file_is_told(tmp_path):
+    with pytest.raises(NirError, match="too long"):
+        import_nir(tmp_path / ("a" * 300))
+
+
+def test_metadata_may_be_arrays_of_one():
+    whole = network()
+    whole.metadata = {"dt": np.array([1e-3]), "reset": np.array([b"zero"])}
+    assert import_nir(whole).sha256 == import_nir(network()).sha256

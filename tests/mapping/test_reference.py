@@ -105,6 +105,18 @@ def test_currents_equal_the_equations(rng, timing):
 
 
 @pytest.mark.parametrize("timing", ["instant", "chip"])
+def test_currents_have_a_gain_of_their_own_where_spikes_do_not(timing):
+    network = one_neuron(tau_mem_s=1e-3)
+    quarter = replace(network.projections[0], current_gain=0.25)
+    prepared = prepare(replace(network, projections=(quarter,)), timing=timing)
+    for values in (np.array([3.0]), np.full((2, 1), 3.0)):
+        run = simulate(prepared, Drive(n_ticks=2, currents={"in": values}), record=["n"])
+        assert run.states["n", "v"].ravel().tolist() == [0.75, 0.75]
+    run = simulate(prepared, Drive(n_ticks=2, spikes={"in": np.ones((2, 1), int)}), record=["n"])
+    assert run.states["n", "i"].max() == 1.0
+
+
+@pytest.mark.parametrize("timing", ["instant", "chip"])
 def test_a_constant_current_equals_its_repetition(rng, timing):
     network, x = random_network(rng), rng.random(60)
     prepared = prepare(network, timing=timing)
@@ -346,6 +358,20 @@ def test_events_are_counted_in_their_tick():
     assert counts[1, 1, 2, 1] == 1
     assert counts.sum() == 3
     assert binned(t, x, y, p, n_ticks=1, tick_us=5000, shape=(2, 3, 2)).sum() == 4
+
+
+def test_events_of_any_number_type_are_counted():
+    t, x, y = (
+        np.array([0.0, 999.5, 1000.0]),
+        np.array([1.0, 1.0, 0.0]),
+        np.array([2, 2, 0], np.uint8),
+    )
+    counts = binned(t, x, y, np.array([True, False, True]), n_ticks=2, shape=(2, 3, 2))
+    assert np.argwhere(counts).tolist() == [[0, 0, 2, 1], [0, 1, 2, 1], [1, 1, 0, 0]]
+    with pytest.raises(ValueError, match=r"x must be whole numbers, but 0\.5 is none"):
+        binned(t, x / 2, y, y * 0, n_ticks=2, shape=(2, 3, 2))
+    with pytest.raises(ValueError, match="1 times are NaN or infinite"):
+        binned(np.array([0, np.nan]), x[:2], y[:2], y[:2] * 0, n_ticks=2, shape=(2, 3, 2))
 
 
 @pytest.mark.parametrize(

@@ -143,6 +143,7 @@ def folder(tmp_path):
     graph(tmp_path / "short.nir", tau=1e-5, metadata=said)
     graph(tmp_path / "wide.nir", n=5000, metadata=said)
     np.savez(tmp_path / "good.npz", x=np.ones((4, 20, 3), int), y=np.zeros(4, int))
+    np.savez(tmp_path / "classes.npz", x=np.ones((4, 20, 3), int), y=np.arange(4) % 3)
     np.savez(tmp_path / "unlabelled.npz", x=np.ones((4, 3)))
     np.savez(tmp_path / "narrow.npz", x=np.ones((4, 2)))
     np.savez(tmp_path / "empty.npz", x=np.ones((0, 3)))
@@ -188,7 +189,7 @@ GOOD = ("good.nir", "--data", "good.npz")
         (
             ("good.nir", "--data", "narrow.npz"),
             2,
-            "2 values a sample or tick, but input 'input' takes 3",
+            "2 values a sample, but input 'input' takes 3",
         ),
         (("good.nir", "--data", "empty.npz"), 2, "none empty"),
         ((*GOOD, "--chip", "bad.toml"), 2, "unknown key; did you mean 'delay_max'"),
@@ -197,6 +198,11 @@ GOOD = ("good.nir", "--data", "good.npz")
         ((*GOOD, "--reset", "never"), 2, "never"),
         ((*GOOD, "-o", "file"), 2, "exists and is no folder"),
         ((*GOOD, "-o", "file/out"), 2, "not writable|cannot be used"),
+        ((*GOOD, "--readout", "hidden"), 2, "no output 'hidden'; there are lif"),
+        (("good.nir", "--data", "classes.npz"), 2, "class 2, but the output 'lif' has 2 neurons"),
+        (("n" * 300, *GOOD[1:]), 2, "too long"),
+        (("good.nir", "--data", "d" * 300 + ".npz"), 2, "too long"),
+        ((*GOOD, "-o", "o" * 300), 2, "too long"),
         (("wide.nir", "--data", "wide.npz", "-o", "out"), 3, "hears 5,000 sources.*4,096 in-axons"),
     ],
 )

@@ -8,12 +8,20 @@ from spikefab.data import DataError, fit_samples, load_samples
 
 
 def network(shape=(2, 3)):
+    """Two outputs, of four neurons and of two."""
     n = int(np.prod(shape))
-    linear = Dense(weight=np.ones((1, n)), pre_shape=shape, post_shape=(1,))
+    sizes = {"a": 4, "b": 2}
     return Network(
         dt_s=1e-3, inputs=(Input(name="in", shape=shape),),
-        populations=(Population(name="a", shape=(1,), threshold=1.0),),
-        projections=(Projection(source="in", target="a", linear=linear),), outputs=("a",),
+        populations=tuple(Population(name=k, shape=(m,), threshold=1.0) for k, m in sizes.items()),
+        projections=tuple(
+            Projection(
+                source="in", target=name,
+                linear=Dense(weight=np.ones((m, n)), pre_shape=shape, post_shape=(m,)),
+            )
+            for name, m in sizes.items()
+        ),
+        outputs=("a", "b"),
     )  # fmt: skip
 
 
@@ -64,7 +72,7 @@ def test_files(tmp_path, suffix):
         (
             np.ones((2, 5)),
             {"ticks": 3},
-            r"5 values a sample or tick, but input 'in' takes 6 \(2, 3\)",
+            r"5 values a sample, but input 'in' takes 6 \(2, 3\)",
         ),
         (np.ones((0, 6)), {"ticks": 3}, "none empty"),
         (np.full((2, 6), np.nan), {"ticks": 3}, "12 NaN"),
@@ -87,6 +95,79 @@ def test_an_ambiguous_shape_names_both_readings():
         DataError, match=r"static samples of \(1, 6\) and as 4 samples × 1 ticks of \(6,\)"
     ):
         fit_samples(np.ones((4, 1, 6)), None, network((1, 6)), ticks=2)
+
+
+@pytest.mark.parametrize(
+    ("shape", "own", "static"),
+    [
+        ((3, 4, 5), (1, 4, 5), True),
+        ((3, 7, 4, 5), (1, 4, 5), False),
+        ((3, 4, 5), (20,), True),
+        ((3, 7, 4, 5), (20,), False),
+        ((3, 7, 4, 5), (1, 1, 4, 5), False),
+    ],
+)
+def test_axes_of_one_and_folded_inputs_have_one_reading(shape, own, static):
+    x = np.arange(np.prod(shape)).reshape(shape)
+    samples = fit_samples(x, None, network(own), ticks=2)
+    assert samples.spiking != static
+    first = x[0].ravel() if static else x[0, :2].reshape(2, 20)
+    np.testing.assert_array_equal(samples.x[0], first)
+
+
+def test_axes_in_another_order_are_not_guessed():
+    with pytest.raises(
+        DataError, match=r"40 values a sample, .* takes 40 \(2, 4, 5\).*in that order"
+    ):
+        fit_samples(np.ones((3, 4, 5, 2)), None, network((2, 4, 5)), ticks=2)
+
+
+def test_spikes_or_current_is_decided_by_all_of_the_data():
+    x = np.zeros((3, 5, 6))
+    x[2, 4, 0] = 0.5
+    for how in ({}, {"n_samples": 2}, {"ticks": 4}):
+        assert not fit_samples(x, None, network(), **how).spiking
+
+
+@pytest.mark.parametrize(
+    ("x", "message"),
+    [
+        (
+            np.full((2, 5, 6), 2**63 + 5, np.uint64),
+            r"up to 9\.22337e\+18, but a channel spikes at most",
+        ),
+        (np.full((2, 5, 6), 1e20), r"up to 1e\+20"),
+        (np.full((2, 5, 6), np.longdouble("1e4000")), "60 NaN or infinite"),
+    ],
+)
+def test_numbers_beyond_every_count_are_told(x, message):
+    with pytest.raises(DataError, match=message):
+        fit_samples(x, None, network())
+
+
+def test_small_floats_count_spikes_and_large_ones_may_be_currents():
+    assert fit_samples(np.ones((2, 5, 6), np.float16), None, network()).spiking
+    assert not fit_samples(np.full((2, 5, 6), 1e20), None, network(), encoding="direct").spiking
+
+
+@pytest.mark.parametrize(
+    ("y", "readout", "message"),
+    [
+        ([0, 4], None, "class 4, but the output 'a' has 4 neurons, one for each class from 0 to 3"),
+        ([0, 2], "b", "class 2, but the output 'b' has 2 neurons.*another output with --readout"),
+        ([-1, 0], None, "class -1"),
+        (np.array([0, 2**63 + 1], np.uint64), None, "class 9223372036854775809"),
+    ],
+)
+def test_classes_without_a_neuron_are_told(y, readout, message):
+    with pytest.raises(DataError, match=message):
+        fit_samples(np.ones((2, 6)), np.array(y), network(), ticks=1, readout=readout)
+
+
+def test_static_spikes_take_no_memory_for_each_tick():
+    samples = fit_samples(np.ones((2, 6)), None, network(), ticks=10**6, encoding="spikes")
+    assert samples.x.shape == (2, 10**6, 6)
+    assert samples.x.strides[1] == 0
 
 
 @pytest.mark.parametrize("y", [np.zeros(3, int), np.zeros((2, 1), int), np.zeros(2)])
@@ -115,3 +196,34 @@ def test_an_archive_without_x_and_a_missing_file(tmp_path):
         load_samples(tmp_path / "a.npz", network())
     with pytest.raises(FileNotFoundError, match="no such file"):
         load_samples(tmp_path / "b.npz", network())
+
+
+@pytest.mark.parametrize("name", ["a.npz", "a.NPZ", "a.h5"])
+def test_other_arrays_may_be_anything(tmp_path, name):
+    path, x, y = tmp_path / name, np.ones((3, 6)), np.array([0, 1, 3])
+    if name == "a.h5":
+        with h5py.File(path, "w") as file:
+            file["x"], file["y"], file["dead"] = x, y, h5py.SoftLink("/none")
+    else:
+        with path.open("wb") as file:
+            np.savez(file, x=x, y=y, names=np.array(["a", None], object))
+    assert load_samples(path, network(), ticks=2).y.tolist() == [0, 1, 3]
+
+
+def test_a_dead_link_in_place_of_x_is_told(tmp_path):
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["x"] = h5py.SoftLink("/none")
+    with pytest.raises(DataError, match="no array 'x'"):
+        load_samples(tmp_path / "a.h5", network(), ticks=2)
+
+
+def test_a_lone_array_under_another_suffix_is_told(tmp_path):
+    with (tmp_path / "a.npz").open("wb") as file:
+        np.save(file, np.ones((3, 6)))
+    with pytest.raises(DataError, match="one array without a name"):
+        load_samples(tmp_path / "a.npz", network(), ticks=2)
+
+
+def test_a_name_too_long_for_a_file_is_told(tmp_path):
+    with pytest.raises(DataError, match="too long"):
+        load_samples(tmp_path / ("a" * 300 + ".npz"), network())

@@ -1,0 +1,169 @@
+"""Networks in files: a JSON header and one array for each tensor, in an ``.npz`` archive."""
+
+import hashlib
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mapping.errors import NetworkError
+from mapping.linear import Convolution, Dense, Linear, Sparse
+from mapping.network import Input, Network, Population, Projection
+
+_PARAMETERS = ("tau_mem_s", "tau_syn_s", "threshold", "v_leak", "v_reset", "bias")
+_FORMAT = "spikefab-network-1"
+
+
+def packed(network: Network) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Split a network into plain values and arrays."""
+    arrays: dict[str, Any] = {}
+    populations = []
+    for number, population in enumerate(network.populations):
+        for name in _PARAMETERS:
+            if getattr(population, name) is not None:
+                arrays[f"population{number}_{name}"] = getattr(population, name)
+        keep = ("name", "shape", "reset", "compare", "spiking")
+        populations.append({name: getattr(population, name) for name in keep})
+    projections = []
+    for number, projection in enumerate(network.projections):
+        linear = projection.linear
+        plain: dict[str, Any] = {
+            "source": projection.source,
+            "target": projection.target,
+            "delay_s": projection.delay_s,
+            "current_gain": projection.current_gain,
+            "kind": type(linear).__name__,
+        }
+        for name, value in vars(linear).items():
+            if isinstance(value, np.ndarray):
+                arrays[f"projection{number}_{name}"] = value
+            else:
+                plain[name] = value
+        projections.append(plain)
+    header = {
+        "format": _FORMAT,
+        "dt_s": network.dt_s,
+        "inputs": [{"name": part.name, "shape": part.shape} for part in network.inputs],
+        "populations": populations,
+        "projections": projections,
+        "outputs": network.outputs,
+        "notes": network.notes,
+    }
+    return header, arrays
+
+
+def content_hash(network: Network) -> str:
+    """Hash of everything that decides what a network does (notes do not)."""
+    digest = hashlib.sha256()
+    header, arrays = packed(network)
+    header.pop("notes")
+    digest.update(json.dumps(header, sort_keys=True).encode())
+    for key in sorted(arrays):
+        digest.update(key.encode())
+        digest.update(np.ascontiguousarray(arrays[key]).tobytes())
+    return digest.hexdigest()
+
+
+def save_network(network: Network, path: str | Path) -> None:
+    """Write a network to an ``.npz`` file (a JSON header and one array for each tensor).
+
+    A file that is there already is replaced only once the new one is whole.
+    """
+    path = Path(path).resolve()
+    header, arrays = packed(network)
+    text = np.array(json.dumps(header))
+    partial = path.with_name(f"{path.stem[:100]}.{os.getpid()}.partial")
+    try:
+        with partial.open("wb") as file:
+            np.savez_compressed(file, header=text, **arrays)
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def load_network(path: str | Path) -> Network:
+    """Read a network that `save_network` wrote.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    NetworkError
+        If the file is none of these or is damaged.
+    """
+    try:
+        # NumPy would leave a damaged file open.
+        with Path(path).open("rb") as raw, np.load(raw, allow_pickle=False) as file:
+            header = json.loads(str(file["header"]))
+            arrays = {key: file[key] for key in file.files if key != "header"}
+        if header["format"] != _FORMAT:
+            raise NetworkError(f"{path}: format {header['format']!r}, but this reads {_FORMAT!r}")
+        return _unpacked(header, arrays)
+    except (FileNotFoundError, NetworkError):
+        raise
+    except Exception as error:  # zipfile, zlib and NumPy raise many kinds on damaged archives
+        raise NetworkError(f"{path}: not a network saved by spikefab ({error})") from error
+
+
+_KINDS: dict[str, Callable[..., Linear]] = {
+    "Dense": Dense,
+    "Sparse": Sparse,
+    "Convolution": Convolution,
+}
+
+
+def _unpacked(header: dict[str, Any], arrays: dict[str, Any]) -> Network:
+    def of(prefix: str) -> dict[str, Any]:
+        return {k.removeprefix(prefix): v for k, v in arrays.items() if k.startswith(prefix)}
+
+    populations = [
+        _population(plain, of(f"population{number}_"))
+        for number, plain in enumerate(header["populations"])
+    ]
+    projections = [
+        _projection(plain, of(f"projection{number}_"))
+        for number, plain in enumerate(header["projections"])
+    ]
+    return Network(
+        dt_s=header["dt_s"],
+        inputs=tuple(Input(name=i["name"], shape=tuple(i["shape"])) for i in header["inputs"]),
+        populations=tuple(populations),
+        projections=tuple(projections),
+        outputs=tuple(header["outputs"]),
+        notes=tuple(header["notes"]),
+    )
+
+
+def _population(plain: dict[str, Any], parameters: dict[str, Any]) -> Population:
+    shape = tuple(plain["shape"])
+    if plain["spiking"] != ("threshold" in parameters):
+        raise ValueError(f"population {plain['name']!r}: its thresholds are missing")
+    return Population(
+        name=plain["name"],
+        shape=shape,
+        reset=plain["reset"],
+        compare=plain["compare"],
+        **{"threshold": None} | {name: v.reshape(shape) for name, v in parameters.items()},
+    )
+
+
+def _projection(plain: dict[str, Any], arrays: dict[str, Any]) -> Projection:
+    own = ("source", "target", "delay_s", "current_gain", "kind")
+    rest = {
+        name: tuple(tuple(v) if isinstance(v, list) else v for v in value)
+        if isinstance(value, list)
+        else value
+        for name, value in plain.items()
+        if name not in own
+    }
+    return Projection(
+        source=plain["source"],
+        target=plain["target"],
+        linear=_KINDS[plain["kind"]](**rest, **arrays),
+        delay_s=plain["delay_s"],
+        # Files of the first days have none, since a current was always worth a spike.
+        current_gain=plain.get("current_gain", 1.0),
+    )
