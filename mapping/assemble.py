@@ -126,6 +126,7 @@ def _constants(
     populations: tuple[FixedPopulation, ...], population: Array, index: Array
 ) -> dict[str, Array]:
     columns: dict[str, list[Array]] = {}
+    rests = any(part.refractory is not None for part in populations)
     for part in populations:
         spiking = part.threshold is not None
         for name, values in (
@@ -140,6 +141,9 @@ def _constants(
             ("reset", RESETS.index(part.reset if spiking else "none")),
         ):
             columns.setdefault(name, []).append(np.broadcast_to(values, (part.size,)))
+        if rests:
+            rest = np.zeros(part.size, np.int64) if part.refractory is None else part.refractory
+            columns.setdefault("refractory", []).append(rest)
     starts = np.concatenate([[0], np.cumsum([part.size for part in populations])])
     return {
         name: np.concatenate(parts)[starts[population] + index] for name, parts in columns.items()

@@ -31,6 +31,8 @@ class FixedPopulation:
         Left shift of summed weights, the smallest weight exponent included, before the chip's own
         shift of all input.
     threshold : int64 [n] or None
+    refractory : int64 [n] or None
+        Ticks of rest after a spike, the one of the spike included; None where there is none.
     """
 
     name: str
@@ -46,6 +48,7 @@ class FixedPopulation:
     sum_shift: int
     reset: Reset
     compartments: int
+    refractory: Integers | None = None
 
     @property
     def size(self) -> int:

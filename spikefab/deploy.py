@@ -1,6 +1,6 @@
 """From a network to a loaded chip in one call."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from emulator.chip import Chip
 from emulator.program import Program
@@ -42,11 +42,31 @@ def deploy(network: Network, chip: Chip, *, direct: bool) -> Deployment:
     CapacityError, UnsupportedNodeError
     """
     names = frozenset(part.name for part in network.inputs) if direct else frozenset()
-    fixed = quantise(network, chip, direct=names)
+    return _mapped(quantise(network, chip, direct=names), chip)
+
+
+def deploy_fixed(fixed: FixedNetwork, chip: Chip, *, direct: bool = False) -> Deployment:
+    """Partition, place and assemble a network that came in the chip's integers.
+
+    Parameters
+    ----------
+    direct : bool
+        Whether the host turns the input into bias currents; its weights are then not loaded.
+
+    Raises
+    ------
+    CapacityError
+    """
+    names = frozenset(part.name for part in fixed.network.inputs) if direct else frozenset()
+    loaded = tuple(p for p in fixed.projections if p.source not in names)
+    return _mapped(replace(fixed, direct=names, projections=loaded), chip)
+
+
+def _mapped(fixed: FixedNetwork, chip: Chip) -> Deployment:
     mapping, program = map_network(fixed, chip)
     program.check(chip)
     return Deployment(
-        network=network,
+        network=fixed.network,
         chip=chip,
         fixed=fixed,
         mapping=mapping,
