@@ -199,6 +199,7 @@ class _Build:
             raise layer.wrong(
                 "shape", f"takes input of {shape}, but {self._given} was given as the input's shape"
             )
+        shape = self._given or shape
         self._inputs.append(Input(name="input", shape=shape))
         self._source, self._shape = "input", shape
 
@@ -219,7 +220,7 @@ class _Build:
         n_pre = weight.shape[1]
         _agree(layer, "inFeatures", n_pre)
         if not self._source:
-            self._enter(layer, self._given or (n_pre,))
+            self._enter(layer, (n_pre,))
         if n_pre != prod(self._shape):
             raise layer.wrong(
                 "weight",
@@ -272,6 +273,7 @@ class _Build:
                 raise layer.wrong("weight", f"has {weight.size} values, but kernelSize is {window}")
         n_channels = self._shape[0]
         steps = _Steps(layer, stride=window)
+        steps.fit(self._shape[1:], window, _shape(layer, axes=3)[1:])
         kernel = np.broadcast_to(weight.reshape(1, 1, *window), (n_channels, 1, *window))
         linear = self._convolution(layer, kernel, steps, n_channels)
         self._connect(layer, linear, _shape(layer, axes=3), "weight")
@@ -385,6 +387,14 @@ class _Steps:
         rows, columns = layer.pair("padding", 0, _LARGEST_SIZE, 0)
         self.padding = ((rows, rows), (columns, columns))
         self.dilation = layer.pair("dilation", 1, _LARGEST_SIZE, 1)
+
+    def fit(self, extent: Shape, window: Shape, after: Shape) -> None:
+        """Add zeros after rows and columns that no whole number of windows covers, as lava-dl does."""
+        plain = zip(self.padding, extent, window, self.stride, self.dilation, strict=True)
+        if tuple((n + sum(p) - d * (k - 1) - 1) // s + 1 for p, n, k, s, d in plain) != after:
+            rest = (n % k for n, k in zip(extent, window, strict=True))
+            rows, columns = ((p[0], p[1] + r) for p, r in zip(self.padding, rest, strict=True))
+            self.padding = (rows, columns)
 
     def before(self, shape: Shape, kernel: Shape, n_channels: int) -> Shape:
         """Shape that a first layer must have before it.
