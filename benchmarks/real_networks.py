@@ -3,7 +3,8 @@
     python benchmarks/real_networks.py FOLDER [--json]
 
 FOLDER is laid out like the project's shared networks: one folder a network. Names that begin with
-nir_lif, nir_braille or nir_scnn_nmnist say the kind; a ``case.toml`` in it says or overrides it.
+nir_lif, nir_braille, nir_scnn_nmnist or loihi_ (.net files of lava-dl) say the kind; a ``case.toml``
+in it says or overrides it.
 Exit code 0 if all that is judged holds, 4 if not, 2 for bad input.
 """
 
@@ -19,18 +20,25 @@ from typing import Any
 import numpy as np
 
 from emulator.chip import Chip, load_chip
+from emulator.engine import Block, Engine
 from mapping.drive import Drive
 from mapping.event_files import binned, read_bs2
+from mapping.netx_import import import_netx
 from mapping.nir_import import import_nir
 from mapping.reference import prepare, simulate
 from spikefab.data import Samples
-from spikefab.deploy import deploy
+from spikefab.deploy import Deployment, deploy, deploy_fixed
+from spikefab.host import stimulus
 from spikefab.run import run_network
 
-KINDS = {"nir_lif": "lif-csv", "nir_braille": "braille-raster", "nir_scnn_nmnist": "nmnist"}
+KINDS = {
+    "nir_lif": "lif-csv", "nir_braille": "braille-raster", "nir_scnn_nmnist": "nmnist",
+    "loihi_": "net-mnist",
+}  # fmt: skip
 KEYS: dict[str, Any] = {
     "kind": str, "model": str, "input": str, "expected": str, "labels": str, "dt": int | float,
-    "reset": str, "compare": str, "lag": int, "grid": list, "output_core": list,
+    "reset": str, "compare": str, "lag": int, "grid": list, "output_core": list, "ticks": int,
+    "accuracy": int | float, "population": str, "input_shape": list,
 }  # fmt: skip
 
 
@@ -197,10 +205,109 @@ def read_labels(path: Path) -> dict[str, int]:
         raise BadCaseError(f"{path}: each line must hold a sample's name and its class") from None
 
 
+def net_of(folder: Path, case: dict[str, Any], chip: Chip) -> Deployment:
+    """Load a network of lava-dl with the conventions of the case."""
+    shape = case.get("input_shape")
+    fixed = import_netx(
+        find_one(folder, case, "model", "*.net"), chip, dt_s=case.get("dt", 1e-3),
+        compare=case.get("compare"), input_shape=None if shape is None else tuple(shape),
+    )  # fmt: skip
+    return deploy_fixed(fixed, chip)
+
+
+def net_mnist(folder: Path, case: dict[str, Any], chip: Chip, outcome: Outcome) -> None:
+    """Network of lava-dl on still images, as its tutorial turns them into spikes."""
+    deployment = net_of(folder, case, chip)
+    path = find_one(
+        folder, case, "input", "*.npz", "../ann_mnist_cnn/mnist*.npz", "../*/mnist*.npz"
+    )
+    images, y = read_images(path, deployment.network.inputs[0].size)
+    counts = tutorial_spikes(images, case.get("ticks", 20))
+    samples = Samples(x=counts, y=y, n_ticks=counts.shape[1], spiking=True)
+    result = run_network(deployment, samples)
+    on_chip = int((result.readout_chip.argmax(1) == y).sum())
+    need = int(np.ceil(case.get("accuracy", 0.96) * len(y)))
+    outcome.check(
+        f"of {len(y)} samples right on the chip, at least", need, on_chip, on_chip >= need
+    )
+    outcome.figures["accuracy on the chip"] = on_chip / len(y)
+    outcome.figures["accuracy in float"] = float((result.readout_instant.argmax(1) == y).mean())
+    outcome.figures["ticks of input, of a sample"] = [samples.n_ticks, result.ticks_per_sample]
+    outcome.figures["cores"] = deployment.program.n_cores
+
+
+def read_images(path: Path, n_pixels: int) -> tuple[Any, Any]:
+    """Read pixels from 0 to 1 [samples, pixels] and classes."""
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            arrays = {name.lower(): file[name] for name in file.files}
+        x, y = arrays["x"], np.asarray(arrays["y"]).astype(np.int64)
+        x = np.asarray(x).reshape(len(y), n_pixels).astype(np.float64)
+    except Exception as error:  # zipfile and zlib raise their own kinds on damaged archives
+        raise BadCaseError(
+            f"{path}: x with {n_pixels} pixels a sample and y are needed ({error})"
+        ) from None
+    return (x / 255 if x.max(initial=0) > 1 else x), y
+
+
+def tutorial_spikes(images: Any, n_ticks: int) -> Any:
+    """V += x; fire when v > 1; v = 0. int64 [samples, ticks, pixels]."""
+    v = np.zeros_like(images)
+    counts = np.zeros((len(images), n_ticks, images.shape[1]), np.int64)
+    for tick in range(n_ticks):
+        v += images
+        counts[:, tick] = v > 1
+        v[v > 1] = 0
+    return counts
+
+
+def net_raster(folder: Path, case: dict[str, Any], chip: Chip, outcome: Outcome) -> None:
+    """Network of lava-dl on a raster: spikes of one population on the chip, entry by entry."""
+    deployment = net_of(folder, case, chip)
+    counts = read_array(find_one(folder, case, "input", "input*.npy")).astype(np.int64)
+    expected = read_array(find_one(folder, case, "expected", "expected*.npy")) != 0
+    spiking = {p.name: p for p in deployment.program.populations if p.spiking}
+    name = case.get("population", next((n for n in deployment.network.outputs if n in spiking), ""))
+    if name not in spiking:
+        raise BadCaseError(f"{folder.name}: population {name!r} is none of {', '.join(spiking)}")
+    part = spiking[name]
+    if expected.shape[1] != part.size == expected.shape[0]:
+        expected = expected.T  # neurons first
+    width = deployment.network.inputs[0].size
+    if expected.shape[1] != part.size or counts.shape[1] != width:
+        raise BadCaseError(
+            f"{folder.name}: the input is {counts.shape} and the expected raster {expected.shape}, "
+            f"but [ticks, {width}] and [ticks, {part.size}] are needed"
+        )
+    # Step 0 of the expected raster is the tick of the first input, plus the lag of the case.
+    late = part.lag - case.get("lag", 0)
+    n_ticks = max(len(counts), len(expected) + max(late, 0))
+    drive = Drive(n_ticks=len(counts), spikes={deployment.network.inputs[0].name: counts})
+    engine = Engine(deployment.program, chip)
+    raster = np.zeros((n_ticks, deployment.program.n_neurons), np.bool_)
+
+    def observe(block: Block) -> None:
+        raster[block.spike_tick, block.spike_neuron] = True
+
+    engine.run([stimulus(drive, deployment, n_ticks)], n_ticks, observe)
+    own = raster[:, deployment.program.neurons_of(name)]
+    got = np.zeros_like(expected)
+    for step in range(len(expected)):
+        if 0 <= step + late < n_ticks:
+            got[step] = own[step + late]
+    wrong = np.argwhere(got != expected)
+    outcome.check(f"entries of {got.size} that differ on the chip", 0, len(wrong), not len(wrong))
+    if len(wrong):
+        outcome.figures["first difference, step and neuron"] = wrong[0].tolist()
+    outcome.figures["spikes, expected and on the chip"] = [int(expected.sum()), int(got.sum())]
+
+
 RUNS: dict[str, Callable[[Path, dict[str, Any], Chip, Outcome], None]] = {
     "lif-csv": lif_csv,
     "braille-raster": braille_raster,
     "nmnist": nmnist,
+    "net-mnist": net_mnist,
+    "net-raster": net_raster,
 }
 
 

@@ -126,6 +126,7 @@ def _constants(
     populations: tuple[FixedPopulation, ...], population: Array, index: Array
 ) -> dict[str, Array]:
     columns: dict[str, list[Array]] = {}
+    rests = any(part.refractory is not None for part in populations)
     for part in populations:
         spiking = part.threshold is not None
         for name, values in (
@@ -141,6 +142,9 @@ def _constants(
             ("spikes_max", max(part.spikes_max, 1)),
         ):
             columns.setdefault(name, []).append(np.broadcast_to(values, (part.size,)))
+        if rests:
+            rest = np.zeros(part.size, np.int64) if part.refractory is None else part.refractory
+            columns.setdefault("refractory", []).append(rest)
     if not any(part.spikes_max for part in populations):
         del columns["spikes_max"]
     starts = np.concatenate([[0], np.cumsum([part.size for part in populations])])

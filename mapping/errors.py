@@ -26,3 +26,7 @@ class CapacityError(ValueError):
 
 class NirError(ValueError):
     """A NIR file is broken, or does not say what an import needs."""
+
+
+class NetxError(ValueError):
+    """A network file of lava-dl is broken, or holds what a chip cannot; names layer and field."""

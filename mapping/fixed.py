@@ -40,6 +40,8 @@ class FixedPopulation:
         Rule of the chip, as `emulator.neuron.RESETS` names it.
     spikes_max : int
         Most spikes a tick; 0 where the reset lets there be only one.
+    refractory : int64 [n] or None
+        Ticks of rest after a spike, the one of the spike included; None where there is none.
     """
 
     name: str
@@ -56,6 +58,7 @@ class FixedPopulation:
     reset: str
     compartments: int
     spikes_max: int = 0
+    refractory: Integers | None = None
 
     @property
     def size(self) -> int:

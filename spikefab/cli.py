@@ -5,7 +5,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import Enum
 from pathlib import Path
@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 
 if TYPE_CHECKING:
+    from emulator.chip import Chip
+    from mapping.network import Network
     from spikefab.data import Samples
     from spikefab.deploy import Deployment
     from spikefab.run import RunResult
@@ -76,13 +78,19 @@ def _told(debug: bool) -> Iterator[None]:
     """Turn what goes wrong into one message and an exit code."""
     from emulator.chip import ChipError
     from emulator.errors import ProgramError
-    from mapping.errors import CapacityError, NetworkError, NirError, UnsupportedNodeError
+    from mapping.errors import (
+        CapacityError,
+        NetworkError,
+        NetxError,
+        NirError,
+        UnsupportedNodeError,
+    )
     from spikefab.data import DataError
     from traces.errors import TraceFormatError, TraceWriteError
 
     bad_input = (
-        ChipError, DataError, FileExistsError, FileNotFoundError, NetworkError, NirError,
-        ProgramError, TraceFormatError, UnsupportedNodeError, _BadInputError,
+        ChipError, DataError, FileExistsError, FileNotFoundError, NetworkError, NetxError,
+        NirError, ProgramError, TraceFormatError, UnsupportedNodeError, _BadInputError,
     )  # fmt: skip
     try:
         yield
@@ -138,7 +146,9 @@ def _top(
 
 @app.command()
 def run(
-    network: Annotated[Path, typer.Argument(help="A NIR file.", show_default=False)],
+    network: Annotated[
+        Path, typer.Argument(help="A NIR file, or a .net file of lava-dl.", show_default=False)
+    ],
     data: Annotated[
         Path, typer.Option("--data", help="x and y in .npz or .h5.", show_default=False)
     ],
@@ -162,6 +172,10 @@ def run(
     compare: Annotated[
         CompareName | None,
         typer.Option("--compare", help="Fire above the threshold or also on it.", show_default=">"),
+    ] = None,
+    input_shape: Annotated[
+        str | None,
+        typer.Option("--input-shape", help="Channels,rows,columns where a .net file has none."),
     ] = None,
     ticks: Annotated[
         int | None, typer.Option("--ticks", help="Ticks in which input is applied.")
@@ -197,7 +211,7 @@ def run(
             network, data, chip,
             conventions={
                 "dt_s": dt, "reset": _value(reset), "spike": _value(spike),
-                "compare": _value(compare),
+                "compare": _value(compare), "input_shape": input_shape,
             },
             reading={
                 "ticks": ticks, "encoding": _value(encoding), "n_samples": samples,
@@ -253,23 +267,66 @@ def _run_and_tell(
     output: Path | None,
     force: bool,
 ) -> None:
-    """Do all of a run; ``conventions`` go to `import_nir`, ``reading`` to `load_samples`."""
+    """Do all of a run; ``conventions`` go to the importer, ``reading`` to `load_samples`."""
     began = time.perf_counter()
     if output is not None:
         _check_output(output, force)
     from emulator.chip import load_chip
-    from mapping.nir_import import import_nir
     from spikefab.data import load_samples
-    from spikefab.deploy import deploy
 
     chip = load_chip(chip_name)
-    network = import_nir(network_path, **conventions)
+    network, load = _imported(network_path, chip, conventions)
     samples = load_samples(data, network, **reading)
-    deployment = deploy(network, chip, direct=not samples.spiking, samples=samples)
+    deployment = load(samples)
     if output is not None:
         _make_output(output, force)
     result = _run_with_progress(deployment, samples, reading.get("readout"), output, seed)
     _tell(result, network_path, output, time.perf_counter() - began)
+
+
+def _imported(
+    path: Path, chip: "Chip", conventions: dict[str, Any]
+) -> tuple["Network", Callable[["Samples"], "Deployment"]]:
+    """Read a network by its file's suffix; the second loads it onto the chip for its samples."""
+    from spikefab.deploy import deploy, deploy_fixed
+
+    if path.suffix != ".net":
+        from mapping.nir_import import import_nir
+
+        given = {key: value for key, value in conventions.items() if key != "input_shape"}
+        if conventions.get("input_shape") is not None:
+            raise _BadInputError("--input-shape is for .net files; a NIR file has it")
+        network = import_nir(path, **given)
+        return network, lambda samples: deploy(
+            network, chip, direct=not samples.spiking, samples=samples
+        )
+    from mapping.netx_import import import_netx
+
+    for key in ("reset", "spike"):
+        if conventions.get(key) not in (None, "zero"):
+            raise _BadInputError(
+                f"--{key} {conventions[key]}: networks of lava-dl reset to zero and their spikes "
+                f"are 1; leave it out"
+            )
+    fixed = import_netx(
+        path, chip, dt_s=conventions.get("dt_s"), compare=conventions.get("compare"),
+        input_shape=_sizes(conventions.get("input_shape")),
+    )  # fmt: skip
+    return fixed.network, lambda samples: deploy_fixed(fixed, chip, direct=not samples.spiking)
+
+
+def _sizes(text: str | None) -> tuple[int, ...] | None:
+    if text is None:
+        return None
+    try:
+        sizes = tuple(int(part) for part in text.split(","))
+    except ValueError:
+        sizes = ()
+    if not 1 <= len(sizes) <= 3 or min(sizes) < 1:
+        raise _BadInputError(
+            f"--input-shape {text!r} must be channels,rows,columns, such as 2,34,34"
+        )
+    return sizes
 
 
 def _run_with_progress(

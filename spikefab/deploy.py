@@ -1,6 +1,6 @@
 """From a network to a loaded chip in one call."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from emulator.chip import Chip
 from emulator.program import Program
@@ -57,10 +57,32 @@ def deploy(
         drives = (samples.drive(index, network) for index in range(len(samples)))
         largest = largest_currents(targets, drives)
     fixed = quantise(network, chip, direct=names, largest_currents=largest)
+    return _mapped(fixed, targets, chip)
+
+
+def deploy_fixed(fixed: FixedNetwork, chip: Chip, *, direct: bool = False) -> Deployment:
+    """Partition, place and assemble a network that came in the chip's integers.
+
+    Parameters
+    ----------
+    direct : bool
+        Whether the host turns the input into bias currents; its weights are then not loaded.
+
+    Raises
+    ------
+    CapacityError
+    """
+    names = frozenset(part.name for part in fixed.network.inputs) if direct else frozenset()
+    loaded = tuple(p for p in fixed.projections if p.source not in names)
+    targets = targets_of(fixed.network, names)
+    return _mapped(replace(fixed, direct=names, projections=loaded), targets, chip)
+
+
+def _mapped(fixed: FixedNetwork, targets: tuple[Target, ...], chip: Chip) -> Deployment:
     mapping, program = map_network(fixed, chip)
     program.check(chip)
     return Deployment(
-        network=network,
+        network=fixed.network,
         chip=chip,
         fixed=fixed,
         mapping=mapping,

@@ -9,11 +9,11 @@ from spikefab.data import DataError
 
 
 def describe(path: Path) -> Iterator[str]:
-    """Describe a trace, a NIR file, a saved network or program, or a chip file.
+    """Describe a trace, a NIR or lava-dl file, a saved network or program, or a chip file.
 
     Raises
     ------
-    FileNotFoundError, DataError, TraceFormatError, NirError, ChipError
+    FileNotFoundError, DataError, TraceFormatError, NetxError, NirError, ChipError
     """
     if path.is_dir():
         raise DataError(f"{path}: this is a folder; name a file in it")
@@ -23,6 +23,8 @@ def describe(path: Path) -> Iterator[str]:
         yield from _chip(path)
     elif path.suffix == ".nir":
         yield from _nir(path)
+    elif path.suffix == ".net":
+        yield from _netx(path)
     elif path.suffix == ".npz":
         yield from _arrays(path)
     else:
@@ -48,6 +50,25 @@ def _nir(path: Path) -> Iterator[str]:
             f"{name} {np.shape(value)}" for name, value in node.values.items() if np.ndim(value)
         )
         yield f"  {node.name}: {node.kind} {shapes}"
+
+
+def _netx(path: Path) -> Iterator[str]:
+    from mapping.netx_file import read_layers
+
+    layers = read_layers(path)
+    yield f"{path}: network of lava-dl, {len(layers)} layers"
+    for layer in layers:
+        fields = ", ".join(_field(name, value) for name, value in layer.values.items())
+        yield f"  layer {layer.number}: {layer.kind} ({fields})"
+
+
+def _field(name: str, value: object) -> str:
+    """One number or word is shown, of more the shape."""
+    array = np.asarray(value)
+    if array.size != 1:
+        return f"{name} {array.shape}"
+    one = array.ravel()[0]
+    return f"{name} {one.decode(errors='replace') if isinstance(one, bytes) else one}"
 
 
 def _arrays(path: Path) -> Iterator[str]:

@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import h5py
+import numpy as np
 import pytest
 
 pytestmark = pytest.mark.slow_uncompiled
@@ -72,3 +74,59 @@ def test_a_missing_folder_is_bad_input(tmp_path):
     code, found, errors = real_networks(tmp_path / "nowhere")
     assert (code, found) == (2, None)
     assert "no such folder" in errors
+
+
+def test_the_network_of_lava_dl_reads_the_digits(shared, tmp_path):
+    for name in ("loihi_mnist", "ann_mnist_cnn"):
+        (tmp_path / name).symlink_to(shared / "networks" / name)
+    code, found, _ = real_networks(tmp_path)
+    check = found["networks"][0]["checks"][0]
+    assert (code, found["networks"][0]["kind"], check["expected"]) == (0, "net-mnist", 480)
+    assert check["got"] >= 480
+    assert found["networks"][0]["figures"]["ticks of input, of a sample"] == [20, 23]
+
+
+@pytest.fixture
+def raster(tmp_path):
+    """One neuron that repeats its input, two ticks late by its delay."""
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    neuron = {"type": np.bytes_("CUBA"), "iDecay": 4096, "vDecay": 4096, "vThMant": 10}
+    with h5py.File(folder / "a.net", "w") as file:
+        for name, value in {
+            "type": np.bytes_("dense"), "shape": [1], "weight": [[20]], "delay": 2,
+        }.items():  # fmt: skip
+            file[f"layer/0/{name}"] = value
+        for name, value in neuron.items():
+            file[f"layer/0/neuron/{name}"] = value
+    counts = np.array([[1], [0], [1], [1], [0], [0], [0]])
+    np.save(folder / "input.npy", counts)
+    np.save(folder / "expected.npy", np.roll(counts, 2, axis=0))
+    (folder / "case.toml").write_text('kind = "net-raster"')
+    return folder
+
+
+def test_a_raster_of_a_net_file_is_compared_entry_by_entry(raster):
+    code, found, _ = real_networks(raster.parent)
+    assert (code, found["networks"][0]["checks"][0]["got"]) == (0, 0)
+    # Recorded with the tick that each layer takes, and with neurons first.
+    np.save(raster / "expected.npy", np.roll(np.load(raster / "input.npy"), 3, axis=0).T)
+    assert real_networks(raster.parent)[0] == 4
+    (raster / "case.toml").write_text('kind = "net-raster"\nlag = 1\npopulation = "layer0"')
+    assert real_networks(raster.parent)[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("case.toml", 'kind = "net-raster"\npopulation = "x"', "population 'x' is none of layer0"),
+        ("case.toml", 'kind = "net-mnist"', "no file *.npz"),
+        ("a.net", "hello", "a.net: cannot be read"),
+        ("input.npy", "hello", "input.npy: cannot be read"),
+    ],
+)
+def test_a_broken_net_folder_is_bad_input(raster, name, content, message):
+    (raster / name).write_text(content)
+    code, found, errors = real_networks(raster.parent)
+    assert (code, len(found["errors"])) == (2, 1)
+    assert message in errors

@@ -13,8 +13,8 @@ DOORS = {
     "numba": {"traces/jit.py"},
     "simpy": {"emulator/engine.py"},
     "h5py": {
-        "traces/content.py", "traces/trace.py", "traces/writer.py", "mapping/nir_file.py",
-        "spikefab/data.py",
+        "traces/content.py", "traces/trace.py", "traces/writer.py", "mapping/netx_file.py",
+        "mapping/nir_file.py", "mapping/vector_file.py", "spikefab/data.py",
     },
     "nir": {"mapping/nir_file.py", "mapping/nir_import.py"},
     "pydantic": {"emulator/chip.py"},

@@ -9,6 +9,7 @@ import sys
 import time
 from pathlib import Path
 
+import h5py
 import nir
 import numpy as np
 import pytest
@@ -257,3 +258,55 @@ def test_a_disk_that_fills_breaks_the_run_off(folder, small_disk):
     assert "Traceback" not in done.stderr
     with Trace.open(small_disk / "out" / "float.h5") as trace:
         assert trace.n_spikes("lif") > 1000
+
+
+@pytest.fixture
+def net(tmp_path):
+    """A network of lava-dl with one layer, and spikes for it."""
+    fields = {
+        "type": np.bytes_("dense"), "shape": [2], "weight": [[20, -4, 6]] * 2,
+        "neuron/type": np.bytes_("CUBA"), "neuron/iDecay": 400, "neuron/vDecay": 400,
+        "neuron/vThMant": 30,
+    }  # fmt: skip
+    with h5py.File(tmp_path / "a.net", "w") as file:
+        for name, value in fields.items():
+            file[f"layer/0/{name}"] = value
+    np.savez(tmp_path / "x.npz", x=np.ones((2, 9, 3), int), y=np.array([0, 1]))
+    return tmp_path
+
+
+def test_a_net_file_runs_like_any_network(net):
+    done = spikefab("run", "a.net", "--data", "x.npz", "-o", "out", cwd=net)
+    assert done.returncode == 0, done.stderr
+    numbers = json.loads((net / "out" / "summary.json").read_text())
+    assert numbers["spikes"]["chip"] == numbers["spikes"]["float"] > 0
+    assert "nothing was rounded" in numbers["notes"][0]
+    assert spikefab("run", "a.net", "--data", "x.npz", "--compare", ">=", cwd=net).returncode == 0
+    done = spikefab("info", "a.net", cwd=net)
+    assert "layer 0: dense (" in done.stdout
+    assert "neuron/iDecay 400" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--reset", "subtract"), "--reset subtract: networks of lava-dl reset to zero"),
+        (("--spike", "dirac"), "--spike dirac"),
+        (("--chip", "xylo-v1"), "its integers are those of Loihi"),
+        (("--input-shape", "3,x"), "must be channels,rows,columns"),
+        (("--input-shape", "4"), "layer 0 (dense): shape: takes input of (3,)"),
+    ],
+)
+def test_what_a_net_file_cannot_be_asked_for_is_bad_input(net, arguments, message):
+    done = spikefab("run", "a.net", "--data", "x.npz", *arguments, cwd=net)
+    assert done.returncode == 2
+    assert message in done.stderr
+
+
+@pytest.mark.parametrize("command", [("run", "a.net", "--data", "x.npz"), ("info", "a.net")])
+def test_a_truncated_net_file_is_bad_input(net, command):
+    whole = (net / "a.net").read_bytes()
+    (net / "a.net").write_bytes(whole[: len(whole) // 2])
+    done = spikefab(*command, cwd=net)
+    assert (done.returncode, "Traceback" in done.stderr) == (2, False)
+    assert "a.net: " in done.stderr
