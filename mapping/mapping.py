@@ -65,7 +65,7 @@ class Resources:
             ("out_axons_per_core", self.out_axons, "out-axons"),
             ("synapse_words_per_core", self.synapse_words, "words of synapse memory"),
         ):
-            limit = getattr(chip.limits, name).value
+            limit = chip.limit(name)
             for core in np.flatnonzero(used > limit):
                 here = np.unique(program.population[program.neuron_core == core])
                 held = ", ".join(repr(program.populations[p].name) for p in here)

@@ -60,10 +60,10 @@ def map_network(fixed: FixedNetwork, chip: Chip) -> tuple[Mapping, Program]:
         With every violated limit.
     """
     limit = _Need(
-        compartments=chip.limits.neurons_per_core.value,
-        in_axons=chip.limits.in_axons_per_core.value,
-        words=chip.limits.synapse_words_per_core.value,
-        out_axons=chip.limits.out_axons_per_core.value,
+        compartments=chip.limit("neurons_per_core"),
+        in_axons=chip.limit("in_axons_per_core"),
+        words=chip.limit("synapse_words_per_core"),
+        out_axons=chip.limit("out_axons_per_core"),
     )
     problems = _too_long_delays(fixed, chip)
     parts: dict[str, list[Array]] = {}

@@ -36,8 +36,14 @@ def quantise(network: Network, chip: Chip, *, direct: frozenset[str] = frozenset
     Raises
     ------
     UnsupportedNodeError
-        If the chip has no rule for a population's reset.
+        If the chip has no rule for a population's reset, or no cores that take a network.
     """
+    if chip.core != "lists":
+        raise UnsupportedNodeError(
+            f"{chip.name} has {chip.core} cores: each neuron has one weight for each axon type and "
+            "one destination, which a network cannot be rounded to; load a memory image instead "
+            "(mapping.ranc_file, mapping.crossbar), or use another chip"
+        )
     missing = [
         f"population {p.name!r}: reset {p.reset!r}, but {chip.name} has "
         f"{', '.join(sorted(chip.arithmetic.resets))}"
