@@ -26,3 +26,7 @@ class CapacityError(ValueError):
 
 class NirError(ValueError):
     """A NIR file is broken, or does not say what an import needs."""
+
+
+class RancError(ValueError):
+    """A memory image or packet file of RANC is broken or contradicts another."""
