@@ -72,7 +72,9 @@ def find_one(folder: Path, case: dict[str, Any], key: str, *patterns: str) -> Pa
         path = folder / case[key]
         if path.exists():
             return path
-        found = [] if path.is_absolute() or not case[key] else sorted(folder.glob(case[key]))
+        found = (
+            [] if Path(case[key]).is_absolute() or not case[key] else sorted(folder.glob(case[key]))
+        )
         if not found:
             raise BadCaseError(f"{folder.name}: {key} {case[key]!r} is not there")
         return found[0]

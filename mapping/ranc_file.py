@@ -169,12 +169,12 @@ def _read_core(
 ) -> CrossbarCore:
     types = path.with_name(f"tc_{_digits(path)}{path.suffix}")
     n_types = chip.limit("axon_types")
-    axon_type = _number(_bits(types, _bits_for(n_types), "axon's type"))
+    axon_type = _number(_bits(types, _bits_for(n_types), "an axon's type"))
     n_axons = axon_type.size
     if axon_type.max() >= n_types:
         raise RancError(f"{types}: type {axon_type.max()}, but there are {n_types}")
     fields = _fields(n_axons, n_types, chip)
-    words = _bits(path, sum(fields.values()), f"neuron with {n_axons} axons (see {types.name})")
+    words = _bits(path, sum(fields.values()), f"a neuron with {n_axons} axons (see {types.name})")
     starts = dict(zip(fields, np.cumsum([0, *fields.values()]).tolist(), strict=False))
 
     def taken(name: str, *, signed: bool = True) -> Array:
@@ -261,7 +261,7 @@ def _bits(path: Path, width: int | None, what: str, *, may_be_empty: bool = Fals
         width = len(word) if width is None else width
         if len(word) != width:
             raise RancError(
-                f"{path}: line {number} has {len(word)} bits, but a {what} takes {width}; it is "
+                f"{path}: line {number} has {len(word)} bits, but {what} takes {width}; it is "
                 "truncated or of another size"
             )
         lines.append(word)
@@ -322,7 +322,7 @@ def read_packets(path: str | Path, counts: str | Path, network: RancNetwork) -> 
     delay_bits = _bits_for(network.chip.limits.delay_max.value)
     axon_bits = _bits_for(network.n_axons)
     width = 2 * OFFSET_BITS + axon_bits + delay_bits
-    bits = _bits(path, width, f"packet of {network.n_axons} axons")
+    bits = _bits(path, width, f"a packet of {network.n_axons} axons")
     n_images, image = _images(Path(counts), path, len(bits))
     x, y = _signed(bits[:, :OFFSET_BITS]), _signed(bits[:, OFFSET_BITS : 2 * OFFSET_BITS])
     columns, rows = network.grid
@@ -352,7 +352,7 @@ def read_expected(path: str | Path, counts: str | Path) -> list[list[int]]:
     RancError
     """
     path = Path(path)
-    axon = _number(_bits(path, None, "packet of the first line's width", may_be_empty=True))
+    axon = _number(_bits(path, None, "a packet of the first line's width", may_be_empty=True))
     n_images, image = _images(Path(counts), path, axon.size)
     return [sorted(axon[image == j].tolist()) for j in range(n_images)]
 
