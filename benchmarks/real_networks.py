@@ -3,7 +3,7 @@
     python benchmarks/real_networks.py FOLDER [--json]
 
 FOLDER is laid out like the project's shared networks: one folder a network. Names that begin with
-nir_lif, nir_braille, nir_scnn_nmnist or loihi_ (.net files of lava-dl) say the kind; a ``case.toml``
+nir_lif, nir_braille, nir_scnn_nmnist, loihi_ (.net files of lava-dl) or ranc_ say the kind; a ``case.toml``
 in it says or overrides it.
 Exit code 0 if all that is judged holds, 4 if not, 2 for bad input.
 """
@@ -12,6 +12,7 @@ import argparse
 import json
 import sys
 import tomllib
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,6 +26,7 @@ from mapping.drive import Drive
 from mapping.event_files import binned, read_bs2
 from mapping.netx_import import import_netx
 from mapping.nir_import import import_nir
+from mapping.ranc_file import read_expected, read_packets, read_ranc, run_images
 from mapping.reference import prepare, simulate
 from spikefab.data import Samples
 from spikefab.deploy import Deployment, deploy, deploy_fixed
@@ -32,9 +34,14 @@ from spikefab.host import stimulus
 from spikefab.run import run_network
 
 KINDS = {
-    "nir_lif": "lif-csv", "nir_braille": "braille-raster", "nir_scnn_nmnist": "nmnist",
+    "nir_lif": "lif-csv",
+    "nir_braille": "braille-raster",
+    "nir_scnn_nmnist": "nmnist",
     "loihi_": "net-mnist",
-}  # fmt: skip
+    "ranc_": "ranc",
+}
+RANC_GRID, RANC_OUTPUT = [4, 3], [0, 2]
+"""Of RANC's own test network, where the case does not say."""
 KEYS: dict[str, Any] = {
     "kind": str, "model": str, "input": str, "expected": str, "labels": str, "dt": int | float,
     "reset": str, "compare": str, "lag": int, "grid": list, "output_core": list, "ticks": int,
@@ -66,12 +73,17 @@ class Outcome:
 
 
 def find_one(folder: Path, case: dict[str, Any], key: str, *patterns: str) -> Path:
-    """Return the file that the case names, else the first that fits the first fitting pattern."""
+    """Return the file or first match that the case names, else that of the first fitting pattern."""
     if key in case:
         path = folder / case[key]
-        if not path.exists():
+        if path.exists():
+            return path
+        found = (
+            [] if Path(case[key]).is_absolute() or not case[key] else sorted(folder.glob(case[key]))
+        )
+        if not found:
             raise BadCaseError(f"{folder.name}: {key} {case[key]!r} is not there")
-        return path
+        return found[0]
     for pattern in patterns:
         found = sorted(folder.glob(pattern))
         if found:
@@ -302,12 +314,51 @@ def net_raster(folder: Path, case: dict[str, Any], chip: Chip, outcome: Outcome)
     outcome.figures["spikes, expected and on the chip"] = [int(expected.sum()), int(got.sum())]
 
 
+def ranc(folder: Path, case: dict[str, Any], _: Chip, outcome: Outcome) -> None:
+    """Memory images of RANC on the preset of this name: the packets of each image, all of them."""
+    grid, output_core = (
+        pair_of(folder, case, key, usual)
+        for key, usual in (("grid", RANC_GRID), ("output_core", RANC_OUTPUT))
+    )
+    pattern = case.get("model", "csram_*.mem")
+    network = read_ranc(folder, grid=grid, output_core=output_core, pattern=pattern)
+    source = find_one(folder, case, "input", "tb_input.txt")
+    target = find_one(folder, case, "expected", "tb_correct.txt")
+    packets = read_packets(source, source.with_name("tb_num_inputs.txt"), network)
+    expected = read_expected(target, target.with_name("tb_num_outputs.txt"))
+    got, counters = run_images(network, packets, n_images=len(expected), lag=case.get("lag", 1))
+    wrong = [j for j, (want, have) in enumerate(zip(expected, got, strict=True)) if want != have]
+    right = len(expected) - len(wrong)
+    outcome.check("images with exactly the expected packets", len(expected), right, not wrong)
+    n_expected, n_got = (sum(map(len, images)) for images in (expected, got))
+    outcome.check("output packets", n_expected, n_got, n_expected == n_got)
+    for j in wrong[:1]:
+        want, have = Counter(expected[j]), Counter(got[j])
+        outcome.figures[f"image {j}, missing and surplus packets"] = [
+            sorted((want - have).elements()), sorted((have - want).elements()),
+        ]  # fmt: skip
+    outcome.figures["images in"] = packets.n_images
+    outcome.figures["cores"] = len(network.cores)
+    for name in ("spikes", "synaptic_events", "hops_ew", "hops_ns", "merged_packets",
+                 "membrane_overflows"):  # fmt: skip
+        outcome.figures[name.replace("_", " ")] = int(counters[name].sum())
+
+
+def pair_of(folder: Path, case: dict[str, Any], key: str, usual: list[int]) -> tuple[int, int]:
+    """Two numbers of a case, x and y."""
+    pair = case.get(key, usual)
+    if len(pair) != 2 or any(type(number) is not int for number in pair):
+        raise BadCaseError(f"{folder.name}: {key} must be two numbers [x, y], but is {pair}")
+    return pair[0], pair[1]
+
+
 RUNS: dict[str, Callable[[Path, dict[str, Any], Chip, Outcome], None]] = {
     "lif-csv": lif_csv,
     "braille-raster": braille_raster,
     "nmnist": nmnist,
     "net-mnist": net_mnist,
     "net-raster": net_raster,
+    "ranc": ranc,
 }
 
 

@@ -140,12 +140,17 @@ class Mesh(_Table):
 
 
 class Limits(_Table):
-    """What one core holds."""
+    """What one core holds; some limits are of one kind of core alone (`_OF_ONE_KIND`).
+
+    ``delay_max`` counts ticks on top of the one that every spike takes; on crossbar cores, where
+    the field of a destination holds them all, every tick from the spike to its axon.
+    """
 
     neurons_per_core: Annotated[Capacity, _at_most(2**16, "as targets are stored in 16 bits")]
     in_axons_per_core: Capacity
-    out_axons_per_core: Capacity
-    synapse_words_per_core: Capacity
+    out_axons_per_core: Capacity | None = None
+    synapse_words_per_core: Capacity | None = None
+    axon_types: Capacity | None = None
     delay_max: Annotated[Count, _at_most(2**15 - 1, "as delays are stored in 16 bits")]
 
 
@@ -347,6 +352,38 @@ class Energy(_Table):
     static_power_w: Cost
 
 
+CORES = ("lists", "crossbar")
+
+_OF_ONE_KIND = (
+    ("limits.out_axons_per_core", "lists", "a neuron of a crossbar has exactly one destination"),
+    (
+        "limits.synapse_words_per_core",
+        "lists",
+        "a crossbar holds a bit for each axon and neuron, not lists of synapses",
+    ),
+    ("packing", "lists", "it says how lists of synapses are laid into words"),
+    ("limits.axon_types", "crossbar", "they choose among the weights of a crossbar's neuron"),
+)
+
+_ONE_STEP = "a crossbar's neuron adds weights and leak to its membrane in one step"
+_AS_WRITTEN = "a memory image holds the numbers themselves"
+_CROSSBAR_NEEDS: tuple[tuple[str, object, str], ...] = (
+    ("arithmetic.axons", "binary", "a crossbar's axon is one bit a tick"),
+    ("arithmetic.accumulate", "sum", _ONE_STEP),
+    ("arithmetic.current_order", "add-use-decay", _ONE_STEP),
+    ("arithmetic.membrane_form", "sum", _ONE_STEP),
+    ("arithmetic.lower_threshold", "reset", "a crossbar's neuron has a threshold on either side"),
+    ("arithmetic.refractory", "none", "a crossbar's neuron has no refractory period"),
+    ("arithmetic.float_variables", (), _AS_WRITTEN),
+    ("numbers.weight_shift", 0, _AS_WRITTEN),
+    ("numbers.weight_exponent_min", 0, _AS_WRITTEN),
+    ("numbers.weight_exponent_max", 0, _AS_WRITTEN),
+    ("numbers.input_shift", 0, _AS_WRITTEN),
+    ("numbers.threshold_shift", 0, _AS_WRITTEN),
+    ("numbers.bias_exponent_max", 0, _AS_WRITTEN),
+)
+
+
 class Row(NamedTuple):
     """One line of a chip's table: a constant and where it comes from."""
 
@@ -361,19 +398,55 @@ class Row(NamedTuple):
 class Chip(_Table):
     """A whole chip; see the built-in files for the meaning of each key.
 
-    Without ``timing`` or ``energy`` no times or energies are told: no figure without a source.
+    ``core`` is the kind of its cores: ``lists`` hold a list of synapses for each axon, a
+    ``crossbar`` holds a bit for each axon and neuron. Without ``timing`` or ``energy`` no times or energies are told: no figure without a source.
     """
 
     name: Annotated[str, Field(min_length=1)]
     summary: str = ""
+    core: Annotated[str, one_of(CORES)] = "lists"
     sources: dict[str, str] = Field(default_factory=dict)
     mesh: Mesh
     limits: Limits
-    packing: Packing
+    packing: Packing | None = None
     numbers: Numbers
     arithmetic: Arithmetic
     timing: Timing | None = None
     energy: Energy | None = None
+
+    @model_validator(mode="after")
+    def _of_one_kind(self) -> "Chip":
+        """Refuse what does not belong to the chip's kind of core."""
+        problems = []
+        for key, kind, why in _OF_ONE_KIND:
+            given = self._at(key) is not None
+            if given and kind != self.core:
+                problems.append(f"{key}: not with core {self.core}: {why}; leave it out")
+            if not given and kind == self.core:
+                problems.append(f"{key}: missing, but core {self.core} needs it: {why}")
+        if self.core == "crossbar":
+            for key, need, why in _CROSSBAR_NEEDS:
+                if self._at(key) != need:
+                    problems.append(
+                        f"{key}: {self._at(key)} with core crossbar: {why}, so it must be {need}"
+                    )
+            for key in ("arithmetic.current_decay", "arithmetic.membrane_decay"):
+                if self._at(key) == "shift":
+                    problems.append(
+                        f"{key}: shift with core crossbar: its neurons keep the whole membrane, "
+                        "which no shift does; take toward-zero"
+                    )
+            if self.limits.delay_max.value < 1:
+                problems.append("limits.delay_max: 0 with core crossbar: a spike takes 1 at least")
+        _refuse(problems)
+        return self
+
+    def _at(self, key: str) -> Any:
+        """Value of a key such as ``limits.delay_max``."""
+        value: Any = self
+        for name in key.split("."):
+            value = getattr(value, name)
+        return value
 
     @model_validator(mode="after")
     def _compatible(self) -> "Chip":
@@ -407,6 +480,8 @@ class Chip(_Table):
     @model_validator(mode="after")
     def _packable(self) -> "Chip":
         """Refuse sizes too small for what they must hold: memory would be counted too low."""
+        if self.packing is None:
+            return self
         problems = []
         for sizes, key, need in (
             ("weight_bits_sizes", "numbers.weight_bits", self.numbers.weight_bits),
@@ -431,6 +506,16 @@ class Chip(_Table):
         """Cores of the whole chip."""
         return self.mesh.width * self.mesh.height * self.mesh.cores_per_router
 
+    def limit(self, name: str) -> int:
+        """Value of a limit; beyond any need where this kind of core has no such limit."""
+        limit = getattr(self.limits, name)
+        return _LARGEST if limit is None else int(limit.value)
+
+    @property
+    def row_delay_max(self) -> int:
+        """Most ticks of delay on top of the one that every spike takes."""
+        return self.limits.delay_max.value - (1 if self.core == "crossbar" else 0)
+
     @property
     def sha256(self) -> str:
         """Hash of all values; comments and order do not matter.
@@ -454,7 +539,7 @@ def _rows(path: str, table: BaseModel) -> Iterator[Row]:
             yield Row(key, value.value, value.low, value.high, value.source, value.confidence)
         elif isinstance(value, BaseModel):
             yield from _rows(key, value)
-        elif path and not name.endswith("source"):
+        elif path and value is not None and not name.endswith("source"):
             own = getattr(table, f"{name}_source", "")
             yield Row(key, value, None, None, own or inherited, "")
 

@@ -28,12 +28,14 @@ EACH = False
 REFRACTORY = 0
 MANY = ALIAS = False
 PERIODIC = LIMITS = SHOWN = HAS_RESET_TO = HAS_LOWER = False
+HAS_LOWER_RESET = False
+LOWER = 0
 MIXED_PAYLOADS = False
 GROUPS = False
 BINARY_AXONS = False
 INPUT_MAX = 0
 INPUT_SHIFT = 0
-INPUT_BITS = CURRENT_BITS = 24
+INPUT_BITS = CURRENT_BITS = MEMBRANE_BITS = 24
 as_weight: Any = int
 as_current: Any = int
 as_membrane: Any = int
@@ -41,6 +43,7 @@ shift_sum: Any = arithmetic.shift_integer
 into_current: Any = arithmetic.unchanged
 fit_input: Any = arithmetic.unlimited
 fit_current: Any = arithmetic.wrap
+fit_membrane: Any = arithmetic.saturate
 noise: Any = arithmetic.silent
 current_step: Any = neuron.current_step
 membrane_step: Any = neuron.membrane_step
@@ -280,6 +283,7 @@ def update_core(
     threshold, resets, sum_shift = neurons.threshold, neurons.reset, neurons.sum_shift
     restless, identity = neurons.restless, neurons.identity
     reset_to, lower, lower_to = neurons.reset_to, neurons.lower, neurons.lower_to
+    lower_reset = neurons.lower_reset
     least, most = neurons.membrane_min, neurons.membrane_max
     refractory, spikes_max, alias = neurons.refractory, neurons.spikes_max, neurons.alias
     reset_every, reset_phase = neurons.reset_every, neurons.reset_phase
@@ -368,9 +372,16 @@ def update_core(
             as_membrane(reset_to[n] if HAS_RESET_TO else 0),
             lower[n] if HAS_LOWER else 0,
             as_membrane(lower_to[n] if HAS_LOWER else 0),
+            int(lower_reset[n]) if HAS_LOWER_RESET else neuron.TO_ZERO,
             handed[n] if ALIAS else 0,
             spikes_max[n] if MANY else 1,
         )  # fmt: skip
+        if LOWER == neuron.LOWER_RESET:
+            # A threshold of the other sign pushes the membrane further out when it is subtracted.
+            wanted = v
+            v = fit_membrane(wanted, MEMBRANE_BITS)
+            if v != wanted:
+                spill(spilled, alarm, neuron.MEMBRANE, n, tick, wanted)
         membrane[n] = v
         if REFRACTORY and spikes != 0:
             resting[n] = max(refractory[n] - 1, 0)

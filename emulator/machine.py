@@ -66,6 +66,7 @@ def _bound(program: Program, chip: Chip, strict: bool) -> dict[str, Any]:
         "SHOWN": rules.current_order == "add-use-decay",
         "HAS_RESET_TO": program.reset_to.size > 0,
         "HAS_LOWER": program.lower.size > 0,
+        "HAS_LOWER_RESET": program.lower_reset.size > 0,
         "MIXED_PAYLOADS": bool(np.any(program.row_payload)),
         "GROUPS": program.n_sums > 1 or program.n_currents > 1,
         "BINARY_AXONS": program.row_axon.size > 0,

@@ -82,6 +82,7 @@ class Neurons(NamedTuple):
     reset_phase: Array
     lower: Array
     lower_to: Array
+    lower_reset: Array
     spikes_max: Array
     alias: Array
     restless: Array
@@ -176,6 +177,7 @@ def fire(
     reset_to: float,
     lower: float,
     lower_to: float,
+    lower_reset: int,
     given: int,
     most: int,
 ) -> tuple[int, float, bool]:
@@ -185,6 +187,8 @@ def fire(
     ----------
     above : bool
         Still over the threshold after the last reset.
+    lower_to, lower_reset
+        Membrane after a reset to zero below the lower threshold, and which reset it is.
     given, most : int
         Spikes that an alias handed over before, and the most a tick can have.
 
@@ -210,7 +214,10 @@ def fire(
     elif LOWER != NO_LOWER and v < lower:
         if LOWER == LOWER_SPIKE:
             spikes = -1
-        v = lower_to
+        if lower_reset == SUBTRACT:
+            v -= lower
+        elif lower_reset != STAY:
+            v = lower_to
     return spikes, v, crosses(v, threshold)
 
 

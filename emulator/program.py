@@ -82,10 +82,11 @@ class Program:
     reset : uint8 [n]
         Index into `emulator.neuron.RESETS`.
     reset_to, membrane_min, membrane_max, refractory, reset_every, reset_phase, lower, lower_to,\
-    spikes_max, alias : int64 or float64 [n] or empty
+    lower_reset, spikes_max, alias : int64 or float64 [n] or empty
         Where not empty: the membrane after a reset to zero; its least and most; ticks of rest
         after a spike, the one of the spike included; every so many ticks u and v start from 0, in
-        the ticks with that remainder; the lower threshold and the membrane after it; most spikes
+        the ticks with that remainder; the lower threshold, the membrane after it, and which
+        reset it takes (a code of `emulator.neuron.RESETS`: zero, subtract or stay); most spikes
         a tick; the neuron (or -1) that gets the same spikes.
     source_row : int64 [n_sources + 1]
         Source ``s`` owns the rows ``source_row[s]:source_row[s + 1]``.
@@ -146,6 +147,7 @@ class Program:
     reset_phase: Array = field(default_factory=_none)
     lower: Array = field(default_factory=_none)
     lower_to: Array = field(default_factory=_none)
+    lower_reset: Array = field(default_factory=_none)
     spikes_max: Array = field(default_factory=_none)
     alias: Array = field(default_factory=_none)
 
@@ -303,6 +305,7 @@ _DTYPES = {
     "reset_phase": np.int64,
     "lower": np.int64,
     "lower_to": np.int64,
+    "lower_reset": np.uint8,
     "spikes_max": np.int64,
     "alias": np.int64,
     "source_row": np.int64,

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emulator.chip import Chip
-from emulator.neuron import REPEAT, RESETS
+from emulator.neuron import REPEAT, RESETS, STAY, SUBTRACT, TO_ZERO
 
 if TYPE_CHECKING:
     from emulator.program import Program
@@ -28,7 +28,7 @@ _COLUMNS = (
 )  # fmt: skip
 _OPTIONAL = (
     "reset_to", "membrane_min", "membrane_max", "refractory", "reset_every", "reset_phase",
-    "lower", "lower_to", "spikes_max", "alias", "row_axon",
+    "lower", "lower_to", "lower_reset", "spikes_max", "alias", "row_axon",
 )  # fmt: skip
 
 
@@ -39,6 +39,7 @@ def problems_of(program: "Program", chip: Chip) -> list[str]:
         _broken_indices(program)
         or [*_outside_registers(program, chip), *_misplaced(program, chip)]
         or _rules_broken(program, chip)
+        or (_not_crossbars(program, chip) if chip.core == "crossbar" else [])
     )
 
 
@@ -127,7 +128,7 @@ def _broken_rows(program: "Program") -> list[str]:
 def _outside_registers(program: "Program", chip: Chip) -> list[str]:
     numbers, rules = chip.numbers, chip.arithmetic
     limits: list[tuple[str, float, float]] = [
-        ("row_delay", 0, chip.limits.delay_max.value),
+        ("row_delay", 0, chip.row_delay_max),
         ("sum_shift", -32, 32),
         ("row_shift", 0, 32),
         ("reset", 0, len(RESETS) - 1),
@@ -174,6 +175,27 @@ def _misplaced(program: "Program", chip: Chip) -> list[str]:
     return problems
 
 
+def _not_crossbars(program: "Program", chip: Chip) -> list[str]:
+    """Find what crossbar cores cannot hold."""
+    problems = []
+    most = chip.limits.neurons_per_core.value
+    held = np.diff(program.core_start)
+    if np.any(held > most):
+        problems.append(
+            f"core {program.core[held.argmax()]} holds {held.max()} neurons, but a crossbar of "
+            f"{chip.name} has {most}"
+        )
+    if program.row_size.size and not program.row_axon.size:
+        problems.append("the program has no row_axon, but spikes reach a crossbar on its axons")
+    several = np.count_nonzero(np.diff(program.source_row)[: program.n_neurons] > 1)
+    if several:
+        problems.append(
+            f"{several} neurons send to several places, but a neuron of a crossbar has one "
+            "destination"
+        )
+    return problems
+
+
 def _rules_broken(program: "Program", chip: Chip) -> list[str]:
     """Find what a program needs of a chip that has other rules."""
     rules = chip.arithmetic
@@ -187,6 +209,10 @@ def _rules_broken(program: "Program", chip: Chip) -> list[str]:
             problems.append(f"the program has {column}, but {chip.name}'s {what}")
     if program.lower.size != program.lower_to.size:
         problems.append("lower and lower_to must both be given or both be empty")
+    if program.lower_reset.size and not program.lower.size:
+        problems.append("lower_reset is given, but lower is empty")
+    if not np.all(np.isin(program.lower_reset, (TO_ZERO, SUBTRACT, STAY))):
+        problems.append("lower_reset must be zero, subtract or stay")
     if program.reset_every.size != program.reset_phase.size:
         problems.append("reset_every and reset_phase must both be given or both be empty")
     if program.membrane_min.size != program.membrane_max.size:

@@ -30,3 +30,7 @@ class NirError(ValueError):
 
 class NetxError(ValueError):
     """A network file of lava-dl is broken, or holds what a chip cannot; names layer and field."""
+
+
+class RancError(ValueError):
+    """A memory image or packet file of RANC is broken or contradicts another."""

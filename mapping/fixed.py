@@ -58,7 +58,7 @@ class FixedPopulation:
     reset: str
     compartments: int
     spikes_max: int = 0
-    refractory: Integers | None = None
+    refractory: Array | None = None
 
     @property
     def size(self) -> int:

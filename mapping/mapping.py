@@ -68,7 +68,7 @@ class Resources:
             ("synapse_words_per_core", self.synapse_words, "words of synapse memory",
              "put fewer neurons on it, or prune what feeds them"),
         ):  # fmt: skip
-            limit = getattr(chip.limits, name).value
+            limit = chip.limit(name)
             for core in np.flatnonzero(used > limit):
                 here = np.unique(program.population[program.neuron_core == core])
                 held = ", ".join(repr(program.populations[p].name) for p in here)

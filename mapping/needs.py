@@ -38,10 +38,10 @@ class Need:
 def core_limit(chip: Chip) -> Need:
     """Return what one core of a chip holds."""
     return Need(
-        compartments=chip.limits.neurons_per_core.value,
-        in_axons=chip.limits.in_axons_per_core.value,
-        out_axons=chip.limits.out_axons_per_core.value,
-        words=chip.limits.synapse_words_per_core.value,
+        compartments=chip.limit("neurons_per_core"),
+        in_axons=chip.limit("in_axons_per_core"),
+        out_axons=chip.limit("out_axons_per_core"),
+        words=chip.limit("synapse_words_per_core"),
     )
 
 

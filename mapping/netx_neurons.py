@@ -6,10 +6,10 @@ from math import prod
 import numpy as np
 
 from emulator.chip import Chip
-from mapping.fixed import FixedPopulation, Integers
+from mapping.fixed import FixedPopulation
 from mapping.linear import Shape
 from mapping.network import Compare, Population
-from mapping.netx_file import Layer
+from mapping.netx_file import Integers, Layer
 
 NEURONS = ("CUBA", "LOIHI", "LIF")
 """Names that one and the same neuron has had."""

@@ -11,14 +11,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from emulator.chip import Chip
+from emulator.chip import Chip, Packing
 
 Array = NDArray[Any]
 
 
 def list_words(n: Array | int, bits: int, chip: Chip) -> Array:
     """Words of lists of ``n`` synapses of ``bits`` each."""
-    packing = chip.packing
+    packing = _packing(chip)
     full, rest = np.divmod(np.asarray(n, np.int64), packing.synapses_per_block)
     block = _words(packing.synapses_per_block * bits + packing.block_header_bits, chip)
     return np.asarray(
@@ -26,8 +26,14 @@ def list_words(n: Array | int, bits: int, chip: Chip) -> Array:
     )
 
 
+def _packing(chip: Chip) -> Packing:
+    if chip.packing is None:
+        raise ValueError(f"{chip.name} has {chip.core} cores, which hold no lists of synapses")
+    return chip.packing
+
+
 def _words(bits: Any, chip: Chip) -> Any:
-    return -(-bits // chip.packing.word_bits)
+    return -(-bits // _packing(chip).word_bits)
 
 
 def synapse_bits(chip: Chip, *, max_delay: int = 0, n_targets: int | None = None) -> int:
@@ -40,7 +46,7 @@ def synapse_bits(chip: Chip, *, max_delay: int = 0, n_targets: int | None = None
     n_targets : int, optional
         Neurons that the index must tell apart; None for a dense list.
     """
-    packing = chip.packing
+    packing = _packing(chip)
     bits = _size(packing.weight_bits_sizes, chip.numbers.weight_bits)
     bits += _size(packing.delay_bits_sizes, max_delay.bit_length())
     if n_targets is not None:

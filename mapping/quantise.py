@@ -46,10 +46,16 @@ def quantise(
     Raises
     ------
     UnsupportedNodeError
-        If the chip has no rule for a population's reset.
+        If the chip has no rule for a population's reset, or no cores that take a network.
     NetworkError
         If thresholds are too small to calculate with.
     """
+    if chip.core != "lists":
+        raise UnsupportedNodeError(
+            f"{chip.name} has {chip.core} cores: each neuron has one weight for each axon type and "
+            "one destination, which a network cannot be rounded to; load a memory image instead "
+            "(mapping.ranc_file, mapping.crossbar), or use another chip"
+        )
     resets = _chip_resets(network, chip)
     rng = np.random.default_rng(seed)
     recurrent = network.recurrent

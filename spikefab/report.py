@@ -102,9 +102,9 @@ def _draw_core(axes: Any, result: RunResult, core: int, left: float, low: float)
         bottom += height
     fullest = max(
         used.compartments[core] / capacity,
-        used.in_axons[core] / chip.limits.in_axons_per_core.value,
-        used.out_axons[core] / chip.limits.out_axons_per_core.value,
-        used.synapse_words[core] / chip.limits.synapse_words_per_core.value,
+        used.in_axons[core] / chip.limit("in_axons_per_core"),
+        used.out_axons[core] / chip.limit("out_axons_per_core"),
+        used.synapse_words[core] / chip.limit("synapse_words_per_core"),
     )
     axes.text(
         left + 0.47,

@@ -132,3 +132,77 @@ def simulate_float(
                         late = max(delay, 1)
                     send(projection, fired[p.name][t], t, late)
     return fired, i, v
+
+
+def fit_potential(v, bits, rule):
+    """Put v into a register of two's complement; "wrap" or "saturate"."""
+    half = 2 ** (bits - 1)
+    if rule == "wrap":
+        return (v + half) % (2 * half) - half
+    return max(-half, min(half - 1, v))
+
+
+def simulate_crossbars(cores, arriving, n_ticks, *, bits, rule):
+    """Crossbar cores neuron by neuron and axon by axon.
+
+    Parameters
+    ----------
+    cores : dict of place to `mapping.crossbar.CrossbarCore`
+    arriving : list of (tick, core, axon) from outside
+
+    Returns
+    -------
+    fired : set of (tick, core, neuron)
+    potentials : dict of core to a list of lists [n_ticks][n]
+    counts : dict of the number of merged spikes, synaptic events and overflows
+    """
+    hit, fired = set(), set()
+    counts = {"merged": 0, "synaptic": 0, "overflows": 0}
+    potentials = {place: [] for place in cores}
+    v = {place: [int(x) for x in core.initial] for place, core in cores.items()}
+
+    def arrive(tick, place, axon):
+        if (tick, place, axon) in hit:
+            counts["merged"] += 1
+        elif place in cores:
+            hit.add((tick, place, axon))
+            counts["synaptic"] += int(cores[place].connected[axon].sum())
+
+    def fitted(x):
+        y = fit_potential(x, bits, rule)
+        counts["overflows"] += x != y
+        return y
+
+    for t in range(n_ticks):
+        for tick, place, axon in arriving:
+            if tick == t:
+                arrive(t, place, axon)
+        for place, core in cores.items():
+            for n in range(core.n_neurons):
+                x = v[place][n] + int(core.leak[n])
+                for axon in range(core.n_axons):
+                    if (t, place, axon) in hit and core.connected[axon, n]:
+                        x += int(core.weight[n, core.axon_type[axon]])
+                x = fitted(x)
+                mode = ("absolute", "linear", "none")[core.reset[n]]
+                if x >= core.threshold[n]:
+                    fired.add((t, place, n))
+                    if mode == "absolute":
+                        x = fitted(int(core.reset_to[n]))
+                    elif mode == "linear":
+                        x = fitted(x - int(core.threshold[n]))
+                elif x < core.lower[n]:
+                    if core.saturates[n]:
+                        x = int(core.lower[n])
+                    elif mode == "absolute":
+                        x = fitted(-int(core.reset_to[n]))
+                    elif mode == "linear":
+                        x = fitted(x - int(core.lower[n]))
+                v[place][n] = x
+        for tick, place, n in sorted(fired):
+            if tick == t and cores[place].to_core[n] >= 0:
+                core = cores[place]
+                arrive(t + int(core.delay[n]), int(core.to_core[n]), int(core.to_axon[n]))
+        for place in cores:
+            potentials[place].append(list(v[place]))
+    return fired, potentials, counts

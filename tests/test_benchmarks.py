@@ -130,3 +130,56 @@ def test_a_broken_net_folder_is_bad_input(raster, name, content, message):
     code, found, errors = real_networks(raster.parent)
     assert (code, len(found["errors"])) == (2, 1)
     assert message in errors
+
+
+@pytest.fixture
+def crossbars(shared, tmp_path):
+    """A folder with a copy of RANC's network."""
+    shutil.copytree(shared / "networks" / "ranc_tea256", tmp_path / "ranc_copy")
+    return tmp_path
+
+
+def test_ranc_packets_are_judged_one_by_one(crossbars):
+    code, found, _ = real_networks(crossbars)
+    checks = [(check["expected"], check["got"]) for check in found["networks"][0]["checks"]]
+    assert (code, checks) == (0, [(10, 10), (539, 539)])
+    path = crossbars / "ranc_copy" / "tb_correct.txt"
+    lines = path.read_text().splitlines()
+    assert lines[0] == "00000000"
+    path.write_text("\n".join(["11111111", *lines[1:]]))
+    code, found, _ = real_networks(crossbars)
+    assert code == 4
+    figure = found["networks"][0]["figures"]["image 0, missing and surplus packets"]
+    assert figure == [[255], [0]]
+
+
+def test_a_case_says_grid_output_lag_and_files_of_ranc(crossbars):
+    (crossbars / "ranc_copy").rename(crossbars / "mine")
+    for name in ("input", "correct"):
+        path = crossbars / "mine" / f"tb_{name}.txt"
+        path.rename(path.with_name(f"{name}_a.txt"))
+    lines = [
+        'kind = "ranc"', "grid = [4, 3]", "output_core = [0, 2]", 'input = "input*.txt"',
+        'expected = "correct_a.txt"', 'model = "csram*.mem"',
+    ]  # fmt: skip
+    for lag, want in ((1, 0), (2, 4)):
+        (crossbars / "mine" / "case.toml").write_text("\n".join([*lines, f"lag = {lag}"]))
+        assert real_networks(crossbars)[0] == want
+
+
+@pytest.mark.parametrize(
+    ("case", "message"),
+    [
+        ("grid = [4]", "grid must be two numbers"),
+        ("output_core = [0, true]", "output_core must be two numbers"),
+        ("grid = [4, 2]", "csram_008.mem is outside the grid of 8 cores"),
+        ('input = "absent*"', "input 'absent*' is not there"),
+    ],
+)
+def test_a_broken_ranc_case_is_bad_input(crossbars, case, message):
+    (crossbars / "ranc_copy" / "case.toml").write_text(
+        case if "output_core" in case else f"{case}\noutput_core = [0, 1]"
+    )
+    code, _, errors = real_networks(crossbars)
+    assert code == 2
+    assert message in errors

@@ -337,3 +337,60 @@ def test_a_bare_number_is_named_without_the_key_of_its_value(tmp_path):
     text = ('{ value = 62, source = "davies2018", confidence = "published" }', "-62")
     with pytest.raises(ChipError, match=r"limits\.delay_max: must be greater than or equal to 0"):
         load_chip(changed(tmp_path, text))
+
+
+CROSSBAR = (chips._FOLDER / "ranc.toml").read_text(encoding="utf-8")
+
+
+def test_crossbar_chips_have_the_published_sizes():
+    truenorth, ranc = load_chip("truenorth"), load_chip("ranc")
+    for chip, n_cores, delay in ((truenorth, 4096, 15), (ranc, 12, 16)):
+        assert chip.core == "crossbar"
+        assert chip.n_cores == n_cores
+        assert chip.limit("in_axons_per_core") == chip.limit("neurons_per_core") == 256
+        assert chip.limit("axon_types") == 4
+        assert chip.numbers.weight_bits == 9
+        assert (chip.limits.delay_max.value, chip.row_delay_max) == (delay, delay - 1)
+        assert chip.limit("synapse_words_per_core") > 10**9
+        assert not [row for row in chip.rows() if row.value is None]
+    assert truenorth.energy.synaptic_event_pj.value == 26
+    assert truenorth.timing.barrier_ps(1) == truenorth.timing.barrier_ps(4096) == 10**9
+    assert ranc.timing is None
+    assert load_chip("loihi").row_delay_max == 62
+
+
+def test_a_file_on_top_of_ranc_changes_its_sizes(tmp_path):
+    (tmp_path / "mine.toml").write_text(
+        'base = "ranc"\nname = "mine"\n[mesh]\nwidth = 2\n[limits]\nin_axons_per_core = 512\n'
+        "neurons_per_core = 128\n[numbers]\nmembrane_bits = 16\n"
+    )
+    mine = load_chip(tmp_path / "mine.toml")
+    assert (mine.n_cores, mine.limit("in_axons_per_core"), mine.limit("axon_types")) == (6, 512, 4)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ('core = "crossbar"', 'core = "crosbar"', r"core: must be one of lists, crossbar; did you mean 'crossbar'"),
+        ('core = "crossbar"', "", "limits.out_axons_per_core: missing, but core lists needs it"),
+        ('core = "crossbar"', "", "limits.axon_types: not with core lists: they choose among"),
+        ('core = "crossbar"', "", "packing: missing, but core lists needs it"),
+        ("[limits]", "[limits]\nsynapse_words_per_core = 9", "limits.synapse_words_per_core: not with core crossbar: a crossbar holds a bit"),
+        ("[limits]", "[limits]\nout_axons_per_core = 9", "limits.out_axons_per_core: not with core crossbar: a neuron of a crossbar has exactly one destination"),
+        ("axon_types = {", "#", "limits.axon_types: missing, but core crossbar needs it"),
+        ("value = 16,", "value = 0,", "limits.delay_max: 0 with core crossbar"),
+        ('axons = "binary"', 'axons = "counting"', "arithmetic.axons: counting with core crossbar: .* must be binary"),
+        ('lower_threshold = "reset"', "", "arithmetic.lower_threshold: none with core crossbar"),
+        ('current_order = "add-use-decay"', "", "arithmetic.current_order: decay-add-use with core crossbar"),
+        ('membrane_decay = "toward-zero"', 'membrane_decay = "shift"', "arithmetic.membrane_decay: shift with core crossbar"),
+        ("weight_bits = 9", "weight_bits = 9\ninput_shift = 6", "numbers.input_shift: 6 with core crossbar: a memory image holds"),
+        ("weight_bits = 9", "weight_bits = 9\nweight_exponent_max = 2", "numbers.weight_exponent_max: 2 with core"),
+        ('axons = "binary"', 'axons = "binary"\nrefractory = "hold"', "arithmetic.refractory: hold with core"),
+        ('axons = "binary"', 'axons = "binary"\nfloat_variables = ["membrane"]', "arithmetic.float_variables: .* with core"),
+    ],
+)  # fmt: skip
+def test_limits_and_rules_of_another_kind_of_core_are_refused(tmp_path, old, new, message):
+    assert old in CROSSBAR
+    (tmp_path / "mine.toml").write_text(CROSSBAR.replace(old, new), encoding="utf-8")
+    with pytest.raises(ChipError, match=message):
+        load_chip(tmp_path / "mine.toml")
