@@ -9,7 +9,7 @@ from mapping import losses, rounding
 from mapping.fixed import Array, FixedPopulation, TensorError
 from mapping.linear import Floats
 from mapping.load import Load, fan_sums
-from mapping.network import Network, Population, Projection
+from mapping.network import Network, Population, Projection, rest_ticks
 from mapping.rounding import bias_integers, is_float
 from mapping.scale import reference_weight
 
@@ -35,6 +35,7 @@ class Constants:
         self, network: Network, population: Population, chip: Chip, rng: np.random.Generator
     ) -> None:
         self._population, self._chip, self._rng = population, chip, rng
+        self._dt_s = network.dt_s
         # The membrane is counted from v_reset, since chips reset to 0; readouts never reset.
         self._offset = np.asarray(population.v_reset) * population.spiking
         keeps = {
@@ -132,7 +133,13 @@ class Constants:
             reset=reset,
             compartments=rules.resets[reset] if population.spiking else 1,
             spikes_max=chip.numbers.spikes_per_tick_max if repeats and population.spiking else 0,
+            refractory=self._rest(),
         )
+
+    def _rest(self) -> Array | None:
+        """Ticks of rest as chips count them: the one of the spike is the first."""
+        ticks = rest_ticks(self._population, self._dt_s)
+        return ticks + 1 if ticks.any() else None
 
     def _judge_decays(self, errors: list[TensorError], notes: list[str]) -> None:
         bits = FLOAT_BITS if is_float("decays", self._chip) else self._chip.numbers.decay_bits

@@ -15,6 +15,7 @@ from math import prod
 from typing import Literal, get_args
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mapping import cycles
 from mapping.errors import NetworkError
@@ -28,6 +29,9 @@ second threshold's worth to fire at the next tick (snnTorch's Leaky and Synaptic
 the threshold off one step later and is none of the rules here)."""
 
 Compare = Literal[">", ">="]
+
+PARAMETERS = ("tau_mem_s", "tau_syn_s", "threshold", "v_leak", "v_reset", "bias", "refractory_s")
+"""Parameters of a population that may differ from neuron to neuron."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -71,6 +75,9 @@ class Population:
     v_leak, v_reset : float64 [n]
     bias : float64 [n]
         Constant input each tick, through the synaptic current like a spike.
+    refractory_s : float64 [n]
+        Time after a spike in which the membrane stays where the reset put it, while the synaptic
+        current goes on; seconds, rounded to ticks.
     reset : {"zero", "subtract", "subtract-once"}
     compare : {">", ">="}
     """
@@ -83,13 +90,14 @@ class Population:
     v_leak: Floats | float = 0.0
     v_reset: Floats | float = 0.0
     bias: Floats | float = 0.0
+    refractory_s: Floats | float = 0.0
     reset: Reset = "zero"
     compare: Compare = ">"
 
     def __post_init__(self) -> None:
         _set_shape(self)
         problems = []
-        for name in ("tau_mem_s", "tau_syn_s", "threshold", "v_leak", "v_reset", "bias"):
+        for name in PARAMETERS:
             value = getattr(self, name)
             if value is None:
                 continue
@@ -122,10 +130,10 @@ class Population:
             problems.append(
                 f"tau_mem_s must be positive, but the least is {np.min(self.tau_mem_s)}"
             )
-        if np.any(np.asarray(self.tau_syn_s) < 0):
-            problems.append(
-                f"tau_syn_s must not be negative, but the least is {np.min(self.tau_syn_s)}"
-            )
+        for name in ("tau_syn_s", "refractory_s"):
+            least = np.min(np.asarray(getattr(self, name)))
+            if least < 0:
+                problems.append(f"{name} must not be negative, but the least is {least}")
         if self.threshold is not None and np.any(self.threshold <= np.asarray(self.v_reset)):
             problems.append("every threshold must be above v_reset, or the neuron never rests")
         return problems
@@ -384,6 +392,12 @@ class Network:
         from mapping.network_file import content_hash  # which needs the classes of this file
 
         return content_hash(self)
+
+
+def rest_ticks(population: Population, dt_s: float) -> NDArray[np.int64]:
+    """Ticks that each neuron rests after a spike; int64 [n]."""
+    ticks: NDArray[np.int64] = np.rint(np.asarray(population.refractory_s) / dt_s).astype(np.int64)
+    return ticks
 
 
 def weights_of(linear: Linear) -> Floats:

@@ -11,9 +11,8 @@ import numpy as np
 
 from mapping.errors import NetworkError
 from mapping.linear import Convolution, Dense, Linear, Sparse
-from mapping.network import Input, Network, Population, Projection
+from mapping.network import PARAMETERS, Input, Network, Population, Projection
 
-_PARAMETERS = ("tau_mem_s", "tau_syn_s", "threshold", "v_leak", "v_reset", "bias")
 _FORMAT = "spikefab-network-1"
 
 
@@ -22,7 +21,7 @@ def packed(network: Network) -> tuple[dict[str, Any], dict[str, Any]]:
     arrays: dict[str, Any] = {}
     populations = []
     for number, population in enumerate(network.populations):
-        for name in _PARAMETERS:
+        for name in PARAMETERS:
             if getattr(population, name) is not None:
                 arrays[f"population{number}_{name}"] = getattr(population, name)
         keep = ("name", "shape", "reset", "compare", "spiking")

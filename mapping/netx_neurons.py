@@ -78,6 +78,7 @@ def neurons(
         tau_syn_s=np.where(i_decay == _WHOLE, 0.0, tau_syn) * dt_s,
         v_leak=bias.astype(np.float64) * np.where(bias != 0, tau_mem, 0.0),
         compare=compare,
+        refractory_s=0.0 if rest is None else np.maximum(rest - 1, 0) * dt_s,
     )
     nudge = 0 if threshold is None else _nudge(chip, compare, note)
     return population, FixedPopulation(
@@ -211,8 +212,4 @@ def _rest(layer: Layer, shape: Shape, chip: Chip, note: Note) -> Integers | None
             f"refractory time"
         )
         return None
-    note(
-        f"layer {layer.number}: refDelay {rest.max()} holds on the chip only; the float twin has no "
-        f"refractory time"
-    )
     return rest

@@ -16,7 +16,7 @@ from mapping.errors import UnsupportedNodeError
 from mapping.fixed import FixedNetwork, FixedPopulation, FixedProjection, TensorError
 from mapping.linear import Convolution, Dense, Floats, Linear, Sparse, scaled
 from mapping.load import fan_sums
-from mapping.network import Network, Population, Projection, weights_of
+from mapping.network import Network, Population, Projection, rest_ticks, weights_of
 from mapping.rounding import bias_integers, is_float
 from mapping.scale import choose_scale, reference_weight, weight_exponent
 
@@ -127,8 +127,16 @@ def _chip_resets(network: Network, chip: Chip) -> dict[str, str]:
                 f"population {p.name!r}: reset {p.reset!r}, but {chip.name} has "
                 f"{', '.join(sorted(chip.arithmetic.resets))}"
             )
+        rest = int(rest_ticks(p, network.dt_s).max(initial=0))
+        if rest and chip.arithmetic.refractory == "none":
+            missing.append(
+                f"population {p.name!r}: rests for {rest} ticks after a spike, but {chip.name} has "
+                f"no refractory time"
+            )
     if missing:
-        raise UnsupportedNodeError("; ".join(missing) + "; pass --reset or use another chip")
+        raise UnsupportedNodeError(
+            "; ".join(missing) + "; change it (a reset with --reset) or use another chip"
+        )
     return found
 
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from mapping.assemble import lags
 from mapping.drive import Drive
 from mapping.linear import Dense, sparse
-from mapping.network import Network, Population, Projection
+from mapping.network import Network, Population, Projection, rest_ticks
 from traces.jit import kernel
 
 Array = NDArray[Any]
@@ -54,7 +54,10 @@ class _Weights(NamedTuple):
 
 
 class _Neurons(NamedTuple):
-    """Constants of one population; arrays float64 [n], the threshold empty where none spikes."""
+    """Constants of one population; arrays float64 [n], the threshold empty where none spikes.
+
+    ``refractory`` int64 [n]: ticks of rest after a spike; empty where there is none.
+    """
 
     keep_i: Array
     leak: Array
@@ -62,6 +65,7 @@ class _Neurons(NamedTuple):
     bias: Array
     threshold: Array
     v_reset: Array
+    refractory: Array
     reset: int
     at_threshold: bool
 
@@ -102,14 +106,23 @@ def _deliver(sources: Array, times: Array, weights: _Weights, into: Array) -> No
 
 @kernel
 def _update(
-    neurons: _Neurons, arrived: Array, i: Array, v: Array, above: Array, fired: Array
+    neurons: _Neurons,
+    arrived: Array,
+    i: Array,
+    v: Array,
+    above: Array,
+    resting: Array,
+    fired: Array,
 ) -> int:
     """Advance one population by one tick; list who fired."""
     n_fired = 0
     for n in range(v.size):
         i[n] = neurons.keep_i[n] * i[n] + (arrived[n] + neurons.bias[n])
-        v[n] = v[n] + neurons.leak[n] * (neurons.v_leak[n] - v[n]) + i[n]
         arrived[n] = 0.0
+        if resting[n] > 0:
+            resting[n] -= 1
+            continue
+        v[n] = v[n] + neurons.leak[n] * (neurons.v_leak[n] - v[n]) + i[n]
         if not neurons.threshold.size:
             continue
         threshold = neurons.threshold[n]
@@ -119,6 +132,8 @@ def _update(
             fired[n_fired] = n
             n_fired += 1
             v[n] = neurons.v_reset[n] if neurons.reset == 0 else v[n] - height
+            if neurons.refractory.size:
+                resting[n] = neurons.refractory[n]
         above[n] = v[n] > threshold or (neurons.at_threshold and v[n] == threshold)
     return n_fired
 
@@ -180,6 +195,7 @@ def _weights(projection: Projection) -> _Weights:
 def _neurons(population: Population, dt_s: float) -> _Neurons:
     tau_syn = np.asarray(population.tau_syn_s)
     filtered = tau_syn > 0
+    rest = rest_ticks(population, dt_s)
     return _Neurons(
         keep_i=np.where(filtered, 1 - dt_s / np.where(filtered, tau_syn, 1.0), 0.0),
         leak=dt_s / np.asarray(population.tau_mem_s),
@@ -187,6 +203,7 @@ def _neurons(population: Population, dt_s: float) -> _Neurons:
         bias=np.array(population.bias),
         threshold=np.empty(0) if population.threshold is None else np.array(population.threshold),
         v_reset=np.array(population.v_reset),
+        refractory=rest if rest.any() else rest[:0],
         reset=_RESETS[population.reset],
         at_threshold=population.compare == ">=",
     )
@@ -319,7 +336,7 @@ class _Cells:
     def __init__(self, population: Population, prepared: Prepared) -> None:
         n = population.size
         self.i, self.v = np.zeros(n), np.zeros(n)
-        self._above = np.zeros(n, np.bool_)
+        self._above, self._resting = np.zeros(n, np.bool_), np.zeros(n, np.int64)
         self._neurons = prepared.neurons[population.name]
         ways = [way for leaving in prepared.ways.values() for way in leaving]
         longest = max((w.spike_ticks for w in ways if w.target == population.name), default=0)
@@ -338,7 +355,13 @@ class _Cells:
     def advance(self, tick: int) -> Array:
         """Update all neurons; return who fired."""
         n_fired = _update(
-            self._neurons, self.arriving(tick), self.i, self.v, self._above, self._fired
+            self._neurons,
+            self.arriving(tick),
+            self.i,
+            self.v,
+            self._above,
+            self._resting,
+            self._fired,
         )
         fired = self._fired[:n_fired].copy()
         if n_fired:

@@ -7,7 +7,7 @@ import pytest
 from tests_rules import uncompiled
 
 from emulator.chip import Chip, load_chip
-from mapping import vector_file
+from mapping import vector_models
 from mapping.vector_file import Mismatch, VectorError, first_mismatch, mismatches, read_vector
 
 FOLDER = Path(__file__).resolve().parents[1] / "data" / "oracles"
@@ -95,7 +95,7 @@ freeze, which are the same where neurons reset to zero, as in all of these model
 def differs(name, chip, monkeypatch):
     """Whether any vector of a preset fails when its chip is replaced."""
     monkeypatch.setattr(
-        vector_file, "load_chip", lambda asked: chip if asked == name else load_chip(asked)
+        vector_models, "load_chip", lambda asked: chip if asked == name else load_chip(asked)
     )
     prefix = {"loihi-lava": "O1", "loihi-nengo": "O2", "loihi-brian2": "O3"}.get(
         name, f"O4_xylosim_{name[-2:]}"
@@ -126,7 +126,7 @@ def test_the_first_difference_is_told(tmp_path, monkeypatch):
     with h5py.File(path, "r+") as file:
         file["expected/B/v"][40, 3] += 1
         file["expected/A/spikes"][50, 7] ^= 1
-    found = list(mismatches(read_vector(path)))
+    found = list(mismatches(path))
     assert [(m.step, m.population, m.neuron, m.variable) for m in found] == [
         (40, "B", 3, "v"),
         (50, "A", 7, "spikes"),
