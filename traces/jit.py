@@ -4,7 +4,8 @@ Numba's own cache looks at the file of a function only, so an edited callee in a
 be missed. Here compiled code lies in a folder named by a hash over every source file that holds
 kernels, and over the versions and options that matter. The folder's root is ``NUMBA_CACHE_DIR``
 where the user set it, else the user's cache folder, else a folder for temporary files; where
-none of them can be written, every process compiles anew.
+none of them can be written, every process compiles anew. So it does with an entry that cannot be
+read, and an entry that cannot be saved is done without: the cache saves time and is in no one's way.
 """
 
 import hashlib
@@ -20,6 +21,8 @@ from types import FunctionType
 from typing import Any, TypeVar, cast
 
 import numba
+from numba.core.caching import FunctionCache
+from numba.core.dispatcher import Dispatcher
 
 config: Any = numba.config
 
@@ -97,15 +100,39 @@ def kernel(function: Function) -> Function:
     return _compiled(function, _FOLDER)
 
 
+class _Cache(FunctionCache):  # type: ignore[misc]
+    """Numba's cache on disk; whatever is wrong with it means that there is no entry."""
+
+    def load_overload(self, sig: Any, target_context: Any) -> Any:
+        """Return what was compiled before; None where that cannot be read."""
+        try:
+            return super().load_overload(sig, target_context)
+        except Exception:  # damaged pickles raise errors of all kinds
+            with suppress(Exception):
+                self.flush()  # else its damaged index could not be added to either
+            return None
+
+    def save_overload(self, sig: Any, data: Any) -> None:
+        """Keep what was compiled, if that is possible."""
+        with suppress(Exception):
+            super().save_overload(sig, data)
+
+
 def _compiled(function: Function, folder: str | None) -> Function:
+    compiled = numba.njit(nogil=True, error_model="numpy")(function)
+    if folder is None or not isinstance(compiled, Dispatcher):
+        return cast(Function, compiled)
     before = config.CACHE_DIR
-    # Numba reads the folder when the decorator runs; the user's own functions keep theirs.
-    config.CACHE_DIR = folder or before
+    # Numba reads the folder when the cache is made; the user's own functions keep theirs.
+    config.CACHE_DIR = folder
     try:
-        compile_ = numba.njit(cache=folder is not None, nogil=True, error_model="numpy")
-        return cast(Function, compile_(function))
+        # In place of `Dispatcher.enable_caching`, which takes the cache that stops at any error.
+        compiled._cache = _Cache(function)
+    except (OSError, RuntimeError):
+        pass  # the folder cannot be used any more
     finally:
         config.CACHE_DIR = before
+    return cast(Function, compiled)
 
 
 def specialised(
@@ -135,8 +162,9 @@ def specialised(
         # Numba's cache does not look at globals, so each set of values has a folder of its own.
         told = "\n".join(f"{name} {_told(value)}" for name, value in sorted(names.items()))
         path = Path(_FOLDER) / hashlib.sha256(told.encode()).hexdigest()[:16]
-        path.mkdir(exist_ok=True, mode=0o700)
-        folder = str(path)
+        with suppress(OSError):
+            path.mkdir(exist_ok=True, mode=0o700)
+            folder = str(path)
     copies = {}
     for original in kernels:
         function = python_of(original)
