@@ -21,8 +21,6 @@ from types import FunctionType
 from typing import Any, TypeVar, cast
 
 import numba
-from numba.core.caching import FunctionCache
-from numba.core.dispatcher import Dispatcher
 
 config: Any = numba.config
 
@@ -100,34 +98,40 @@ def kernel(function: Function) -> Function:
     return _compiled(function, _FOLDER)
 
 
-class _Cache(FunctionCache):  # type: ignore[misc]
-    """Numba's cache on disk; whatever is wrong with it means that there is no entry."""
+class _Forgiving:
+    """Numba's cache of one function on disk; whatever is wrong with it means that it is empty."""
 
-    def load_overload(self, sig: Any, target_context: Any) -> Any:
+    def __init__(self, cache: Any) -> None:
+        self._cache = cache
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._cache, name)
+
+    def load_overload(self, *about: Any) -> Any:
         """Return what was compiled before; None where that cannot be read."""
         try:
-            return super().load_overload(sig, target_context)
+            return self._cache.load_overload(*about)
         except Exception:  # damaged pickles raise errors of all kinds
             with suppress(Exception):
-                self.flush()  # else its damaged index could not be added to either
+                self._cache.flush()  # else its damaged index could not be added to either
             return None
 
-    def save_overload(self, sig: Any, data: Any) -> None:
+    def save_overload(self, *about: Any) -> None:
         """Keep what was compiled, if that is possible."""
         with suppress(Exception):
-            super().save_overload(sig, data)
+            self._cache.save_overload(*about)
 
 
 def _compiled(function: Function, folder: str | None) -> Function:
-    compiled = numba.njit(nogil=True, error_model="numpy")(function)
-    if folder is None or not isinstance(compiled, Dispatcher):
+    compiled: Any = numba.njit(nogil=True, error_model="numpy")(function)
+    if folder is None or not hasattr(compiled, "enable_caching"):
         return cast(Function, compiled)
     before = config.CACHE_DIR
     # Numba reads the folder when the cache is made; the user's own functions keep theirs.
     config.CACHE_DIR = folder
     try:
-        # In place of `Dispatcher.enable_caching`, which takes the cache that stops at any error.
-        compiled._cache = _Cache(function)
+        compiled.enable_caching()
+        compiled._cache = _Forgiving(compiled._cache)
     except (OSError, RuntimeError):
         pass  # the folder cannot be used any more
     finally:
