@@ -18,7 +18,7 @@ DOORS = {
     },
     "nir": {"mapping/nir_file.py", "mapping/nir_import.py"},
     "pydantic": {"emulator/chip.py"},
-    "matplotlib": {"spikefab/report.py"},
+    "matplotlib": {"spikefab/figures.py"},
     "torch": set(),
 }  # fmt: skip
 
