@@ -9,7 +9,7 @@ Exit code 0 if all that is judged holds, 4 if not, 2 for bad input.
 """
 
 import argparse
-import json
+import difflib
 import sys
 import tomllib
 from collections import Counter
@@ -32,6 +32,8 @@ from spikefab.data import Samples
 from spikefab.deploy import Deployment, deploy, deploy_fixed
 from spikefab.host import stimulus
 from spikefab.run import run_network
+from spikefab.telling import run_patiently
+from spikefab.wording import as_json
 
 KINDS = {
     "nir_lif": "lif-csv",
@@ -42,6 +44,8 @@ KINDS = {
 }
 RANC_GRID, RANC_OUTPUT = [4, 3], [0, 2]
 """Of RANC's own test network, where the case does not say."""
+RECORDING_US = 300_000
+"""Length of a recording of N-MNIST: three movements of the camera, 100 ms each."""
 KEYS: dict[str, Any] = {
     "kind": str, "model": str, "input": str, "expected": str, "labels": str, "dt": int | float,
     "reset": str, "compare": str, "lag": int, "grid": list, "output_core": list, "ticks": int,
@@ -106,6 +110,14 @@ def read_array(path: Path) -> Any:
     return array
 
 
+def read_counts(path: Path) -> Any:
+    """Read a raster of spikes, int64 [ticks, channels]."""
+    array = read_array(path)
+    if np.any(array != np.rint(array)) or np.any(array < 0):  # what is not a number is neither
+        raise BadCaseError(f"{path}: spikes are whole numbers from 0 on, but others are in it")
+    return array.astype(np.int64)
+
+
 def network_of(path: Path, case: dict[str, Any], dt: float) -> Any:
     """Import with the conventions of the case."""
     return import_nir(
@@ -144,7 +156,7 @@ def lif_csv(folder: Path, case: dict[str, Any], chip: Chip, outcome: Outcome) ->
 def braille_raster(folder: Path, case: dict[str, Any], chip: Chip, outcome: Outcome) -> None:
     """Recurrent network: hidden raster entry by entry, and the class on the chip."""
     network = network_of(find_one(folder, case, "model", "*.nir"), case, 1e-4)
-    counts = read_array(find_one(folder, case, "input", "input*.npy")).astype(np.int64)
+    counts = read_counts(find_one(folder, case, "input", "input*.npy"))
     expected = read_array(find_one(folder, case, "expected", "snntorch*.npy", "expected*.npy"))
     if expected.shape[0] != len(counts) == expected.shape[1]:
         expected = expected.T  # some frameworks store neurons first
@@ -175,7 +187,12 @@ def braille_raster(folder: Path, case: dict[str, Any], chip: Chip, outcome: Outc
     result = run_network(
         deployment, Samples(x=counts[None], y=None, n_ticks=len(counts), spiking=True)
     )
-    in_float = int(np.bincount(run.spikes[network.outputs[0]][1], minlength=1).argmax())
+    output = network.population(network.outputs[0])
+    if output.spiking:
+        readout = np.bincount(run.spikes[output.name][1], minlength=output.size)
+    else:
+        readout = run.states[output.name, "v"].mean(axis=0)
+    in_float = int(readout.argmax())
     on_chip = int(result.readout_chip[0].argmax())
     outcome.check("class on the chip", in_float, on_chip, in_float == on_chip)
     outcome.figures["hidden spikes, float and chip"] = [
@@ -190,11 +207,18 @@ def nmnist(folder: Path, case: dict[str, Any], chip: Chip, outcome: Outcome) -> 
     samples = folder / case.get("input", "samples")
     if not labels:
         raise BadCaseError(f"{folder.name}: no labels, so nothing can be judged")
-    counts = np.stack([binned(*read_bs2(samples / f"{key}.bs2"), n_ticks=300) for key in labels])
+    tick_us = round(network.dt_s * 1e6)
+    if tick_us < 1 or not np.isclose(tick_us, network.dt_s * 1e6):
+        raise BadCaseError(f"{folder.name}: dt {network.dt_s:g} s is no whole number of µs")
+    n_ticks = -(-RECORDING_US // tick_us)
+    counts = np.stack([
+        binned(*read_bs2(samples / f"{key}.bs2"), n_ticks=n_ticks, tick_us=tick_us)
+        for key in labels
+    ])  # fmt: skip
     y = np.array(list(labels.values()))
-    x = counts.reshape(len(y), 300, -1)
+    x = counts.reshape(len(y), n_ticks, -1)
     deployment = deploy(network, chip, direct=False)
-    result = run_network(deployment, Samples(x=x, y=y, n_ticks=300, spiking=True))
+    result = run_network(deployment, Samples(x=x, y=y, n_ticks=n_ticks, spiking=True))
     right = int((result.readout_instant.argmax(1) == y).sum())
     on_chip = int((result.readout_chip.argmax(1) == y).sum())
     outcome.check("samples right in float", len(y), right, right == len(y))
@@ -209,12 +233,27 @@ def nmnist(folder: Path, case: dict[str, Any], chip: Chip, outcome: Outcome) -> 
 
 
 def read_labels(path: Path) -> dict[str, int]:
-    """Read lines of sample name and class."""
-    pairs = [line.split() for line in path.read_text().splitlines() if line.strip()]
+    """Read lines of sample name and class; lines that begin with # are comments."""
+    labels: dict[str, int] = {}
     try:
-        return {name: int(label) for name, label in pairs if not name.startswith("#")}
-    except ValueError:
-        raise BadCaseError(f"{path}: each line must hold a sample's name and its class") from None
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except UnicodeDecodeError:
+        raise BadCaseError(f"{path}: is no text") from None
+    for number, line in enumerate(lines, 1):
+        if not line.strip() or line.lstrip().startswith("#"):
+            continue
+        try:
+            name, label = line.split()
+            value = int(label)
+        except ValueError:
+            raise BadCaseError(
+                f"{path}: line {number}: each line must hold a sample's name and its class, but "
+                f"this is {line!r}"
+            ) from None
+        if name in labels:
+            raise BadCaseError(f"{path}: line {number}: sample {name} has a class already")
+        labels[name] = value
+    return labels
 
 
 def net_of(folder: Path, case: dict[str, Any], chip: Chip) -> Deployment:
@@ -379,6 +418,12 @@ def read_case(folder: Path) -> dict[str, Any]:
                 raise BadCaseError(f"{path}: {key} must be {KEYS[key]}, but is {value!r}")
         if case.get("lag", 0) < 0:
             raise BadCaseError(f"{path}: lag must not be negative, but is {case['lag']}")
+        if "kind" in case and case["kind"] not in RUNS:
+            near = difflib.get_close_matches(case["kind"], list(RUNS), n=1)
+            raise BadCaseError(
+                f"{path}: kind {case['kind']!r} is none of {', '.join(RUNS)}"
+                + (f"; did you mean {near[0]!r}?" if near else "")
+            )
     for start, kind in KINDS.items():
         if folder.name.startswith(start):
             case.setdefault("kind", kind)
@@ -407,6 +452,11 @@ def run_folder(folder: Path, chip: Chip) -> Outcome | None:
     return outcome
 
 
+def is_network(folder: Path) -> bool:
+    """Whether a folder is meant as a network, by its name or its case."""
+    return folder.resolve().name.startswith(tuple(KINDS)) or (folder / "case.toml").exists()
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path)
@@ -422,7 +472,13 @@ def main() -> int:
     except ValueError as error:
         print(f"real_networks: {error}", file=sys.stderr)
         return 2
-    for folder in sorted(path for path in args.folder.iterdir() if path.is_dir()):
+    folders = sorted(path for path in args.folder.iterdir() if path.is_dir())
+    if not folders or (is_network(args.folder) and not any(map(is_network, folders))):
+        print(
+            f"real_networks: no known network in {args.folder}; give its parent?", file=sys.stderr
+        )
+        return 2
+    for folder in folders:
         try:
             outcome = run_folder(folder, chip)
         except (ValueError, OSError) as error:
@@ -440,11 +496,21 @@ def main() -> int:
     if args.json:
         networks = [{**vars(outcome), "holds": outcome.holds} for outcome in outcomes]
         found = {"holds": holds, "networks": networks, "skipped": skipped, "errors": errors}
-        print(json.dumps(found))
+        print(as_json(found))
     if errors:
         return 2
     return 0 if holds else 4
 
 
+def interruptible() -> None:
+    """Leave with the exit code of `main`, or 130."""
+    try:
+        code = main()
+    except KeyboardInterrupt:
+        print("real_networks: interrupted", file=sys.stderr)
+        code = 130
+    sys.exit(code)
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    run_patiently(interruptible)

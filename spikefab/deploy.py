@@ -35,7 +35,12 @@ class Deployment:
 
 
 def deploy(
-    network: Network, chip: Chip, *, direct: bool, samples: Samples | None = None
+    network: Network,
+    chip: Chip,
+    *,
+    direct: bool,
+    samples: Samples | None = None,
+    seed: int = 0,
 ) -> Deployment:
     """Quantise, partition, place and assemble.
 
@@ -45,6 +50,8 @@ def deploy(
         Whether the host turns the input into bias currents.
     samples : Samples, optional
         Of direct current: the chip's bias format is made to hold the largest.
+    seed : int
+        For stochastic rounding of constants, where the chip has it.
 
     Raises
     ------
@@ -56,7 +63,7 @@ def deploy(
     if direct and samples is not None:
         drives = (samples.drive(index, network) for index in range(len(samples)))
         largest = largest_currents(targets, drives)
-    fixed = quantise(network, chip, direct=names, largest_currents=largest)
+    fixed = quantise(network, chip, direct=names, largest_currents=largest, seed=seed)
     return _mapped(fixed, targets, chip)
 
 

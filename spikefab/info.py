@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -46,10 +47,18 @@ def _nir(path: Path) -> Iterator[str]:
     for key, value in graph.metadata.items():
         yield f"  metadata {key}: {value}"
     for node in graph.nodes.values():
-        shapes = ", ".join(
-            f"{name} {np.shape(value)}" for name, value in node.values.items() if np.ndim(value)
-        )
-        yield f"  {node.name}: {node.kind} {shapes}"
+        values = ", ".join(_value(*item) for item in node.values.items())
+        yield f"  {node.name}: {node.kind} {values}".rstrip()
+
+
+def _value(name: str, value: Any) -> str:
+    """Show a few whole numbers, such as a shape, as they are, and of arrays the shape."""
+    array = np.asarray(value)
+    if array.dtype.kind in "iu" and array.ndim == 1 and array.size <= 4:
+        return f"{name} {'×'.join(str(n) for n in array.tolist())}"
+    if array.ndim == 0:
+        return f"{name} {value.decode(errors='replace') if isinstance(value, bytes) else value}"
+    return f"{name} {array.dtype} {array.shape}"
 
 
 def _netx(path: Path) -> Iterator[str]:
@@ -86,7 +95,8 @@ def _trace(path: Path) -> Iterator[str]:
     from traces.trace import Trace
 
     with Trace.open(path) as trace:
-        state = "complete" if trace.complete else "broken off, readable up to the last flush"
+        last = trace.whole_ticks - 1
+        state = "complete" if trace.complete else f"broken off after tick {last:,}"
         yield f"{path}: {trace.kind} trace, {state}"
         yield (
             f"  {trace.samples} samples × {trace.ticks} ticks ({trace.input_ticks} with input) of "
@@ -94,8 +104,15 @@ def _trace(path: Path) -> Iterator[str]:
         )
         for p in trace.populations:
             role = " (output)" if p.output else ""
-            yield f"  {p.name} {p.shape}{role}: {trace.n_spikes(p.name):,} spikes, lag {p.lag}"
+            carry = ", with payload" if p.payload else ""
+            yield f"  {p.name} {p.shape}{role}: {trace.n_spikes(p.name):,} spikes{carry}, lag {p.lag}"
         if trace.content_sha256:
+            holds = trace.content_hash() == trace.content_sha256
             yield f"  content sha256 {trace.content_sha256}"
+            yield (
+                "  content hash holds"
+                if holds
+                else "  content hash DIFFERS: the file was changed or damaged after the run"
+            )
         for key, value in sorted(trace.provenance.items()):
             yield f"  {key}: {value}"

@@ -1,15 +1,18 @@
 """The two trace files of a run, written while it goes on."""
 
+import warnings
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from emulator.engine import Block
+from emulator.neuron import RESETS
 from emulator.program import ProgramPopulation
 from emulator.stimulus import Stimulus
 from spikefab.data import Samples
 from spikefab.deploy import Deployment
+from traces.errors import TraceFormatError
 from traces.layout import RecordedPopulation
 from traces.trace import Trace
 from traces.writer import TraceWriter
@@ -35,13 +38,11 @@ class Recorder:
             "ticks": ticks,
             "input_ticks": samples.n_ticks,
             "dt_s": deployment.network.dt_s,
-            "populations": [
-                RecordedPopulation(
-                    name=p.name, shape=p.shape, lag=p.lag, output=p.output, spiking=p.spiking
-                )
-                for p in self._program.populations
-            ],
         }
+        parts = {p.name: p for p in self._program.populations}
+        # As the signal goes, not as the file of the network happens to list them.
+        self._parts = [parts[p.name] for p in deployment.network.order]
+        self._carrying = _carrying(deployment)
 
     def float_trace(self) -> "Writing":
         """Open ``float.h5``."""
@@ -54,8 +55,19 @@ class Recorder:
     def _open(self, name: str, kind: Any) -> "Writing":
         if self._folder is None:
             return Writing(None)
-        path = self._folder / name
-        return Writing(TraceWriter(path, kind=kind, provenance=self._about, **self._common))
+        populations = [
+            RecordedPopulation(
+                name=p.name, shape=p.shape, lag=p.lag, output=p.output, spiking=p.spiking,
+                payload=kind == "chip" and p.name in self._carrying,
+            )
+            for p in self._parts
+        ]  # fmt: skip
+        return Writing(
+            TraceWriter(
+                self._folder / name, kind=kind, populations=populations, provenance=self._about,
+                **self._common,
+            )
+        )  # fmt: skip
 
     def stimulus(self, writer: TraceWriter, events: Stimulus, sample: int) -> None:
         """Record a sample's input."""
@@ -82,10 +94,12 @@ class Recorder:
         at = block.spike_tick + block.sample * self._ticks
         for number in np.unique(owner):
             mine = owner == number
+            name = self._program.populations[number].name
             writer.spikes(
-                self._program.populations[number].name,
+                name,
                 at[mine],
                 self._program.index[block.spike_neuron[mine]],
+                block.spike_payload[mine] if name in self._carrying else None,
             )
         first = 0
         for part in silent:
@@ -97,16 +111,31 @@ class Recorder:
         writer.tick_counters(duration_ps=block.tick_ps, spikes=spikes)
 
     def finish(self) -> None:
-        """Name each trace's partner by its content hash."""
+        """Name each trace's partner by its content hash; warns where that cannot be done."""
         if self._folder is None:
             return
         names = ("float.h5", "trace.h5")
-        hashes = []
-        for name in names:
-            with Trace.open(self._folder / name) as trace:
-                hashes.append(str(trace.content_sha256))
-        for name, partner, digest in zip(names, names[::-1], hashes[::-1], strict=True):
-            TraceWriter.add_notes(self._folder / name, partner=partner, partner_sha256=digest)
+        try:
+            hashes = []
+            for name in names:
+                with Trace.open(self._folder / name) as trace:
+                    hashes.append(str(trace.content_sha256))
+            for name, partner, digest in zip(names, names[::-1], hashes[::-1], strict=True):
+                TraceWriter.add_notes(self._folder / name, partner=partner, partner_sha256=digest)
+        except (OSError, TraceFormatError) as error:
+            # Both traces are complete; what is missing is a convenience.
+            warnings.warn(f"the traces do not name each other as partners ({error})", stacklevel=2)
+
+
+def _carrying(deployment: Deployment) -> frozenset[str]:
+    """Populations whose chip neurons may give other payloads than 1."""
+    program = deployment.program
+    several = program.reset == RESETS.index("subtract-repeat")
+    if program.lower.size and deployment.chip.arithmetic.lower_threshold == "spike":
+        several = np.ones_like(several)
+    if program.alias.size:  # one of two names of a neuron: its spikes add to the other's
+        several = np.ones_like(several)
+    return frozenset(program.populations[k].name for k in np.unique(program.population[several]))
 
 
 class Writing:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from emulator.energy import Joules, energy_j
 from emulator.engine import Block, Engine
+from emulator.program import Program, ProgramPopulation
 from emulator.stimulus import Stimulus
 from mapping.network import Network, Population
 from mapping.reference import FloatRun, prepare, simulate
@@ -71,6 +72,7 @@ def run_network(
     readout: str | None = None,
     folder: Path | None = None,
     seed: int = 0,
+    strict: bool = False,
     provenance: dict[str, str | int | float] | None = None,
     progress: Progress = lambda stage, done, total: None,
 ) -> RunResult:
@@ -82,9 +84,15 @@ def run_network(
         Output that classes are read from; the first by default.
     folder : Path, optional
         Existing folder for ``float.h5`` and ``trace.h5``; nothing is written without one.
+    seed : int
+        For stochastic rounding in the machine.
+    strict : bool
+        End the run at the first value on the chip that leaves its register.
 
     Raises
     ------
+    OverflowAlarm
+        In a strict run.
     NetworkError
         If there is no such output.
     DataError
@@ -105,9 +113,14 @@ def run_network(
     )
     halfway = time.perf_counter()
     host = Host(deployment)
-    chip_counts, chip_readout, engine, duration = _chip_run(
-        deployment, host, output, samples, ticks, record, progress
+    silent = [p for p in program.populations if p.output and not p.spiking]
+    engine = Engine(
+        program, deployment.chip, watched=_neurons_of(program, silent), seed=seed, strict=strict
     )
+    chip_counts, chip_readout = _chip_run(
+        deployment, engine, host, output, silent, samples, ticks, record, progress
+    )
+    duration = int(engine.env.now)
     record.finish()
     ended = time.perf_counter()
     return RunResult(
@@ -170,21 +183,26 @@ def _read_out(run: FloatRun, output: Population) -> Array:
     return np.bincount(run.spikes[output.name][1], minlength=output.size).astype(np.float64)
 
 
+def _neurons_of(program: Program, parts: list[ProgramPopulation]) -> Array:
+    """Machine numbers of some populations, one after the other."""
+    numbers = [program.neurons_of(part.name) for part in parts]
+    return np.concatenate(numbers) if numbers else np.empty(0, np.int64)
+
+
 def _chip_run(
     deployment: Deployment,
+    engine: Engine,
     host: Host,
     output: Population,
+    silent: list[ProgramPopulation],
     samples: Samples,
     ticks: int,
     record: "Recorder",
     progress: Progress,
-) -> tuple[dict[str, Array], Array, Engine, int]:
+) -> tuple[dict[str, Array], Array]:
     program, network = deployment.program, deployment.network
-    silent = [p for p in program.populations if p.output and not p.spiking]
-    watched = [program.neurons_of(p.name) for p in silent]
-    engine = Engine(program, deployment.chip, watched=np.concatenate(watched) if watched else None)
     counts = np.zeros((len(samples), program.n_neurons), np.int64)
-    frame_sums = np.zeros((len(samples), sum(w.size for w in watched)))
+    frame_sums = np.zeros((len(samples), sum(part.size for part in silent)))
     with record.chip_trace() as writer:
 
         def events() -> Iterator[Stimulus]:
@@ -212,7 +230,7 @@ def _chip_run(
         if part.name == output.name:
             readout = frame_sums[:, first : first + part.size] / ticks / part.scale
         first += part.size
-    return by_name, readout, engine, int(engine.env.now)
+    return by_name, readout
 
 
 def _provenance(deployment: Deployment, seed: int) -> dict[str, str | int | float]:

@@ -1,14 +1,19 @@
 """The numbers of a run that a design review asks for."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from emulator.chip import Chip
 from emulator.neuron import VARIABLES
 from spikefab.run import RunResult, versions
 
 Array = NDArray[Any]
+
+SATURATED = 1.0
+"""Values out of range for each spike from which on a run is warned about."""
 
 
 def summary(result: RunResult, *, network: str, wall_s: float) -> dict[str, Any]:
@@ -21,6 +26,7 @@ def summary(result: RunResult, *, network: str, wall_s: float) -> dict[str, Any]
     float_class, chip_class = result.readout_float.argmax(1), result.readout_chip.argmax(1)
     energy = result.energy
     out_of_range = {part: int(counters[f"{part}_overflows"].sum()) for part in VARIABLES}
+    order = [part.name for part in result.deployment.network.order]
     return {
         "network": network,
         "chip": result.deployment.chip.name,
@@ -41,10 +47,10 @@ def summary(result: RunResult, *, network: str, wall_s: float) -> dict[str, Any]
         },
         "rates": {
             name: {
-                "float": float(counts.mean() / result.ticks_per_sample),
+                "float": float(result.counts_float[name].mean() / result.ticks_per_sample),
                 "chip": float(result.counts_chip[name].mean() / result.ticks_per_sample),
             }
-            for name, counts in result.counts_float.items()
+            for name in order
         },
         "synaptic_events": int(counters["synaptic_events"].sum()),
         "packets": int(counters["packets"].sum()),
@@ -62,12 +68,14 @@ def summary(result: RunResult, *, network: str, wall_s: float) -> dict[str, Any]
         "out_of_range": out_of_range,
         "currents_cut": result.currents_cut,
         "tensors": [vars(error) for error in result.deployment.fixed.errors],
+        "costs": _costs(result.deployment.chip),
         "notes": [
             *result.deployment.network.notes,
             *result.deployment.fixed.notes,
-            *result.warnings,
+            *_host_notes(result),
             *_about_readout(result),
         ],
+        "warnings": [*result.warnings, *_warnings(result, out_of_range)],
         "wall_s": wall_s,
         "wall": result.wall_s,
         "versions": versions(),
@@ -84,6 +92,52 @@ def _about_readout(result: RunResult) -> list[str]:
         f"classes are read from output {result.readout!r}; there are also "
         f"{', '.join(map(repr, others))} (--readout)"
     ]
+
+
+def _costs(chip: Chip) -> dict[str, int] | None:
+    """Count the constants behind time and energy, and how many of them have no source."""
+    rows = [row for row in chip.rows() if row.key.startswith(("timing.", "energy."))]
+    assumed = sum(row.confidence == "assumed" or not row.source for row in rows)
+    return {"constants": len(rows), "assumed": assumed} if rows else None
+
+
+def _host_notes(result: RunResult) -> Iterator[str]:
+    """Say what of the network the chip did not do."""
+    network = result.deployment.network
+    if result.samples.spiking:
+        return
+    inputs = {part.name for part in network.inputs}
+    first = sorted({p.target for p in network.projections if p.source in inputs})
+    yield (
+        f"direct current: the weights into {', '.join(first)} run in float on the host, which "
+        f"hands the sums over as bias currents; only later layers use the chip's weights"
+    )
+
+
+def _warnings(result: RunResult, out_of_range: dict[str, int]) -> Iterator[str]:
+    """Point out what makes the chip's result worth little."""
+    for part in result.deployment.network.order:
+        in_float, on_chip = (
+            int(counts[part.name].sum()) for counts in (result.counts_float, result.counts_chip)
+        )
+        if in_float and not on_chip:
+            yield f"{part.name} never spikes on the chip, but {in_float:,} times in float"
+    spikes = max(_total(result.counts_chip), 1)
+    for variable, count in out_of_range.items():
+        if count >= SATURATED * spikes:
+            yield (
+                f"{variable} left its register {count:,} times, {count / spikes:,.1f} times a "
+                f"spike, in {', '.join(_where(result, variable))}: the chip's numbers are too "
+                f"small for this network"
+            )
+
+
+def _where(result: RunResult, variable: str) -> list[str]:
+    """Name the populations on cores where a variable left its register."""
+    program = result.deployment.program
+    cores = np.flatnonzero(result.counters[f"{variable}_overflows"])
+    there = np.unique(program.population[np.isin(program.neuron_core, cores)])
+    return [program.populations[number].name for number in there]
 
 
 def _accuracy(predicted: Array, y: Array | None) -> float | None:

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import h5py
+import nir
 import numpy as np
 import pytest
 
@@ -57,6 +58,8 @@ def test_a_case_file_overrides_the_name(networks):
         ("case.toml", "kind = ", "no valid TOML"),
         ("case.toml", 'king = "lif-csv"', "unknown keys king"),
         ("case.toml", 'dt = "short"', "dt must be"),
+        ("case.toml", 'kind = "lif_csv"', "did you mean 'lif-csv'"),
+        ("case.toml", 'kind = "else"', "is none of lif-csv, braille-raster"),
         ("case.toml", 'model = "absent.nir"', "model 'absent.nir' is not there"),
         ("lif_norse.csv", "hello", "lif_norse.csv: cannot be read"),
         ("lif_norse.csv", "0,1\n0,1\n", "2 columns"),
@@ -183,3 +186,130 @@ def test_a_broken_ranc_case_is_bad_input(crossbars, case, message):
     code, _, errors = real_networks(crossbars)
     assert code == 2
     assert message in errors
+    assert message in errors
+
+
+def test_a_folder_without_networks_is_bad_input(networks):
+    (networks / "none").mkdir()
+    for folder in ("none", "nir_lif"):
+        code, found, errors = real_networks(networks / folder)
+        assert (code, found) == (2, None)
+        assert "no known network" in errors
+        assert "give its parent?" in errors
+
+
+def test_a_folder_of_unknown_ones_only_is_skipped(tmp_path):
+    (tmp_path / "something").mkdir()
+    code, found, _ = real_networks(tmp_path)
+    assert (code, found["skipped"], found["networks"]) == (0, ["something"], [])
+
+
+def test_json_holds_null_for_what_is_not_a_number(networks):
+    path = networks / "nir_lif" / "lif_norse.csv"
+    lines = path.read_text().splitlines()
+    first = lines[0].split(",")
+    path.write_text("\n".join([",".join([first[0], "nan", *first[2:]]), *lines[1:]]))
+    code, found, _ = real_networks(networks)
+    assert code == 0
+    assert found["networks"][0]["figures"]["membrane, largest difference"] is None
+
+
+@pytest.fixture
+def braille(shared, tmp_path):
+    folder = tmp_path / "nir_braille_zero"
+    folder.mkdir()
+    for path in (shared / "networks" / "nir_braille_zero").iterdir():
+        if path.suffix == ".nir" or path.name.startswith(("input", "snntorch")):
+            shutil.copy(path, folder)
+    return folder
+
+
+def test_an_input_of_other_than_spikes_is_bad_input(braille):
+    path = braille / "input_sample0.npy"
+    np.save(path, np.load(path) * 0.5)
+    code, _, errors = real_networks(braille.parent)
+    assert code == 2
+    assert "spikes are whole numbers" in errors
+
+
+def test_a_class_is_read_from_a_silent_output_too(braille):
+    graph = nir.read(next(braille.glob("*.nir")))
+    (output,) = (edge[0] for edge in graph.edges if edge[1] == "output")
+    cells = graph.nodes[output]
+    graph.nodes[output] = nir.CubaLI(
+        tau_syn=cells.tau_syn, tau_mem=cells.tau_mem, r=cells.r, v_leak=cells.v_leak,
+        w_in=cells.w_in,
+    )  # fmt: skip
+    nir.write(next(braille.glob("*.nir")), graph)
+    _, found, errors = real_networks(braille.parent)
+    (entries, same_class) = found["networks"][0]["checks"]
+    assert (errors, entries["holds"]) == ("", True)
+    assert same_class["got"] == same_class["expected"]
+
+
+@pytest.fixture
+def recordings(shared, tmp_path):
+    """Two of the recordings of N-MNIST."""
+    source, folder = shared / "networks" / "nir_scnn_nmnist", tmp_path / "nir_scnn_nmnist"
+    (folder / "samples").mkdir(parents=True)
+    shutil.copy(source / "cnn_sinabs.nir", folder)
+    lines = (source / "labels.txt").read_text().splitlines()
+    labels = [line for line in lines if line and not line.startswith("#")][:2]
+    for line in labels:
+        shutil.copy(source / "samples" / f"{line.split()[0]}.bs2", folder / "samples")
+    (folder / "labels.txt").write_text("\n".join(["# names and classes of two", "", *labels]))
+    return folder
+
+
+def test_comments_in_labels_are_no_labels_and_dt_is_the_width_of_bins(recordings):
+    code, found, _ = real_networks(recordings.parent)
+    assert (code, found["networks"][0]["checks"][0]["got"]) == (0, 2)
+    spikes = found["networks"][0]["figures"]["spikes a sample, float"]
+    (recordings / "case.toml").write_text("dt = 3e-3")
+    _, found, errors = real_networks(recordings.parent)
+    assert errors == ""
+    assert found["networks"][0]["figures"]["spikes a sample, float"] < 0.9 * spikes
+    (recordings / "case.toml").write_text("dt = 1.5e-6")
+    assert "no whole number of µs" in real_networks(recordings.parent)[2]
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        ("{name} 3", "has a class already"),
+        ("a b c", "line 5: each line must hold"),
+        ("a b", "line 5"),
+    ],
+)
+def test_bad_labels_are_bad_input(recordings, more, message):
+    path = recordings / "labels.txt"
+    name = path.read_text().split("\n")[2].split()[0]
+    path.write_text(path.read_text() + "\n" + more.format(name=name))
+    code, _, errors = real_networks(recordings.parent)
+    assert code == 2
+    assert message in errors
+
+
+def test_an_interrupt_and_a_closed_pipe_leave_no_traceback(networks):
+    command = [sys.executable, "benchmarks/real_networks.py", str(networks)]
+    environment = os.environ | {"PYTHONPATH": str(CHECKOUT)}
+    read, write = os.pipe()
+    os.close(read)
+    closed = subprocess.run(
+        command, stdout=write, stderr=subprocess.PIPE, text=True, cwd=CHECKOUT, env=environment,
+        check=False,
+    )  # fmt: skip
+    os.close(write)
+    assert (closed.returncode, closed.stderr) == (0, "")
+    interrupting = (
+        "import sys; sys.path[:0] = ['benchmarks']\n"
+        "import real_networks\n"
+        "def stop(*_): raise KeyboardInterrupt\n"
+        "real_networks.run_folder = stop\n"
+        "real_networks.interruptible()\n"
+    )
+    stopped = subprocess.run(
+        [sys.executable, "-c", interrupting, str(networks)],
+        capture_output=True, text=True, cwd=CHECKOUT, env=environment, check=False,
+    )  # fmt: skip
+    assert (stopped.returncode, stopped.stderr) == (130, "real_networks: interrupted\n")

@@ -14,11 +14,11 @@ DOORS = {
     "simpy": {"emulator/engine.py"},
     "h5py": {
         "traces/content.py", "traces/trace.py", "traces/writer.py", "mapping/netx_file.py",
-        "mapping/nir_file.py", "mapping/vector_file.py", "spikefab/data.py",
+        "mapping/nir_file.py", "mapping/vector_case.py", "spikefab/data.py",
     },
     "nir": {"mapping/nir_file.py", "mapping/nir_import.py"},
     "pydantic": {"emulator/chip.py"},
-    "matplotlib": {"spikefab/report.py"},
+    "matplotlib": {"spikefab/figures.py"},
     "torch": set(),
 }  # fmt: skip
 

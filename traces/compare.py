@@ -1,36 +1,35 @@
 """Compare two traces of one network, each population aligned by its lag."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from traces.align import Aligned, Numbered, Window
 from traces.correlation import Moments
-from traces.layout import RecordedPopulation
 from traces.trace import Trace
 
 Array = NDArray[Any]
 
-WINDOW_EVENTS = 1 << 20
-"""Spikes, counts or state values of one trace that are held at a time, at the mean rate."""
-
 
 class Difference(NamedTuple):
-    """A spike that only one of the two traces has.
+    """A spike that only one of the two traces has, or that carries another payload.
 
     ``tick`` counts within the sample from the population's lag on; ``tick_a`` and ``tick_b`` are
-    the same tick as the two traces count it within the sample; ``only_in`` is a or b.
+    the same tick as the two traces count it within the sample; ``only_in`` is a, b, or None where
+    only the payloads differ. ``payload_a`` is 0 where a has no spike; a spike without one counts 1.
     """
 
     sample: int
     tick: int
     population: str
     neuron: int
-    only_in: str
+    only_in: str | None
     tick_a: int
     tick_b: int
+    payload_a: int
+    payload_b: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,8 +40,13 @@ class PopulationComparison:
     ----------
     n_a, n_b, n_common : int
         Spikes in the aligned ticks of a, of b, and of both.
+    n_payload_differs : int
+        Of the common spikes, those with different payloads.
+    n_ticks : int
+        Ticks of all samples that were compared: those that both traces have.
     rate_error : float
-        Mean absolute difference of rates, spikes per neuron and tick.
+        Mean absolute difference of rates, spikes per neuron and tick; a spike counts as often as
+        its payload is large.
     rate_correlation : float or None
         Pearson correlation of spike counts over neurons and samples; None if one is constant.
     state_rms_error, state_max_error, state_correlation : float or None
@@ -55,6 +59,8 @@ class PopulationComparison:
     n_a: int
     n_b: int
     n_common: int
+    n_payload_differs: int
+    n_ticks: int
     rate_error: float
     rate_correlation: float | None
     state_rms_error: float | None
@@ -64,20 +70,40 @@ class PopulationComparison:
 
     @property
     def agreement(self) -> float:
-        """Common spikes over all different ones; 1 if both are silent."""
+        """Common spikes, whatever their payload, over all different ones; 1 if both are silent."""
         union = self.n_a + self.n_b - self.n_common
         return self.n_common / union if union else 1.0
 
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """Two traces side by side."""
+    """Two traces side by side.
+
+    Attributes
+    ----------
+    complete_a, complete_b : bool
+        False for a run that broke off; only the ticks up to there are compared.
+    whole_ticks_a, whole_ticks_b : int
+        Ticks from the start of the trace that are there.
+    """
 
     populations: tuple[PopulationComparison, ...]
+    complete_a: bool
+    complete_b: bool
+    whole_ticks_a: int
+    whole_ticks_b: int
+
+    @property
+    def n_ticks(self) -> int:
+        """Ticks of all samples that were compared in every population."""
+        return min((p.n_ticks for p in self.populations), default=0)
 
     @property
     def equal(self) -> bool:
-        """Whether every spike and every state that was recorded in both is the same."""
+        """Whether every spike and every state that was recorded in both is the same.
+
+        Says nothing about ticks that one of the two lacks, see ``complete_a``.
+        """
         return self.first is None and not any(p.state_max_error for p in self.populations)
 
     @property
@@ -101,13 +127,23 @@ def compare(a: Trace, b: Trace) -> Comparison:
     Raises
     ------
     ValueError
-        If the two are not of the same network and data; says in what they differ.
+        If the two are not of the same network and data, or have no tick in common; says why.
     TraceFormatError
         If a file is damaged.
     """
     _check_comparable(a, b)
+    aligned = [Aligned(a, b, p, b.population(p.name)) for p in a.populations]
+    if a.samples and aligned and not any(each.n_ticks for each in aligned):
+        raise ValueError(
+            f"{a.path} and {b.path} cannot be compared: they broke off before they had a tick in "
+            f"common ({a.whole_ticks} and {b.whole_ticks} ticks are there)"
+        )
     return Comparison(
-        populations=tuple(_compared(_Aligned(a, b, p, b.population(p.name))) for p in a.populations)
+        populations=tuple(_compared(each) for each in aligned),
+        complete_a=a.complete,
+        complete_b=b.complete,
+        whole_ticks_a=a.whole_ticks,
+        whole_ticks_b=b.whole_ticks,
     )
 
 
@@ -132,122 +168,65 @@ def _check_comparable(a: Trace, b: Trace) -> None:
         raise ValueError(f"{a.path} and {b.path} cannot be compared: " + "; ".join(problems))
 
 
-class _Window(NamedTuple):
-    """Some whole samples, or some aligned ticks of one sample; stops are exclusive."""
-
-    first_sample: int
-    last_sample: int
-    start: int
-    stop: int
-
-
-@dataclass(frozen=True)
-class _Aligned:
-    """One population in both traces, cut to the ticks that both have without their lags."""
-
-    a: Trace
-    b: Trace
-    in_a: RecordedPopulation
-    in_b: RecordedPopulation
-
-    @property
-    def size(self) -> int:
-        return self.in_a.size
-
-    @property
-    def length(self) -> int:
-        """Aligned ticks of each sample."""
-        return min(self.a.ticks - self.in_a.lag, self.b.ticks - self.in_b.lag)
-
-    @property
-    def sides(self) -> tuple[tuple[Trace, RecordedPopulation], ...]:
-        return (self.a, self.in_a), (self.b, self.in_b)
-
-    def windows(self, values_per_tick: float) -> Iterator[_Window]:
-        """Cut so that a window holds about `WINDOW_EVENTS` values."""
-        ticks = max(int(WINDOW_EVENTS / max(values_per_tick, 1e-9)), 1)
-        samples = min(ticks // self.length, max(WINDOW_EVENTS // max(self.size, 1), 1))
-        if samples:
-            for first in range(0, self.a.samples, samples):
-                yield _Window(first, min(first + samples, self.a.samples), 0, self.length)
-            return
-        for sample in range(self.a.samples):
-            for start in range(0, self.length, ticks):
-                yield _Window(sample, sample + 1, start, min(start + ticks, self.length))
-
-    def keys(self, window: _Window) -> tuple[Array, Array]:
-        """Number the spikes of a and b by (sample, aligned tick, neuron); ascending."""
-        found = []
-        for trace, population in self.sides:
-            start = window.first_sample * trace.ticks + population.lag + window.start
-            stop = (window.last_sample - 1) * trace.ticks + population.lag + window.stop
-            spikes = trace.spikes(population.name, start, stop)
-            sample, tick = np.divmod(spikes.ticks, trace.ticks)
-            tick -= population.lag
-            # Between two samples lie ticks that the other trace does not have.
-            inside = (tick >= 0) & (tick < self.length)
-            keys = ((sample * self.length + tick) * self.size + spikes.neurons)[inside]
-            found.append(np.unique(keys))
-        return found[0], found[1]
-
-    def states(self, window: _Window) -> Iterator[tuple[Array, Array]]:
-        """Membranes of a and b in the same ticks, sample by sample; float64 [n_ticks, n]."""
-        for sample in range(window.first_sample, window.last_sample):
-            frames = []
-            for trace, population in self.sides:
-                first = sample * trace.ticks + population.lag
-                start, stop = first + window.start, first + window.stop
-                frames.append(trace.state(population.name, "v", start, stop))
-            # A run that broke off has fewer frames.
-            both = min(len(frames[0]), len(frames[1]))
-            yield frames[0][:both], frames[1][:both]
-
-    def difference(self, key: int, only_in: str) -> Difference:
-        sample, rest = divmod(key, self.length * self.size)
-        tick, neuron = divmod(rest, self.size)
-        return Difference(
-            sample=sample,
-            tick=tick,
-            population=self.in_a.name,
-            neuron=neuron,
-            only_in=only_in,
-            tick_a=tick + self.in_a.lag,
-            tick_b=tick + self.in_b.lag,
-        )
+def _difference(aligned: Aligned, key: int, a: Numbered, b: Numbered) -> Difference:
+    payloads = [int(side.payload[side.keys == key].sum()) for side in (a, b)]
+    there = [key in side.keys for side in (a, b)]
+    sample, rest = divmod(key, aligned.length * aligned.size)
+    tick, neuron = divmod(rest, aligned.size)
+    return Difference(
+        sample=sample,
+        tick=tick,
+        population=aligned.in_a.name,
+        neuron=neuron,
+        only_in=None if all(there) else "a" if there[0] else "b",
+        tick_a=tick + aligned.in_a.lag,
+        tick_b=tick + aligned.in_b.lag,
+        payload_a=payloads[0],
+        payload_b=payloads[1],
+    )
 
 
-def _compared(aligned: _Aligned) -> PopulationComparison:
+def _compared(aligned: Aligned) -> PopulationComparison:
     a, b, size = aligned.a, aligned.b, aligned.size
     totals = np.zeros((2, size), np.int64)
     rates = Moments()
-    n_common = 0
+    n = np.zeros(2, np.int64)
+    n_common = n_payload_differs = 0
     first: Difference | None = None
     open_sample = np.zeros((2, size), np.int64)
     spikes = max(a.n_spikes(aligned.in_a.name), b.n_spikes(aligned.in_b.name))
     for window in aligned.windows(spikes / max(a.samples * aligned.length, 1)):
-        keys = aligned.keys(window)
-        n_common += np.intersect1d(*keys, assume_unique=True).size
+        both = aligned.spikes(window)
+        common, at_a, at_b = np.intersect1d(
+            both[0].keys, both[1].keys, assume_unique=True, return_indices=True
+        )
+        unlike = common[both[0].payload[at_a] != both[1].payload[at_b]]
+        n += [side.keys.size for side in both]
+        n_common += common.size
+        n_payload_differs += unlike.size
         if first is None:
-            odd = np.setxor1d(*keys, assume_unique=True)
-            if odd.size:
-                only_in = "a" if np.isin(odd[0], keys[0]) else "b"
-                first = aligned.difference(int(odd[0]), only_in)
-        counts = np.stack([_counts(k, aligned, window) for k in keys])
+            odd = np.setxor1d(both[0].keys, both[1].keys, assume_unique=True)
+            at = min([*odd[:1].tolist(), *unlike[:1].tolist()], default=None)
+            first = None if at is None else _difference(aligned, at, *both)
+        counts = np.stack([_counts(side, aligned, window) for side in both])
         totals += counts.sum(axis=1)
         open_sample += counts[:, -1]
-        if window.stop == aligned.length:
+        if aligned.ends_sample(window):
             # The last sample of a window may have begun in earlier ones.
             counts[:, -1] = open_sample
             rates.add(counts[0], counts[1])
             open_sample[:] = 0
     states = _state_errors(aligned)
-    n_ticks = max(a.samples * aligned.length, 1)
     return PopulationComparison(
         name=aligned.in_a.name,
-        n_a=int(totals[0].sum()),
-        n_b=int(totals[1].sum()),
+        n_a=int(n[0]),
+        n_b=int(n[1]),
         n_common=n_common,
-        rate_error=float(np.abs(totals[0] - totals[1]).sum() / max(size, 1) / n_ticks),
+        n_payload_differs=n_payload_differs,
+        n_ticks=aligned.n_ticks,
+        rate_error=float(
+            np.abs(totals[0] - totals[1]).sum() / max(size, 1) / max(aligned.n_ticks, 1)
+        ),
         rate_correlation=rates.correlation,
         state_rms_error=states.rms if states else None,
         state_max_error=states.max if states else None,
@@ -256,15 +235,16 @@ def _compared(aligned: _Aligned) -> PopulationComparison:
     )
 
 
-def _counts(keys: Array, aligned: _Aligned, window: _Window) -> Array:
-    """Spikes of each neuron in each sample of a window; int64 [samples, n]."""
+def _counts(spikes: Numbered, aligned: Aligned, window: Window) -> Array:
+    """Count the spikes of each neuron in each sample of a window; int64 [samples, n]."""
     n, size = window.last_sample - window.first_sample, aligned.size
-    sample = keys // (aligned.length * size) - window.first_sample
-    counts = np.bincount(sample * size + keys % size, minlength=n * size)
+    sample = spikes.keys // (aligned.length * size) - window.first_sample
+    counts = np.zeros(n * size, np.int64)
+    np.add.at(counts, sample * size + spikes.keys % size, np.abs(spikes.payload))
     return counts.reshape(n, size)
 
 
-def _state_errors(aligned: _Aligned) -> Moments | None:
+def _state_errors(aligned: Aligned) -> Moments | None:
     """Compare the membranes of a population that never spikes, if both were recorded."""
     wanted = (aligned.in_a.name, "v")
     if aligned.in_a.spiking or any(wanted not in t.states() for t in (aligned.a, aligned.b)):

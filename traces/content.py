@@ -70,4 +70,7 @@ def _add_dataset(digest: Any, dataset: Any) -> None:
 def _canonical(value: Any) -> str:
     if isinstance(value, np.ndarray | np.generic):
         value = value.tolist()
-    return json.dumps(value, default=lambda v: v.decode() if isinstance(v, bytes) else str(v))
+    return json.dumps(
+        value,
+        default=lambda v: v.decode(errors="backslashreplace") if isinstance(v, bytes) else str(v),
+    )

@@ -31,20 +31,21 @@ class Events:
 
     def window(self, start: int | None, stop: int | None) -> tuple[Array, ...]:
         """Read the events of ticks ``start`` to ``stop`` (exclusive); integers as int64."""
-        first, last = self._rows(start, stop)
-        return self._piece(first, last)
+        first, last = self._between(start, stop)
+        return self.rows(first, last)
 
     def pieces(self, start: int | None, stop: int | None) -> Iterator[tuple[Array, ...]]:
         """Read the same in pieces of bounded size, none of them empty."""
-        first, last = self._rows(start, stop)
+        first, last = self._between(start, stop)
         for row in range(first, last, PIECE_EVENTS):
-            yield self._piece(row, min(row + PIECE_EVENTS, last))
+            yield self.rows(row, min(row + PIECE_EVENTS, last))
 
-    def _piece(self, first: int, last: int) -> tuple[Array, ...]:
+    def rows(self, first: int, last: int) -> tuple[Array, ...]:
+        """Read some rows."""
         columns = [self._read(column, first, last) for column in self._columns]
         return tuple(c if c.dtype.kind == "f" else c.astype(np.int64) for c in columns)
 
-    def _rows(self, start: int | None, stop: int | None) -> tuple[int, int]:
+    def _between(self, start: int | None, stop: int | None) -> tuple[int, int]:
         first = 0 if start is None else self._first_at(start)
         last = len(self) if stop is None else self._first_at(stop)
         return first, max(first, last)
@@ -59,3 +60,11 @@ class Events:
             else:
                 high = middle
         return low
+
+
+def first_outside(ticks: Array, numbers: Array, n_ticks: int, size: int | None) -> int | None:
+    """Find the first event of a tick or a number (of ``size``, if given) that is not there."""
+    outside = (ticks < 0) | (ticks >= n_ticks) | (numbers < 0)
+    if size is not None:
+        outside |= numbers >= size
+    return int(np.argmax(outside)) if outside.any() else None

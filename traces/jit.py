@@ -4,7 +4,8 @@ Numba's own cache looks at the file of a function only, so an edited callee in a
 be missed. Here compiled code lies in a folder named by a hash over every source file that holds
 kernels, and over the versions and options that matter. The folder's root is ``NUMBA_CACHE_DIR``
 where the user set it, else the user's cache folder, else a folder for temporary files; where
-none of them can be written, every process compiles anew.
+none of them can be written, every process compiles anew. So it does with an entry that cannot be
+read, and an entry that cannot be saved is done without: the cache saves time and is in no one's way.
 """
 
 import hashlib
@@ -97,15 +98,45 @@ def kernel(function: Function) -> Function:
     return _compiled(function, _FOLDER)
 
 
+class _Forgiving:
+    """Numba's cache of one function on disk; whatever is wrong with it means that it is empty."""
+
+    def __init__(self, cache: Any) -> None:
+        self._cache = cache
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._cache, name)
+
+    def load_overload(self, *about: Any) -> Any:
+        """Return what was compiled before; None where that cannot be read."""
+        try:
+            return self._cache.load_overload(*about)
+        except Exception:  # damaged pickles raise errors of all kinds
+            with suppress(Exception):
+                self._cache.flush()  # else its damaged index could not be added to either
+            return None
+
+    def save_overload(self, *about: Any) -> None:
+        """Keep what was compiled, if that is possible."""
+        with suppress(Exception):
+            self._cache.save_overload(*about)
+
+
 def _compiled(function: Function, folder: str | None) -> Function:
+    compiled: Any = numba.njit(nogil=True, error_model="numpy")(function)
+    if folder is None or not hasattr(compiled, "enable_caching"):
+        return cast(Function, compiled)
     before = config.CACHE_DIR
-    # Numba reads the folder when the decorator runs; the user's own functions keep theirs.
-    config.CACHE_DIR = folder or before
+    # Numba reads the folder when the cache is made; the user's own functions keep theirs.
+    config.CACHE_DIR = folder
     try:
-        compile_ = numba.njit(cache=folder is not None, nogil=True, error_model="numpy")
-        return cast(Function, compile_(function))
+        compiled.enable_caching()
+        compiled._cache = _Forgiving(compiled._cache)
+    except (OSError, RuntimeError):
+        pass  # the folder cannot be used any more
     finally:
         config.CACHE_DIR = before
+    return cast(Function, compiled)
 
 
 def specialised(
@@ -135,8 +166,9 @@ def specialised(
         # Numba's cache does not look at globals, so each set of values has a folder of its own.
         told = "\n".join(f"{name} {_told(value)}" for name, value in sorted(names.items()))
         path = Path(_FOLDER) / hashlib.sha256(told.encode()).hexdigest()[:16]
-        path.mkdir(exist_ok=True, mode=0o700)
-        folder = str(path)
+        with suppress(OSError):
+            path.mkdir(exist_ok=True, mode=0o700)
+            folder = str(path)
     copies = {}
     for original in kernels:
         function = python_of(original)

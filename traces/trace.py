@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from traces.content import content_hash_of
 from traces.errors import TraceFormatError
-from traces.events import Events
+from traces.events import Events, first_outside
 from traces.layout import LAYOUT_VERSION, MAGIC, RecordedPopulation
 
 Array = NDArray[Any]
@@ -74,10 +74,16 @@ class Trace:
         self.samples, self.ticks = int(root["samples"]), int(root["ticks"])
         self.input_ticks, self.dt_s = int(root["input_ticks"]), float(root["dt_s"])
         self.complete = bool(root["complete"])
-        self.content_sha256: str | None = root.get("content_sha256")
+        if self.samples < 0 or self.ticks < 1:
+            raise TraceFormatError(
+                f"{path}: damaged, {self.samples} samples of {self.ticks} ticks cannot be"
+            )
+        told = root.get("content_sha256")
+        self.content_sha256 = None if told is None else str(told)
         self.populations = tuple(self._population(str(name)) for name in root["populations"])
+        self._whole_ticks = root.get("whole_ticks")
         notes = self._group("provenance").attrs
-        self.provenance = {name: _plain(value) for name, value in notes.items()}
+        self.provenance = {name: _note(notes, name) for name in notes}
 
     @staticmethod
     def open(path: str | Path) -> "Trace":
@@ -128,6 +134,27 @@ class Trace:
             payload="payload" in group,
         )
 
+    @property
+    def whole_ticks(self) -> int:
+        """Ticks from the start of which everything is there; all of them of a complete trace."""
+        most = self.samples * self.ticks
+        if self.complete:
+            return most
+        if self._whole_ticks is not None:
+            return min(max(int(self._whole_ticks), 0), most)
+        # Files of earlier writers do not say: chips' count ticks, and before the last tick with a
+        # spike the others are whole.
+        counted = [d.shape[0] for d in self._group_of("counters/tick") if d.shape]
+        return min(max([*counted, *map(self._last_tick, self.populations)], default=0), most)
+
+    def _group_of(self, path: str) -> list[Any]:
+        return list(self._file[path].values()) if path in self._file else []
+
+    def _last_tick(self, population: RecordedPopulation) -> int:
+        n = self.n_spikes(population.name)
+        ticks = self._dataset(f"spikes/{population.name}/timestamps")
+        return int(self._read(ticks, n - 1, n)[0]) if n else 0
+
     def population(self, name: str) -> RecordedPopulation:
         """Return the population of this name."""
         found = {population.name: population for population in self.populations}
@@ -159,7 +186,24 @@ class Trace:
         return values
 
     def _events(self, path: str, columns: Sequence[str]) -> Events:
-        return Events([self._dataset(f"{path}/{column}") for column in columns], self._read)
+        datasets = [self._dataset(f"{path}/{column}") for column in columns]
+        for column, dataset in zip(columns, datasets, strict=True):
+            kinds = "iuf" if column == "values" else "iu"
+            if dataset.ndim != 1 or dataset.dtype.kind not in kinds:
+                raise TraceFormatError(
+                    f"{self.path}: damaged, {dataset.name} is {dataset.dtype} {dataset.shape}, "
+                    f"not a list of numbers"
+                )
+        return Events(datasets, self._read)
+
+    def _in_range(self, what: str, ticks: Array, numbers: Array, size: int | None = None) -> None:
+        outside = first_outside(ticks, numbers, self.samples * self.ticks, size)
+        if outside is not None:
+            raise TraceFormatError(
+                f"{self.path}: damaged, {what} has spikes of tick {ticks[outside]} and neuron "
+                f"{numbers[outside]}, but there are {self.samples * self.ticks} ticks"
+                + ("" if size is None else f" and {size} neurons")
+            )
 
     def n_spikes(self, population: str) -> int:
         """Number of recorded spikes."""
@@ -168,32 +212,43 @@ class Trace:
 
     def spikes(self, population: str, start: int | None = None, stop: int | None = None) -> Spikes:
         """Read the spikes of ticks ``start`` (inclusive) to ``stop`` (exclusive)."""
+        spikes = Spikes(*self._spike_table(population).window(start, stop))
+        size = self.population(population).size
+        self._in_range(repr(population), spikes.ticks, spikes.neurons, size)
+        return spikes
+
+    def _spike_table(self, population: str) -> Events:
         columns = ["timestamps", "node_ids"]
         if self.population(population).payload:
             columns.append("payload")
-        return Spikes(*self._events(f"spikes/{population}", columns).window(start, stop))
+        table = self._events(f"spikes/{population}", columns)
+        # Later windows would never meet what lies behind the end.
+        last = table.rows(len(table) - 1, len(table)) if len(table) else ()
+        if last:
+            self._in_range(repr(population), last[0], last[1])
+        return table
 
     def counts(
         self, population: str, start_sample: int = 0, stop_sample: int | None = None
     ) -> Array:
         """Count the spikes of each neuron in each sample; int64 [samples, n].
 
-        Reads in pieces: besides the result, memory does not grow with the number of spikes.
+        A spike that carries a payload counts as often as the payload is large. Reads in pieces:
+        besides the result, memory does not grow with the number of spikes.
         """
         size = self.population(population).size
         samples = range(self.samples)[start_sample:stop_sample]
         counts: Array = np.zeros((len(samples), size), np.int64)
-        table = self._events(f"spikes/{population}", ["timestamps", "node_ids"])
-        for ticks, neurons in table.pieces(samples.start * self.ticks, samples.stop * self.ticks):
-            if ticks.max() >= self.samples * self.ticks or neurons.max() >= size:
-                raise TraceFormatError(
-                    f"{self.path}: damaged, {population!r} has spikes of tick {ticks.max()} and "
-                    f"neuron {neurons.max()}"
-                )
+        table = self._spike_table(population)
+        window = samples.start * self.ticks, samples.stop * self.ticks
+        for ticks, neurons, *payload in table.pieces(*window):
+            self._in_range(repr(population), ticks, neurons, size)
             sample = ticks // self.ticks - samples.start
+            if np.any(np.diff(sample) < 0) or sample[0] < 0 or sample[-1] >= len(samples):
+                raise TraceFormatError(f"{self.path}: damaged, {population!r} is not in order")
             first, last = int(sample[0]), int(sample[-1]) + 1
-            at = (sample - first) * size + neurons
-            some = np.bincount(at, minlength=(last - first) * size)
+            some = np.zeros((last - first) * size, np.int64)
+            np.add.at(some, (sample - first) * size + neurons, np.abs(payload[0]) if payload else 1)
             counts[first:last] += some.reshape(last - first, size)
         return counts
 
@@ -224,7 +279,14 @@ class Trace:
     def _report(self, population: str, variable: str) -> Any:
         recorded = [f"{name}.{what}" for name, what in self.states()]
         self._known("recorded state", f"{population}.{variable}", recorded)
-        return self._dataset(f"reports/{population}_{variable}/{population}/data")
+        data = self._dataset(f"reports/{population}_{variable}/{population}/data")
+        size = self.population(population).size
+        if data.ndim != 2 or data.shape[1] != size or data.dtype.kind not in "iuf":
+            raise TraceFormatError(
+                f"{self.path}: damaged, {data.name} is {data.dtype} {data.shape}, but must be "
+                f"numbers [ticks, {size}]"
+            )
+        return data
 
     def states(self) -> tuple[tuple[str, str], ...]:
         """List the (population, variable) pairs whose states were recorded."""
@@ -246,7 +308,9 @@ class Trace:
         """Read the spikes that went into an input; neurons are its channels."""
         self._known("stimulus of spikes", name, self.stimuli("spikes"))
         columns = ["timestamps", "node_ids", "payload"]
-        return Spikes(*self._events(f"stimulus/spikes/{name}", columns).window(start, stop))
+        spikes = Spikes(*self._events(f"stimulus/spikes/{name}", columns).window(start, stop))
+        self._in_range(f"input {name!r}", spikes.ticks, spikes.neurons)
+        return spikes
 
     def stimulus_currents(
         self, name: str, start: int | None = None, stop: int | None = None
@@ -276,7 +340,7 @@ class Trace:
         """Compute the content hash again."""
         try:
             return content_hash_of(self._file)
-        except (OSError, RuntimeError) as error:
+        except _DAMAGE as error:
             raise TraceFormatError(f"{self.path}: damaged ({error})") from None
 
     def close(self) -> None:
@@ -295,5 +359,10 @@ class Trace:
         self.close()
 
 
-def _plain(value: Any) -> Any:
+def _note(notes: Any, name: str) -> Any:
+    """Read an attribute that anyone may have written, in whatever type."""
+    try:
+        value = notes[name]
+    except _DAMAGE as error:
+        return f"cannot be read ({error})"
     return value.item() if isinstance(value, np.generic) else value

@@ -129,6 +129,7 @@ class TraceWriter:
             root["magic"], root["layout_version"], root["kind"] = MAGIC, LAYOUT_VERSION, kind
             root["samples"], root["ticks"], root["input_ticks"] = samples, ticks, input_ticks
             root["dt_s"], root["complete"] = dt_s, False
+            root["whole_ticks"] = 0
             root.create("populations", [p.name for p in populations], dtype=h5py.string_dtype())
             self._file.create_group("provenance")
             for population in populations:
@@ -254,6 +255,9 @@ class TraceWriter:
                 about = columns.group["data"].attrs
                 about["units"], about["scale"], about["offset"] = "membrane units", scale, offset
                 self._columns[key] = columns
+                # Where libsonata looks for reports; a link, since one file may hold many.
+                if f"report/{population}" not in self._file:
+                    self._file[f"report/{population}"] = h5py.SoftLink(key)
         self._columns[key].add(data=frames)
         self._after(self._columns[key])
 
@@ -313,10 +317,18 @@ class TraceWriter:
 
     @staticmethod
     def add_notes(path: str | Path, **provenance: str | int | float) -> None:
-        """Add to the provenance of a finished trace, which its content hash leaves out."""
+        """Add to the provenance of a finished trace, which its content hash leaves out.
+
+        Does not wait for those who read the trace meanwhile.
+
+        Raises
+        ------
+        TraceWriteError
+            If the file cannot be written on.
+        """
         _check_notes(provenance)
         try:
-            with h5py.File(path, "r+") as file:
+            with h5py.File(path, "r+", locking=False) as file:
                 file["provenance"].attrs.update(provenance)
         except _DISK_TROUBLE as error:
             raise TraceWriteError(f"{path}: cannot be written on ({_reason(error)})") from error
@@ -332,6 +344,7 @@ class TraceWriter:
             self._disk.check(sum(c.n_bytes_to_grow for c in self._columns.values()))
             for columns in self._columns.values():
                 columns.write()
+            self._file.attrs.modify("whole_ticks", self._whole_tick + 1)
             self._file.flush()
             for columns in self._columns.values():
                 columns.keep()
@@ -376,6 +389,8 @@ class TraceWriter:
         for columns in self._columns.values():
             with suppress(*_DISK_TROUBLE):
                 columns.cut_back()
+        with suppress(*_DISK_TROUBLE):
+            self._file.attrs.modify("whole_ticks", self._flushed_tick + 1)
         self._close_quietly()
 
     def _close_quietly(self) -> None:
@@ -390,6 +405,7 @@ class TraceWriter:
             return
         self.flush()
         with self._writing():
+            del self._file.attrs["whole_ticks"]
             self._file.attrs["content_sha256"] = content_hash_of(self._file)
             self._file.attrs["complete"] = True
             self._file.flush()

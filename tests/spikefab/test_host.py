@@ -111,7 +111,7 @@ def test_currents_beyond_the_format_are_counted_and_told(rng):
     numbers = summary(result, network="n", wall_s=0.0)
     cut = numbers["currents_cut"]["a"]
     assert cut == 12
-    told = [note for note in numbers["notes"] if "currents of the host" in note]
+    told = [note for note in numbers["warnings"] if "currents of the host" in note]
     assert len(told) == 1
     assert told[0].startswith(f"a: {cut} of 12 currents of the host were cut to the chip's largest")
 

@@ -92,6 +92,49 @@ def test_without_any_writable_folder_kernels_still_run(house):
     assert not compiled_files(house)
 
 
+@pytest.mark.parametrize("kind", ["*.nbi", "*.nbc"])
+@pytest.mark.parametrize("content", [b"", b"\x80\x05", b"no pickle at all"])
+def test_a_damaged_entry_is_compiled_anew_and_replaced(house, kind, content):
+    assert run(house, TWICE + HITS) == ["12", "0"]
+    for path in (house / "cache").rglob(kind):
+        path.write_bytes(content)
+    assert run(house, TWICE + HITS) == ["12", "0"]
+    assert run(house, TWICE + HITS) == ["12", "1"]
+
+
+def test_a_truncated_entry_is_compiled_anew(house):
+    run(house, TWICE)
+    for path in (house / "cache").rglob("*.nb?"):
+        path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    assert run(house, TWICE) == ["12"]
+
+
+def test_a_disk_that_is_full_for_the_cache_changes_nothing(house):
+    before = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100)); "
+    assert run(house, before + TWICE) == ["12"]
+    assert run(house, TWICE) == ["12"]
+
+
+COPIES = """
+import pathlib
+from mapping.callee import step
+from mapping.caller import twice
+from traces import jit
+{before}
+print(jit.specialised((step, twice), {{}})["twice"](10))
+"""
+FULL = """
+def full(*_, **__):
+    raise OSError(28, "No space left on device")
+pathlib.Path.mkdir = full
+"""
+
+
+@pytest.mark.parametrize("before", ["", FULL], ids=["room", "full"])
+def test_copies_run_with_and_without_a_folder_of_their_own(house, before):
+    assert run(house, COPIES.format(before=before)) == ["12"]
+
+
 def test_the_users_own_compiled_functions_are_left_alone(house):
     code = (
         "import numba; before = numba.config.CACHE_DIR; import mapping.caller; "

@@ -1,12 +1,18 @@
 import fcntl
+import subprocess
+import sys
+from pathlib import Path
 
 import h5py
 import numpy as np
 import pytest
 
+from traces.compare import compare
 from traces.errors import TraceFormatError
 from traces.layout import RecordedPopulation
 from traces.trace import Trace
+
+CHECKOUT = Path(__file__).resolve().parents[2]
 
 
 def rows(spikes):
@@ -82,13 +88,16 @@ def test_libsonata_reads_states(recording):
     frames = np.arange(-40, 40).reshape(20, 4) * (2**24 // 40)
     with recording.writer("t.h5", samples=1) as writer:
         writer.state("b", "v", frames, scale=1.0)
-    with (
-        h5py.File(recording.folder / "t.h5") as file,
-        h5py.File(recording.folder / "report.h5", "w") as report,
-    ):
-        file.copy("reports/b_v", report, "report")
-    reader = libsonata.ElementReportReader(str(recording.folder / "report.h5"))
-    np.testing.assert_array_equal(reader["b"].get().data, frames)
+        writer.state("b", "u", frames + 1, scale=1.0)
+        writer.state("a", "i_syn", np.zeros((20, 6)), scale=1.0)
+    path = str(recording.folder / "t.h5")
+    elements = libsonata.ElementReportReader(path)
+    assert elements.get_population_names() == ["a", "b"]
+    np.testing.assert_array_equal(elements["b"].get().data, frames)
+    assert elements["b"].times == (0.0, 20.0, 1.0)
+    cells = libsonata.SomaReportReader(path)["b"].get()
+    np.testing.assert_array_equal(cells.data, frames)
+    assert cells.ids.tolist() == [0, 1, 2, 3]
 
 
 def test_states_read_back_in_the_networks_units(recording):
@@ -174,6 +183,8 @@ def damage(kind, path):
                 del file.attrs["ticks"]
             elif kind == "no lag":
                 del file["spikes/b"].attrs["lag"]
+            elif kind == "no ticks":
+                file.attrs["ticks"] = 0
             elif kind == "no number":
                 file.attrs["samples"] = "many"
 
@@ -191,6 +202,7 @@ def damage(kind, path):
         ("no attribute", "lacks the attributes ticks"),
         ("no lag", "damaged .*lag"),
         ("no number", "damaged .*many"),
+        ("no ticks", "damaged, 3 samples of 0 ticks"),
     ],
 )
 def test_damaged_files_are_refused(recording, kind, message):
@@ -201,7 +213,8 @@ def test_damaged_files_are_refused(recording, kind, message):
         Trace.open(path)
 
 
-def test_spikes_of_no_neuron_are_damage(recording):
+@pytest.mark.parametrize("read", [lambda t: t.spikes("a"), lambda t: t.counts("a")])
+def test_spikes_of_no_neuron_are_damage(recording, read):
     recording.write("t.h5", {"a": {(0, 1, 2)}}).close()
     with h5py.File(recording.folder / "t.h5", "r+") as file:
         file["spikes/a/node_ids"][0] = 6
@@ -209,7 +222,55 @@ def test_spikes_of_no_neuron_are_damage(recording):
         Trace.open(recording.folder / "t.h5") as trace,
         pytest.raises(TraceFormatError, match="'a' has spikes of tick 1 and neuron 6"),
     ):
-        trace.counts("a")
+        read(trace)
+
+
+@pytest.mark.parametrize("tick", [60, 2**63 - 1, 2**63])
+def test_spikes_of_no_tick_are_damage(recording, tick):
+    recording.write("t.h5", {"a": {(0, 1, 2)}}).close()
+    with h5py.File(recording.folder / "t.h5", "r+") as file:
+        file["spikes/a/timestamps"][0] = tick
+    for read in (lambda t: t.spikes("a", 0, 20), lambda t: t.counts("a")):
+        with (
+            Trace.open(recording.folder / "t.h5") as trace,
+            pytest.raises(TraceFormatError, match=r"'a' has spikes of tick .* there are 60 ticks"),
+        ):
+            read(trace)
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        ("spikes/a/node_ids", 3),
+        ("spikes/a/node_ids", ["x"]),
+        ("spikes/a/timestamps", [[1, 2]]),
+        ("spikes/a/timestamps", [0.5]),
+        ("reports/b_v/b/data", [[1.0, 2.0]]),
+        ("reports/b_v/b/data", 1.0),
+    ],
+)
+def test_datasets_of_another_form_are_damage(recording, path, value):
+    with recording.writer("t.h5") as writer:
+        writer.spikes("a", np.array([1]), np.array([2]))
+        writer.state("b", "v", np.zeros((60, 4)), scale=1.0)
+    with h5py.File(recording.folder / "t.h5", "r+") as file:
+        del file[path]
+        file[path] = value
+    with (
+        Trace.open(recording.folder / "t.h5") as trace,
+        pytest.raises(TraceFormatError, match=f"damaged, /{path} is"),
+    ):
+        compare(trace, trace)
+
+
+def test_a_note_of_a_strange_type_harms_nothing(recording):
+    recording.write("t.h5", {}).close()
+    with h5py.File(recording.folder / "t.h5", "r+") as file:
+        file["provenance"].attrs["empty"] = h5py.Empty("f")
+        kind = h5py.h5t.STD_B8LE
+        h5py.h5a.create(file["provenance"].id, b"bits", kind, h5py.h5s.create(h5py.h5s.SCALAR))
+    with Trace.open(recording.folder / "t.h5") as trace:
+        assert sorted(trace.provenance) == ["bits", "empty"]
 
 
 def test_missing_files_and_folders(tmp_path):
@@ -226,3 +287,15 @@ def test_a_trace_that_is_being_written_is_told(recording):
         fcntl.flock(held, fcntl.LOCK_EX)
         with pytest.raises(TraceFormatError, match="is being written; open it when"):
             Trace.open(recording.folder / "t.h5")
+
+
+def test_notes_are_added_while_others_read(recording):
+    recording.write("t.h5", {}).close()
+    with recording.write("other.h5", {}), Trace.open(recording.folder / "t.h5"):
+        code = "import sys; from traces.writer import TraceWriter; TraceWriter.add_notes(sys.argv[1], partner='p')"
+        subprocess.run(
+            [sys.executable, "-c", code, str(recording.folder / "t.h5")], check=True, cwd=CHECKOUT
+        )
+    with Trace.open(recording.folder / "t.h5") as trace:
+        assert trace.provenance == {"partner": "p"}
+        assert trace.content_hash() == trace.content_sha256

@@ -1,0 +1,67 @@
+"""A network of any kind of file, and how it gets onto a chip."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from emulator.chip import Chip
+from mapping.network import Network
+from mapping.netx_import import import_netx
+from mapping.nir_import import import_nir
+from spikefab.data import Samples
+from spikefab.deploy import Deployment, deploy, deploy_fixed
+from spikefab.telling import BadInputError
+
+Loading = Callable[[Samples], Deployment]
+
+
+def import_network(
+    path: Path, chip: Chip, conventions: dict[str, Any], *, seed: int = 0
+) -> tuple[Network, Loading]:
+    """Read a network by its file's suffix; the second result loads it for its samples.
+
+    Parameters
+    ----------
+    conventions : dict
+        ``dt_s``, ``reset``, ``spike``, ``compare``, ``input_shape``; what the file does not say.
+    seed : int
+        For stochastic rounding of constants.
+
+    Raises
+    ------
+    BadInputError
+        If a convention means nothing for this kind of file; and whatever the importer raises.
+    """
+    if path.suffix != ".net":
+        if conventions.get("input_shape") is not None:
+            raise BadInputError("--input-shape is for .net files; a NIR file has it")
+        given = {key: value for key, value in conventions.items() if key != "input_shape"}
+        network = import_nir(path, **given)
+        return network, lambda samples: deploy(
+            network, chip, direct=not samples.spiking, samples=samples, seed=seed
+        )
+    for key in ("reset", "spike"):
+        if conventions.get(key) not in (None, "zero"):
+            raise BadInputError(
+                f"--{key} {conventions[key]}: networks of lava-dl reset to zero and their spikes "
+                f"are 1; leave it out"
+            )
+    fixed = import_netx(
+        path, chip, dt_s=conventions.get("dt_s"), compare=conventions.get("compare"),
+        input_shape=_sizes(conventions.get("input_shape")),
+    )  # fmt: skip
+    return fixed.network, lambda samples: deploy_fixed(fixed, chip, direct=not samples.spiking)
+
+
+def _sizes(text: str | None) -> tuple[int, ...] | None:
+    if text is None:
+        return None
+    try:
+        sizes = tuple(int(part) for part in text.split(","))
+    except ValueError:
+        sizes = ()
+    if not 1 <= len(sizes) <= 3 or min(sizes) < 1:
+        raise BadInputError(
+            f"--input-shape {text!r} must be channels,rows,columns, such as 2,34,34"
+        )
+    return sizes

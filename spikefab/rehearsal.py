@@ -1,0 +1,132 @@
+"""One run as the command line does it: checked, recorded, saved, and then told."""
+
+import logging
+import sys
+import time
+import warnings
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from emulator.chip import load_chip
+from spikefab.data import Samples, load_samples
+from spikefab.deploy import Deployment
+from spikefab.importing import import_network
+from spikefab.output import FILES, Earlier, check_output, make_new, make_output, replacing
+from spikefab.run import RunResult, run_network
+from spikefab.summary import summary
+from spikefab.tables import print_run
+from spikefab.telling import console, say
+from spikefab.wording import as_json, printable
+from traces.errors import TraceFormatError, TraceWriteError
+
+LONGEST_COMMAND = 10_000
+"""Letters of the command line that a trace keeps."""
+
+
+def rehearse(
+    network_path: Path,
+    data: Path,
+    chip_name: str,
+    *,
+    conventions: dict[str, Any],
+    reading: dict[str, Any],
+    output: Path | None,
+    force: bool,
+    seed: int = 0,
+    strict: bool = False,
+    new: str | None = None,
+) -> None:
+    """Do all of a run; ``conventions`` go to `import_network`, ``reading`` to `load_samples`.
+
+    Parameters
+    ----------
+    new : str, optional
+        Start of the name of a new folder, where no ``output`` is given.
+    """
+    began = time.perf_counter()
+    if output is not None:
+        check_output(output, (network_path, data, Path(chip_name)), force=force)
+    chip = load_chip(chip_name)
+    network, load = import_network(network_path, chip, conventions, seed=seed)
+    samples = load_samples(data, network, **reading)
+    deployment = load(samples)
+    how = {"seed": seed, "strict": strict, "readout": reading.get("readout")}
+    if output is not None:
+        make_output(output)
+    elif new is not None:
+        output = make_new(new)
+    with replacing(output) as earlier:
+        result = _run_with_progress(deployment, samples, output, earlier, how)
+    _tell(result, network_path, chip_name, output, time.perf_counter() - began)
+
+
+def _run_with_progress(
+    deployment: Deployment,
+    samples: Samples,
+    output: Path | None,
+    earlier: Earlier | None,
+    how: dict[str, Any],
+) -> RunResult:
+    errors = console(err=True)
+    recorded = False
+    command = printable(" ".join(["spikefab", *sys.argv[1:]]))[:LONGEST_COMMAND]
+    with Progress(
+        TextColumn("{task.description:>6}"), BarColumn(), MofNCompleteColumn(),
+        TimeRemainingColumn(), console=errors, disable=not errors.is_terminal, transient=True,
+    ) as bar:  # fmt: skip
+        tasks = {stage: bar.add_task(stage, total=len(samples)) for stage in ("float", "chip")}
+
+        def progress(stage: str, done: int, total: int) -> None:
+            nonlocal recorded
+            if earlier is not None and not recorded:
+                earlier.drop()
+            recorded = True
+            bar.update(tasks[stage], completed=done, total=total)
+
+        try:
+            with warnings.catch_warnings(record=True) as caught:
+                warnings.simplefilter("always")
+                result = run_network(
+                    deployment, samples, folder=output, provenance={"command": command},
+                    progress=progress, **how,
+                )  # fmt: skip
+        except KeyboardInterrupt:
+            if output is None or not recorded:
+                raise KeyboardInterrupt("before anything was recorded") from None
+            raise KeyboardInterrupt(
+                f"what was recorded in {output} until the last flush is readable"
+            ) from None
+    told_on_the_way = tuple(dict.fromkeys(str(warning.message) for warning in caught))
+    return replace(result, warnings=(*result.warnings, *told_on_the_way))
+
+
+def _tell(
+    result: RunResult, network: Path, chip_name: str, output: Path | None, wall_s: float
+) -> None:
+    """Save first, print afterwards: trouble with the terminal must lose nothing."""
+    numbers = summary(result, network=printable(network.name), wall_s=round(wall_s, 3))
+    try:
+        if output is not None:
+            _save(result, numbers, chip_name, output)
+    finally:
+        print_run(numbers, chip_name)
+    if output is not None:
+        say(f"written to {output}/: {', '.join(FILES)}")
+
+
+def _save(result: RunResult, numbers: dict[str, Any], chip_name: str, output: Path) -> None:
+    # Its notes about fonts and folders are no answer to anything that the user asked.
+    logging.getLogger("matplotlib").setLevel(logging.CRITICAL)
+    from spikefab.report import write_report  # takes seconds, and most runs that fail do so before
+
+    try:
+        (output / "summary.json").write_text(as_json(numbers, indent=2) + "\n", encoding="utf-8")
+        write_report(result, numbers, output / "report.html", chip_name=chip_name)
+    except (OSError, TraceFormatError) as error:
+        raise TraceWriteError(
+            f"{output}: the summary or the report cannot be written ({error}); both traces are "
+            f"complete"
+        ) from error
