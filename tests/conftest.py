@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tests_rules import uncompiled
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 
@@ -18,6 +19,14 @@ def shared() -> Path:
     if not folder.is_dir():
         pytest.skip(f"needs the folder {folder}; name it with SPIKEFAB_SHARED")
     return folder
+
+
+@pytest.fixture(autouse=True)
+def _plain_python(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Compile no machine in tests marked so: each set of rules would take seconds."""
+    node = request.node
+    if node.get_closest_marker("plain_python") and not node.get_closest_marker("compiled"):
+        uncompiled(monkeypatch)
 
 
 @pytest.fixture

@@ -14,6 +14,8 @@ from mapping.crossbar import CrossbarCore, load_crossbars
 from mapping.errors import CapacityError, NetworkError, UnsupportedNodeError
 from mapping.quantise import quantise
 
+pytestmark = pytest.mark.plain_python
+
 TICKS = 60
 TRUENORTH = load_chip("truenorth")
 NARROW = TRUENORTH.model_copy(

@@ -13,6 +13,8 @@ from mapping.reference import prepare, simulate
 from spikefab.deploy import deploy_fixed
 from spikefab.host import stimulus
 
+pytestmark = pytest.mark.plain_python
+
 LOIHI = load_chip("loihi")
 NEURON = {
     "type": np.bytes_("CUBA"), "iDecay": 1024, "vDecay": 128, "vThMant": 80, "refDelay": 1,

@@ -18,6 +18,8 @@ from mapping.reference import lag, prepare, simulate
 from spikefab.deploy import deploy
 from spikefab.host import stimulus
 
+pytestmark = pytest.mark.plain_python
+
 LOIHI = load_chip("loihi")
 XYLO = """
 base = "xylo-v2"

@@ -4,11 +4,12 @@ from pathlib import Path
 
 import h5py
 import pytest
-from tests_rules import uncompiled
 
 from emulator.chip import Chip, load_chip
 from mapping import vector_models
 from mapping.vector_file import Mismatch, VectorError, first_mismatch, mismatches, read_vector
+
+pytestmark = pytest.mark.plain_python
 
 FOLDER = Path(__file__).resolve().parents[1] / "data" / "oracles"
 FILES = sorted(FOLDER.glob("O[1-4]_*.h5"))
@@ -22,11 +23,11 @@ def test_all_vectors_are_here():
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
-def test_every_vector_is_equal(path, monkeypatch):
-    uncompiled(monkeypatch)
+def test_every_vector_is_equal(path):
     assert first_mismatch(path) is None
 
 
+@pytest.mark.compiled
 @pytest.mark.slow_uncompiled
 @pytest.mark.parametrize(
     "name",
@@ -112,15 +113,13 @@ def differs(name, chip, monkeypatch):
 
 @pytest.mark.parametrize(("name", "table", "key", "value"), RULES)
 def test_every_rule_is_held_by_a_vector(name, table, key, value, monkeypatch):
-    uncompiled(monkeypatch)
     plain = load_chip(name).model_dump()
     assert plain[table][key] != value
     plain[table][key] = value
     assert differs(name, Chip.model_validate(plain), monkeypatch)
 
 
-def test_the_first_difference_is_told(tmp_path, monkeypatch):
-    uncompiled(monkeypatch)
+def test_the_first_difference_is_told(tmp_path):
     path = tmp_path / "O1_changed.h5"
     path.write_bytes((FOLDER / "O1_lava_two_layer.h5").read_bytes())
     with h5py.File(path, "r+") as file:
