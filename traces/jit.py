@@ -14,13 +14,18 @@ import platform
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from importlib.metadata import version
 from pathlib import Path
 from types import FunctionType
 from typing import Any, TypeVar, cast
 
 import numba
+
+try:
+    import fcntl
+except ImportError:  # not there on Windows
+    fcntl = None  # type: ignore[assignment]
 
 config: Any = numba.config
 
@@ -98,6 +103,19 @@ def kernel(function: Function) -> Function:
     return _compiled(function, _FOLDER)
 
 
+@contextmanager
+def _alone(folder: str) -> Iterator[None]:
+    """Keep other processes out of a folder of the cache.
+
+    Numba looks for a free name and fills it in two steps: of two processes that compile one kernel
+    for different types at the same time, one could later run what the other compiled.
+    """
+    with (Path(folder) / "lock").open("w") as file:
+        if fcntl is not None:
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
 class _Forgiving:
     """Numba's cache of one function on disk; whatever is wrong with it means that it is empty."""
 
@@ -110,7 +128,8 @@ class _Forgiving:
     def load_overload(self, *about: Any) -> Any:
         """Return what was compiled before; None where that cannot be read."""
         try:
-            return self._cache.load_overload(*about)
+            with _alone(self._cache.cache_path):
+                return self._cache.load_overload(*about)
         except Exception:  # damaged pickles raise errors of all kinds
             with suppress(Exception):
                 self._cache.flush()  # else its damaged index could not be added to either
@@ -118,7 +137,7 @@ class _Forgiving:
 
     def save_overload(self, *about: Any) -> None:
         """Keep what was compiled, if that is possible."""
-        with suppress(Exception):
+        with suppress(Exception), _alone(self._cache.cache_path):
             self._cache.save_overload(*about)
 
 

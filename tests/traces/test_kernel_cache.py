@@ -43,14 +43,19 @@ def house(tmp_path):
     return tmp_path
 
 
-def run(house, code, **environment):
-    """Run code in a new process that looks for packages in the copy."""
+def where(house, **environment):
+    """Folder and environment of a new process that looks for packages in the copy."""
     names = ("NUMBA_CACHE_DIR", "NUMBA_DISABLE_JIT", "NUMBA_BOUNDSCHECK", "XDG_CACHE_HOME")
     kept = {k: v for k, v in os.environ.items() if k not in names}
     environment = {"PYTHONPATH": str(house), "XDG_CACHE_HOME": str(house / "cache")} | environment
+    return {"cwd": house, "env": kept | environment}
+
+
+def run(house, code, **environment):
+    """Run code in a new process; return the words that it prints."""
     done = subprocess.run(
         [sys.executable, "-c", code],
-        capture_output=True, text=True, check=True, cwd=house, env=kept | environment,
+        capture_output=True, text=True, check=True, **where(house, **environment),
     )  # fmt: skip
     return done.stdout.split()
 
@@ -133,6 +138,31 @@ pathlib.Path.mkdir = full
 @pytest.mark.parametrize("before", ["", FULL], ids=["room", "full"])
 def test_copies_run_with_and_without_a_folder_of_their_own(house, before):
     assert run(house, COPIES.format(before=before)) == ["12"]
+
+
+SLOWLY = """
+import time
+import numba.core.caching as caching
+file = caching.IndexDataCacheFile
+save = file.{step}
+file.{step} = lambda *a: (time.sleep({seconds}), save(*a))
+from mapping.callee import step
+step({argument})
+"""
+
+
+def test_two_processes_that_compile_for_different_types_do_not_mix_them_up(house):
+    slow = [
+        {"step": "_save_data", "seconds": 3, "argument": 1},
+        {"step": "_save_index", "seconds": 1.5, "argument": 1.5},
+    ]
+    both = [
+        subprocess.Popen([sys.executable, "-c", SLOWLY.format(**how)], **where(house))
+        for how in slow
+    ]
+    assert [process.wait() for process in both] == [0, 0]
+    told = run(house, "from mapping.callee import step; print(step(1), step(1.5), step(2))")
+    assert told == ["2", "2.5", "3"]
 
 
 def test_the_users_own_compiled_functions_are_left_alone(house):
