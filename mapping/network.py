@@ -123,9 +123,9 @@ class Population:
             raise NetworkError(f"population {self.name!r}: " + "; ".join(problems))
 
     def _contradictions(self) -> list[str]:
-        problems = []
         if self.size == 0:
-            problems.append(f"shape {self.shape} holds no neurons")
+            return [f"shape {self.shape} holds no neurons"]
+        problems = []
         if np.any(np.asarray(self.tau_mem_s) <= 0):
             problems.append(
                 f"tau_mem_s must be positive, but the least is {np.min(self.tau_mem_s)}"
