@@ -7,7 +7,7 @@ is always a single step from spikes to synaptic input.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 from operator import index
 
@@ -347,6 +347,13 @@ def reshaped(linear: Linear, *, post_shape: Shape) -> Linear:
         pre_shape=flat.pre_shape,
         post_shape=post_shape,
     )
+
+
+def with_weights(linear: Linear, weights: Floats) -> Linear:
+    """Return the same connections with other weights."""
+    if isinstance(linear, Convolution):
+        return replace(linear, kernel=weights)
+    return replace(linear, weight=weights)
 
 
 def scaled(linear: Linear, *, by: Floats) -> Linear:

@@ -27,31 +27,39 @@ _EXPONENT_MIN = -7
 class Block:
     """Neurons in float that share cores; arrays float [n].
 
+    As Nengo has it, currents and membranes are low-pass filters: a constant input of 1 settles at
+    1, unless the membrane does not leak.
+
     Attributes
     ----------
-    tau_syn_s, tau_mem_s, tau_ref_s : float
-        ``tau_mem_s`` is infinite for neurons without a leak.
+    current_leak, membrane_leak : float
+        Share of the state that a tick takes; 0 for a membrane without a leak.
+    rest_ticks : int
+        Ticks of rest after a spike.
     bias, threshold : float [n]
     voltage_min, voltage_max : float
     weights : tuple of float [n, n_pre]
         One matrix for each group of synapses.
-    dt_s : float
     """
 
-    tau_syn_s: float
-    tau_mem_s: float
-    tau_ref_s: float
+    current_leak: float
+    membrane_leak: float
+    rest_ticks: int
     bias: Array
     threshold: Array
     voltage_min: float
     voltage_max: float
     weights: tuple[Array, ...]
-    dt_s: float = 1e-3
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class FixedBlock:
-    """The same in integers; ``weights`` hold mantissa times exponent, before the shift by 6."""
+    """The same in integers; ``weights`` hold mantissa times exponent, before the shift by 6.
+
+    ``scale``: integer membrane units of a float unit. ``refractory`` counts the tick of the spike.
+    """
+
+    scale: float
 
     decay_u: int
     decay_v: int
@@ -71,17 +79,18 @@ def discretise(block: Block) -> FixedBlock:
     ValueError
         If no weight exponent lets the thresholds and biases fit.
     """
-    decay_u = int(np.rint(np.clip(4095 * _decayed(block.dt_s, block.tau_syn_s) - 1, 0, 4095)))
-    decay_v = int(np.rint(4095 * _decayed(block.dt_s, block.tau_mem_s)))
+    decay_u = int(np.rint(np.clip(4095 * block.current_leak - 1, 0, 4095)))
+    decay_v = int(np.rint(4095 * block.membrane_leak))
     of_current = 1 / _expected_sum(decay_u, 1)
     of_membrane = 1 / _expected_sum(decay_v, 0) if decay_v else 1.0
     largest = max(
         (float(np.abs(w.astype(np.float32)).max(initial=0)) for w in block.weights), default=0
     )
-    weight_scale = 255 / largest if largest > 0 else 1.0
     bias, threshold = (
         a.astype(np.float32).astype(np.float64) for a in (block.bias, block.threshold)
     )
+    # Without weights, as if the threshold were the largest of them.
+    weight_scale = 255 / (largest or float(threshold.max(initial=0)) or 1.0)
     for exponent in range(0, _EXPONENT_MIN - 1, -1):
         scale = weight_scale * 2.0 ** (6 + exponent) / (of_current * of_membrane)
         bias_scale = scale * of_membrane
@@ -94,9 +103,10 @@ def discretise(block: Block) -> FixedBlock:
             f"fit beside weights up to {largest:g}, whatever the weight exponent"
         )
     return FixedBlock(
+        scale=scale,
         decay_u=decay_u,
         decay_v=decay_v,
-        refractory=int(np.rint(block.tau_ref_s / block.dt_s)) + 1,
+        refractory=block.rest_ticks + 1,
         bias=_bias(np.rint(bias * bias_scale)),
         threshold=(np.rint(np.rint(threshold * scale) / 64) * 64).astype(np.int64),
         membrane_min=_least(scale * block.voltage_min),
@@ -105,14 +115,11 @@ def discretise(block: Block) -> FixedBlock:
     )
 
 
-def _decayed(dt_s: float, tau_s: float) -> float:
-    """Share of a state that a tick takes."""
-    return -math.expm1(-dt_s / tau_s) if tau_s > 0 else 1.0
-
-
 def _expected_sum(decay: int, offset: int) -> float:
     """Sum of a decaying state over time, relative to its start, with what rounding takes."""
     keep = (4096 - offset - decay) / 4096
+    if keep <= 0:
+        return 1.0  # it forgets everything at once
     lost = 1 - keep
     n = -math.log1p(_DECAY_START * lost / _LOST_PER_TICK) / math.log(keep)
     geometric: float = (1 - keep ** (n + 1)) / lost

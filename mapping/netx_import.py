@@ -20,11 +20,11 @@ import numpy as np
 from emulator.chip import Chip
 from mapping.errors import NetworkError, NetxError
 from mapping.fixed import FixedNetwork, FixedPopulation, FixedProjection
-from mapping.linear import Convolution, Dense, Linear, Shape, diagonal
+from mapping.linear import Convolution, Dense, Linear, Shape, diagonal, with_weights
 from mapping.network import Compare, Input, Network, Population, Projection, weights_of
 from mapping.netx_file import Integers, Layer, read_layers
 from mapping.netx_neurons import averaging, neurons
-from mapping.netx_weights import by_delay, check_range, with_exponent, with_weights
+from mapping.netx_weights import by_delay, check_range, with_exponent
 
 UNREAD = ("convT", "unpool", "concat", "dense_comp")
 """Layers that lava-dl knows, but its own reader does not read, or that are not of this neuron."""

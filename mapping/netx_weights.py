@@ -1,6 +1,5 @@
 """Weights of a layer that lava-dl saved: range, exponent and delays."""
 
-from dataclasses import replace
 from math import prod
 from typing import Any
 
@@ -8,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emulator.chip import Chip
-from mapping.linear import Convolution, Linear, Shape, Sparse, sparse
+from mapping.linear import Linear, Shape, Sparse, sparse, with_weights
 from mapping.network import weights_of
 from mapping.netx_file import Layer
 from mapping.netx_neurons import Note, spread
@@ -133,13 +132,6 @@ def by_delay(
         (int(one), _some(listed, (ticks == one) & (listed.weight != 0))) for one in np.unique(ticks)
     ]
     return [part for part in found if part[1].weight.size] or [(0, linear)]
-
-
-def with_weights(linear: Linear, weights: Array) -> Linear:
-    """Return the same connections with other weights."""
-    if isinstance(linear, Convolution):
-        return replace(linear, kernel=weights)
-    return replace(linear, weight=weights)
 
 
 def _some(listed: Sparse, kept: Array) -> Sparse:

@@ -14,7 +14,7 @@ from mapping import losses, rounding
 from mapping.constants import FLOAT_BITS, Constants, current_keep
 from mapping.errors import UnsupportedNodeError
 from mapping.fixed import FixedNetwork, FixedPopulation, FixedProjection, TensorError
-from mapping.linear import Convolution, Dense, Floats, Linear, Sparse, scaled
+from mapping.linear import Floats, Linear, scaled, with_weights
 from mapping.load import fan_sums
 from mapping.network import Network, Population, Projection, rest_ticks, weights_of
 from mapping.rounding import bias_integers, is_float
@@ -191,25 +191,4 @@ def _mantissas(
     errors.append(error)
     if not floats:
         notes += losses.weight_notes(error, rounded, int(np.count_nonzero(exact)), high)
-    return _with_weights(projection.linear, rounded)
-
-
-def _with_weights(linear: Linear, weights: Floats) -> Linear:
-    if isinstance(linear, Dense):
-        return Dense(weight=weights, pre_shape=linear.pre_shape, post_shape=linear.post_shape)
-    if isinstance(linear, Sparse):
-        return Sparse(
-            row=linear.row,
-            target=linear.target,
-            weight=weights,
-            pre_shape=linear.pre_shape,
-            post_shape=linear.post_shape,
-        )
-    return Convolution(
-        kernel=weights,
-        pre_shape=linear.pre_shape,
-        stride=linear.stride,
-        padding=linear.padding,
-        dilation=linear.dilation,
-        groups=linear.groups,
-    )
+    return with_weights(projection.linear, rounded)

@@ -3,6 +3,7 @@
 The preset of the same configuration runs it. Nothing is quantised.
 """
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -16,6 +17,9 @@ from mapping.vector_program import Building
 from mapping.weight_rules import coarsened, mantissas, shifted, signs_of
 
 Array = NDArray[Any]
+
+_NENGO_DT_S = 1e-3
+"""Tick of all vectors of nengo-loihi."""
 
 
 def _lava(case: Case) -> Vector:
@@ -104,9 +108,9 @@ def _block(case: Case, name: str, into: list[int]) -> Block:
     given = case.populations[name]
     n = case.size(name)
     return Block(
-        tau_syn_s=float(given["tau_s"]),
-        tau_mem_s=float(given.get("tau_rc", np.inf)),
-        tau_ref_s=float(given["tau_ref"]),
+        current_leak=-math.expm1(-_NENGO_DT_S / float(given["tau_s"])),
+        membrane_leak=-math.expm1(-_NENGO_DT_S / float(given.get("tau_rc", np.inf))),
+        rest_ticks=int(np.rint(float(given["tau_ref"]) / _NENGO_DT_S)),
         bias=np.broadcast_to(np.asarray(given["bias_float"], np.float64), n),
         threshold=np.full(n, float(given["vth_float"])),
         voltage_min=float(given["min_voltage"]),

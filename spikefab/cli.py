@@ -42,6 +42,13 @@ class SpikeName(str, Enum):  # noqa: UP042
     dirac = "dirac"
 
 
+class QuantiserName(str, Enum):  # noqa: UP042
+    """Ways from float to integers, as `mapping.quantisers` names them."""
+
+    spikefab = "spikefab"
+    nengo_loihi = "nengo-loihi"
+
+
 class CompareName(str, Enum):  # noqa: UP042
     """When a neuron fires."""
 
@@ -140,6 +147,9 @@ def run(
     accuracy: Annotated[
         bool, typer.Option("--accuracy", help="Insist on it: refuse data without classes (y).")
     ] = False,
+    quantiser: Annotated[
+        QuantiserName, typer.Option("--quantiser", help="How float becomes integers.")
+    ] = QuantiserName.spikefab,
     strict: Annotated[
         bool, typer.Option("--strict", help="End at the first value that leaves its register.")
     ] = False,
@@ -160,7 +170,7 @@ def run(
                 "ticks": ticks, "encoding": _value(encoding), "n_samples": samples,
                 "need_classes": accuracy, "readout": readout,
             },
-            seed=seed, strict=strict, output=output, force=force,
+            seed=seed, strict=strict, quantiser=quantiser.value, output=output, force=force,
         )  # fmt: skip
 
 

@@ -8,7 +8,7 @@ from mapping.fixed import FixedNetwork
 from mapping.mapping import Mapping, Resources, resources
 from mapping.network import Network
 from mapping.partition import map_network
-from mapping.quantise import quantise
+from mapping.quantisers import QUANTISERS
 from spikefab.currents import Target, largest_currents, targets_of
 from spikefab.data import Samples
 
@@ -41,6 +41,7 @@ def deploy(
     direct: bool,
     samples: Samples | None = None,
     seed: int = 0,
+    quantiser: str = "spikefab",
 ) -> Deployment:
     """Quantise, partition, place and assemble.
 
@@ -52,6 +53,8 @@ def deploy(
         Of direct current: the chip's bias format is made to hold the largest.
     seed : int
         For stochastic rounding of constants, where the chip has it.
+    quantiser : str
+        A key of `mapping.quantisers.QUANTISERS`.
 
     Raises
     ------
@@ -63,7 +66,8 @@ def deploy(
     if direct and samples is not None:
         drives = (samples.drive(index, network) for index in range(len(samples)))
         largest = largest_currents(targets, drives)
-    fixed = quantise(network, chip, direct=names, largest_currents=largest, seed=seed)
+    round_ = QUANTISERS[quantiser]
+    fixed = round_(network, chip, direct=names, largest_currents=largest, seed=seed)
     return _mapped(fixed, targets, chip)
 
 

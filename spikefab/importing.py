@@ -16,7 +16,12 @@ Loading = Callable[[Samples], Deployment]
 
 
 def import_network(
-    path: Path, chip: Chip, conventions: dict[str, Any], *, seed: int = 0
+    path: Path,
+    chip: Chip,
+    conventions: dict[str, Any],
+    *,
+    seed: int = 0,
+    quantiser: str = "spikefab",
 ) -> tuple[Network, Loading]:
     """Read a network by its file's suffix; the second result loads it for its samples.
 
@@ -26,6 +31,8 @@ def import_network(
         ``dt_s``, ``reset``, ``spike``, ``compare``, ``input_shape``; what the file does not say.
     seed : int
         For stochastic rounding of constants.
+    quantiser : str
+        How float becomes integers; a key of `mapping.quantisers.QUANTISERS`.
 
     Raises
     ------
@@ -38,8 +45,11 @@ def import_network(
         given = {key: value for key, value in conventions.items() if key != "input_shape"}
         network = import_nir(path, **given)
         return network, lambda samples: deploy(
-            network, chip, direct=not samples.spiking, samples=samples, seed=seed
-        )
+            network, chip, direct=not samples.spiking, samples=samples, seed=seed,
+            quantiser=quantiser,
+        )  # fmt: skip
+    if quantiser != "spikefab":
+        raise BadInputError(f"--quantiser {quantiser}: a .net file holds integers already")
     for key in ("reset", "spike"):
         if conventions.get(key) not in (None, "zero"):
             raise BadInputError(

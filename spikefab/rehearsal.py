@@ -37,6 +37,7 @@ def rehearse(
     force: bool,
     seed: int = 0,
     strict: bool = False,
+    quantiser: str = "spikefab",
     new: str | None = None,
 ) -> None:
     """Do all of a run; ``conventions`` go to `import_network`, ``reading`` to `load_samples`.
@@ -50,7 +51,7 @@ def rehearse(
     if output is not None:
         check_output(output, (network_path, data, Path(chip_name)), force=force)
     chip = load_chip(chip_name)
-    network, load = import_network(network_path, chip, conventions, seed=seed)
+    network, load = import_network(network_path, chip, conventions, seed=seed, quantiser=quantiser)
     samples = load_samples(data, network, **reading)
     deployment = load(samples)
     how = {"seed": seed, "strict": strict, "readout": reading.get("readout")}
