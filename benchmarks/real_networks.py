@@ -20,7 +20,8 @@ from typing import Any
 
 import numpy as np
 
-from emulator.chip import Chip, load_chip
+from emulator.chip import Chip
+from emulator.chip_file import load_chip
 from emulator.engine import Block, Engine
 from mapping.drive import Drive
 from mapping.event_files import binned, read_bs2

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from emulator.chip import Chip, Packing
+from emulator.chip import Chip
+from emulator.chip_tables import Packing
 
 Array = NDArray[Any]
 

@@ -17,7 +17,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from emulator.chip import Chip, load_chip
+from emulator.chip import Chip
+from emulator.chip_file import load_chip
 from emulator.engine import Engine
 from emulator.stimulus import Stimulus
 from mapping.crossbar import CrossbarCore, LoadedCrossbars, load_crossbars

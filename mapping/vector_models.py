@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from emulator.chip import Chip, load_chip
+from emulator.chip import Chip
+from emulator.chip_file import load_chip
 from mapping.nengo_rule import Block, discretise
 from mapping.vector_case import Case, Vector, VectorError
 from mapping.vector_program import Building

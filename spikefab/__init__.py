@@ -27,7 +27,7 @@ _HOME = {
     "deploy_fixed": "spikefab.deploy",
     "import_netx": "mapping.netx_import",
     "import_nir": "mapping.nir_import",
-    "load_chip": "emulator.chip",
+    "load_chip": "emulator.chip_file",
     "load_samples": "spikefab.data",
     "map_network": "mapping.partition",
     "quantise": "mapping.quantise",

@@ -209,7 +209,7 @@ def chips(
 ) -> None:
     """List the built-in chips, or show one with its sources."""
     with told(debug):
-        from emulator.chip import builtin_chips, load_chip
+        from emulator.chip_file import builtin_chips, load_chip
         from spikefab.tables import print_chip
 
         if name is None:

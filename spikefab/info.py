@@ -33,7 +33,7 @@ def describe(path: Path) -> Iterator[str]:
 
 
 def _chip(path: Path) -> Iterator[str]:
-    from emulator.chip import load_chip
+    from emulator.chip_file import load_chip
 
     chip = load_chip(path)
     yield f"{path}: chip {chip.name!r}, {chip.n_cores} cores; {chip.summary}"

@@ -10,7 +10,7 @@ from typing import Any
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from emulator.chip import load_chip
+from emulator.chip_file import load_chip
 from spikefab.data import Samples, load_samples
 from spikefab.deploy import Deployment
 from spikefab.importing import import_network

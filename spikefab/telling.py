@@ -122,7 +122,7 @@ def told(debug: bool) -> Iterator[None]:
 
 def _judged(error: Exception) -> tuple[int, str]:
     """Exit code and message."""
-    from emulator.chip import ChipError
+    from emulator.chip_file import ChipError
     from emulator.errors import OverflowAlarm, ProgramError
     from mapping.errors import (
         CapacityError,

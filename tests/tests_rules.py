@@ -4,7 +4,8 @@ import numpy as np
 
 from emulator import engine as engines
 from emulator.arithmetic import DECAYS, OVERFLOWS, hashed
-from emulator.chip import Chip, load_chip
+from emulator.chip import Chip
+from emulator.chip_file import load_chip
 from emulator.machine import advance_of
 from emulator.neuron import RESETS
 from emulator.program import Program, ProgramPopulation

@@ -1,7 +1,7 @@
 import pytest
 
-from emulator import chip as chips
-from emulator.chip import ChipError, builtin_chips, load_chip
+from emulator import chip_file as chips
+from emulator.chip_file import ChipError, builtin_chips, load_chip
 
 TEXT = (chips._FOLDER / "loihi.toml").read_text(encoding="utf-8")
 

@@ -5,7 +5,7 @@ import pytest
 from naive import simulate_integers
 from networks import random_network
 
-from emulator.chip import load_chip
+from emulator.chip_file import load_chip
 from emulator.energy import energy_j
 from emulator.engine import Engine
 from emulator.errors import ProgramError

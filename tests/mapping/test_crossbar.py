@@ -6,7 +6,7 @@ from crossbars import random_arrivals, random_cores
 from naive import simulate_crossbars
 from networks import random_network
 
-from emulator.chip import load_chip
+from emulator.chip_file import load_chip
 from emulator.engine import Engine
 from emulator.errors import OverflowAlarm, ProgramError
 from emulator.stimulus import Stimulus

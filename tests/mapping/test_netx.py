@@ -4,7 +4,7 @@ import h5py
 import numpy as np
 import pytest
 
-from emulator.chip import load_chip
+from emulator.chip_file import load_chip
 from emulator.engine import Engine
 from mapping.drive import Drive
 from mapping.errors import NetxError

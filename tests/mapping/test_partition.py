@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from networks import random_network
 
-from emulator.chip import load_chip
+from emulator.chip_file import load_chip
 from mapping.errors import CapacityError
 from mapping.fixed import FixedProjection
 from mapping.linear import Convolution, Dense, Sparse, matrix

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from emulator.chip import load_chip
+from emulator.chip_file import load_chip
 from emulator.engine import Engine
 from mapping.drive import Drive
 from mapping.errors import NetworkError

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from emulator.chip import load_chip
+from emulator.chip_file import load_chip
 from mapping.errors import UnsupportedNodeError
 from mapping.linear import Dense
 from mapping.network import Input, Network, Population, Projection

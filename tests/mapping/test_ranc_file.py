@@ -5,7 +5,7 @@ import pytest
 from crossbars import random_cores, write_packets, write_ranc
 from naive import simulate_crossbars
 
-from emulator.chip import load_chip
+from emulator.chip_file import load_chip
 from mapping.errors import RancError
 from mapping.ranc_file import read_expected, read_packets, read_ranc, run_images
 

@@ -5,7 +5,8 @@ from pathlib import Path
 import h5py
 import pytest
 
-from emulator.chip import Chip, load_chip
+from emulator.chip import Chip
+from emulator.chip_file import load_chip
 from mapping import vector_models
 from mapping.vector_file import Mismatch, VectorError, first_mismatch, mismatches, read_vector
 

@@ -5,7 +5,7 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from emulator.chip import load_chip
+from emulator.chip_file import load_chip
 from mapping.drive import Drive
 from mapping.linear import Convolution, Dense, matrix
 from mapping.network import Input, Network, Population, Projection

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from command_line import write_network
 
-from emulator.chip import load_chip
+from emulator.chip_file import load_chip
 from emulator.engine import Block
 from mapping.nir_import import import_nir
 from spikefab.data import Samples

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from command_line import write_network
 
-from emulator.chip import load_chip
+from emulator.chip_file import load_chip
 from mapping.nir_import import import_nir
 from spikefab.data import Samples
 from spikefab.deploy import deploy

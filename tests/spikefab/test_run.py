@@ -4,7 +4,7 @@ import nir
 import numpy as np
 import pytest
 
-from emulator.chip import load_chip
+from emulator.chip_file import load_chip
 from mapping.errors import NetworkError
 from mapping.nir_import import import_nir
 from spikefab.data import DataError, Samples, fit_samples

@@ -1,0 +1,334 @@
+"""The tables of a chip file: what cores hold, how they calculate, what time and energy it takes.
+
+Every limit and cost can carry its source and a confidence; a bare number counts as ``assumed``.
+"""
+
+import difflib
+from collections.abc import Iterable
+from itertools import pairwise
+from typing import Annotated, Any, Generic, Literal, TypeVar
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from emulator.arithmetic import COMPARES, DECAYS, OVERFLOWS, ROUNDINGS
+from emulator.neuron import FORMS, LOWERS, ORDERS, REFRACTORIES, RESETS
+
+Confidence = Literal["measured", "published", "fitted", "assumed"]
+Number = TypeVar("Number", int, float)
+
+# A second in ps, a joule in pJ: larger constants are slips, and sums of them leave 64 bits.
+LARGEST = 10**12
+
+
+def nearest(name: str, known: list[str]) -> str:
+    """Suggest the known name that is most like another."""
+    near = difflib.get_close_matches(name, known, n=1)
+    return f"; did you mean {near[0]!r}?" if near else ""
+
+
+class Table(BaseModel):
+    """A table that takes nothing it does not know."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+
+class Sourced(Table, Generic[Number]):
+    """A number with where it comes from.
+
+    Attributes
+    ----------
+    value, low, high : int or float
+    source : str
+        Key in the chip's ``sources``; empty if there is none.
+    confidence : {"measured", "published", "fitted", "assumed"}
+    """
+
+    value: Annotated[Number, Field(ge=0, le=LARGEST)]
+    low: Annotated[Number, Field(ge=0, le=LARGEST)] | None = None
+    high: Annotated[Number, Field(ge=0, le=LARGEST)] | None = None
+    source: str = ""
+    confidence: Confidence = "assumed"
+
+    @model_validator(mode="after")
+    def _credible(self) -> "Sourced[Number]":
+        problems = []
+        low = self.value if self.low is None else self.low
+        high = self.value if self.high is None else self.high
+        if not low <= self.value <= high:
+            problems.append(f"low <= value <= high must hold, but is {low}, {self.value}, {high}")
+        if self.confidence != "assumed" and not self.source:
+            problems.append(f"{self.confidence}, but without a source; name it, or say assumed")
+        refuse(problems)
+        return self
+
+
+def refuse(problems: list[str]) -> None:
+    """Raise if a table has problems; one per line, so that each is told by itself."""
+    if problems:
+        raise ValueError("\n".join(problems))
+
+
+def _bare_number(value: Any) -> Any:
+    return value if isinstance(value, dict | Sourced) else {"value": value}
+
+
+def _list_to_tuple(value: Any) -> Any:
+    return tuple(_list_to_tuple(v) for v in value) if isinstance(value, list) else value
+
+
+def _at_least_one(count: Sourced[int]) -> Sourced[int]:
+    if count.value < 1:
+        raise ValueError(f"must be at least 1, but is {count.value}")
+    return count
+
+
+def _at_most(limit: int, why: str) -> AfterValidator:
+    def check(count: Sourced[int]) -> Sourced[int]:
+        if count.value > limit:
+            raise ValueError(f"must be at most {limit:,}, {why}, but is {count.value:,}")
+        return count
+
+    return AfterValidator(check)
+
+
+def _ascending(sizes: tuple[int, ...]) -> tuple[int, ...]:
+    if sorted(set(sizes)) != list(sizes):
+        raise ValueError("the sizes must ascend")
+    return sizes
+
+
+Count = Annotated[Sourced[int], BeforeValidator(_bare_number)]
+Capacity = Annotated[Count, AfterValidator(_at_least_one)]
+Cost = Annotated[Sourced[float], BeforeValidator(_bare_number)]
+Whole = Annotated[int, Field(ge=0, le=LARGEST)]
+Positive = Annotated[int, Field(ge=1, le=LARGEST)]
+Extent = Annotated[int, Field(ge=1, le=1024)]
+Bits = Annotated[int, Field(ge=0, le=64)]
+Sizes = Annotated[
+    tuple[Bits, ...],
+    BeforeValidator(_list_to_tuple),
+    Field(min_length=1),
+    AfterValidator(_ascending),
+]
+
+
+class Mesh(Table):
+    """Routers in a rectangle, each with some cores; core ``k`` sits at router ``k // c``."""
+
+    width: Extent
+    height: Extent
+    cores_per_router: Extent
+    routing: Literal["xy"] = "xy"
+
+
+class Limits(Table):
+    """What one core holds; some limits are of one kind of core alone (`_OF_ONE_KIND`).
+
+    ``delay_max`` counts ticks on top of the one that every spike takes; on crossbar cores, where
+    the field of a destination holds them all, every tick from the spike to its axon.
+    """
+
+    neurons_per_core: Annotated[Capacity, _at_most(2**16, "as targets are stored in 16 bits")]
+    in_axons_per_core: Capacity
+    out_axons_per_core: Capacity | None = None
+    synapse_words_per_core: Capacity | None = None
+    axon_types: Capacity | None = None
+    delay_max: Annotated[Count, _at_most(2**15 - 1, "as delays are stored in 16 bits")]
+
+
+class Packing(Table):
+    """How synapses are laid into memory words."""
+
+    word_bits: Positive
+    synapses_per_block: Positive
+    block_header_bits: Whole
+    weight_bits_sizes: Sizes
+    index_bits_sizes: Sizes
+    delay_bits_sizes: Sizes
+    source: str = ""
+
+
+def one_of(names: Iterable[str]) -> AfterValidator:
+    """Accept one of some names, and suggest the nearest for any other."""
+    known = tuple(names)
+
+    def check(name: str) -> str:
+        if name not in known:
+            raise ValueError(f"must be one of {', '.join(known)}{nearest(name, list(known))}")
+        return name
+
+    return AfterValidator(check)
+
+
+FLOAT_VARIABLES = ("weights", "decays", "thresholds", "current", "membrane")
+
+Width = Annotated[int, Field(ge=1, le=32)]
+Register = Annotated[int, Field(ge=1, le=48)]
+Shift = Annotated[int, Field(ge=0, le=32)]
+Exponent = Annotated[int, Field(ge=-32, le=32)]
+
+
+class Numbers(Table):
+    """Widths of the registers, signs included, and where values are shifted."""
+
+    weight_bits: Width
+    weight_shift: Shift = 0
+    weight_exponent_min: Exponent = 0
+    weight_exponent_max: Exponent = 0
+    input_shift: Shift = 0
+    input_bits: Annotated[int, Field(ge=1, le=62)] = 62
+    input_payload_max: Whole = 0
+    decay_bits: Width
+    current_decay_offset: Annotated[int, Field(ge=0, le=1)] = 0
+    membrane_decay_offset: Annotated[int, Field(ge=0, le=1)] = 0
+    current_bits: Register
+    drive_bits: Annotated[int, Field(ge=1, le=62)] = 62
+    membrane_bits: Register
+    threshold_bits: Width
+    threshold_shift: Shift = 0
+    bias_bits: Width
+    bias_exponent_max: Shift = 0
+    spikes_per_tick_max: Annotated[int, Field(ge=1, le=255)] = 1
+    source: str = ""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "Numbers":
+        problems = []
+        if self.weight_exponent_min > self.weight_exponent_max:
+            problems.append(
+                f"weight_exponent_min {self.weight_exponent_min} is above weight_exponent_max "
+                f"{self.weight_exponent_max}"
+            )
+        lowest = self.weight_shift + self.weight_exponent_min
+        if lowest < 0:
+            problems.append(
+                f"weight_shift + weight_exponent_min is {lowest}, but must not be negative, or the "
+                "lowest bits of weights would be shifted out"
+            )
+        for names, most, why in (
+            (("threshold_bits", "threshold_shift"), 62, "leave 64 bits"),
+            (("bias_bits", "bias_exponent_max"), 62, "leave 64 bits"),
+            (("current_bits", "decay_bits"), 62, "leave 64 bits when multiplied"),
+            (("membrane_bits", "decay_bits"), 62, "leave 64 bits when multiplied"),
+        ):
+            bits = sum(getattr(self, name) for name in names)
+            if bits > most:
+                problems.append(
+                    f"{' + '.join(names)} is {bits}, but must not exceed {most}, or values {why}"
+                )
+        refuse(problems)
+        return self
+
+
+class Arithmetic(Table):
+    """Rules of the integer neuron, by the names in `emulator.arithmetic` and `emulator.neuron`.
+
+    docs/arithmetic.md says what each value means and which published model has it.
+    """
+
+    weight_rounding: Annotated[str, one_of(ROUNDINGS)] = "nearest-even"
+    threshold_rounding: Annotated[str, one_of(ROUNDINGS)] = "nearest-even"
+    decay_rounding: Annotated[str, one_of(ROUNDINGS)] = "nearest-even"
+    weight_range: Literal["symmetric", "full", "full-256"] = "symmetric"
+    weight_exponent_on: Literal["synapse", "sum"] = "synapse"
+    accumulate: Literal["sum", "each"] = "sum"
+    input_overflow: Annotated[str, one_of(OVERFLOWS)] = "none"
+    current_decay: Annotated[str, one_of(DECAYS)]
+    membrane_decay: Annotated[str, one_of(DECAYS)]
+    current_order: Annotated[str, one_of(ORDERS)] = "decay-add-use"
+    current_overflow: Annotated[str, one_of(OVERFLOWS)]
+    drive_overflow: Annotated[str, one_of(OVERFLOWS)] = "none"
+    membrane_form: Annotated[str, one_of(FORMS)] = "sum"
+    membrane_overflow: Annotated[str, one_of(OVERFLOWS)]
+    compare: Annotated[str, one_of(COMPARES)]
+    resets: Annotated[
+        dict[Annotated[str, one_of(RESETS[1:])], Positive],
+        Field(min_length=1),
+    ]
+    refractory: Annotated[str, one_of(REFRACTORIES)] = "none"
+    lower_threshold: Annotated[str, one_of(LOWERS)] = "none"
+    axons: Literal["counting", "binary"] = "counting"
+    input_latency: Annotated[int, Field(ge=0, le=1)]
+    float_variables: Annotated[
+        tuple[Annotated[str, one_of(FLOAT_VARIABLES)], ...], BeforeValidator(_list_to_tuple)
+    ] = ()
+    source: str = ""
+    resets_source: str = ""
+
+    @model_validator(mode="after")
+    def _compatible(self) -> "Arithmetic":
+        """Refuse rules that contradict each other, each pair with the reason."""
+        problems = []
+        floats = self.float_variables
+        if self.accumulate == "each":
+            for name, value in (
+                ("current_order", "add-decay-use"),
+                ("input_latency", 0),
+                ("weight_exponent_on", "synapse"),
+                ("axons", "counting"),
+            ):
+                if getattr(self, name) != value:
+                    problems.append(
+                        f"accumulate each with {name} {getattr(self, name)}: spikes are added to "
+                        f"the current as they arrive, so it must be {value}"
+                    )
+            if {"weights", "current"} & set(floats):
+                problems.append("accumulate each with float weights or current: nothing saturates")
+        if self.membrane_form == "increment" and floats:
+            problems.append("membrane_form increment with float variables: it limits integers")
+        for register in ("current", "membrane"):
+            if getattr(self, f"{register}_decay") == "shift" and {"decays", register} & set(floats):
+                problems.append(
+                    f"{register}_decay shift with float decays or {register}: only integers shift"
+                )
+        refuse(problems)
+        return self
+
+
+class Timing(Table):
+    """Picoseconds."""
+
+    neuron_active_ps: Count
+    neuron_inactive_ps: Count
+    synaptic_event_ps: Count
+    axon_in_ps: Count
+    hop_ew_ps: Count
+    hop_ns_ps: Count
+    local_spike_ps: Count
+    barrier: Annotated[
+        tuple[tuple[Positive, Whole], ...], BeforeValidator(_list_to_tuple), Field(min_length=1)
+    ]
+    barrier_source: str = ""
+
+    @model_validator(mode="after")
+    def _ascending(self) -> "Timing":
+        tiles = [point[0] for point in self.barrier]
+        if sorted(set(tiles)) != tiles:
+            raise ValueError(f"the tile counts of barrier must ascend, but are {tiles}")
+        return self
+
+    def barrier_ps(self, n_tiles: int) -> int:
+        """Length of the barrier that ends a tick, if ``n_tiles`` take part.
+
+        Straight lines between the points of ``barrier`` are this project's assumption; outside
+        of them the nearest point holds.
+        """
+        first_tiles, first_ps = self.barrier[0]
+        if n_tiles <= first_tiles:
+            return first_ps
+        for (tiles, ps), (next_tiles, next_ps) in pairwise(self.barrier):
+            if n_tiles <= next_tiles:
+                return round(ps + (next_ps - ps) * (n_tiles - tiles) / (next_tiles - tiles))
+        return self.barrier[-1][1]
+
+
+class Energy(Table):
+    """Picojoules for each event, and the power that flows without any."""
+
+    neuron_active_pj: Cost
+    neuron_inactive_pj: Cost
+    synaptic_event_pj: Cost
+    local_spike_pj: Cost
+    hop_ew_pj: Cost
+    hop_ns_pj: Cost
+    static_power_w: Cost
