@@ -20,7 +20,6 @@ from traces.jit import kernel
 
 Array = NDArray[Any]
 
-REPEAT, VALUE, PRESENCE = range(3)
 
 # Bound by `emulator.machine`.
 N_CURRENTS = 1
@@ -182,9 +181,9 @@ def send(
         size = int(tables.row_size[row])
         times = int(payload)
         repeats = int(payload)
-        if MIXED_PAYLOADS and tables.row_payload[row] != REPEAT:
+        if MIXED_PAYLOADS and tables.row_payload[row] != neuron.AS_REPEAT:
             repeats = 1
-            if tables.row_payload[row] == PRESENCE:
+            if tables.row_payload[row] == neuron.AS_PRESENCE:
                 times = 1
         if tables.row_packet[row]:
             work.synapse_ps[core] += repeats * costs.axon_in

@@ -28,6 +28,11 @@ RESETS = ("none", "zero", "subtract", "subtract-once", "subtract-repeat", "stay"
 """Codes of `Program.reset`. ``none``: never spikes; ``subtract-repeat``: as often as the threshold
 fits into the membrane, one spike each; ``stay``: spikes and keeps its membrane."""
 
+PAYLOADS = ("repeat", "value", "presence")
+AS_REPEAT, AS_VALUE, AS_PRESENCE = range(3)
+"""What a row of synapses makes of a spike's number (`Program.row_payload`): so many spikes, one
+spike that carries the number as a factor, or one spike whatever the number."""
+
 ORDERS = ("decay-add-use", "add-use-decay", "add-decay-use")
 DECAY_ADD_USE, ADD_USE_DECAY, ADD_DECAY_USE = range(3)
 

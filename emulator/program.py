@@ -100,7 +100,7 @@ class Program:
     row_dense, row_packet : bool [n_rows]
     row_shift, row_delay : uint8, int16 [n_rows]
     row_group, row_payload : uint8 [n_rows]
-        Which sum, or which current, it adds to; index into `emulator.kernels.PAYLOADS`.
+        Which sum, or which current, it adds to; index into `emulator.neuron.PAYLOADS`.
     row_axon : int64 [n_rows] or empty
         Binary axon that the spike travels on; several spikes on it in one tick are one.
     weight : int8, int16, int32 or float64 [n_weights]
@@ -210,7 +210,10 @@ class Program:
 
     def neurons_of(self, name: str) -> Array:
         """int64 [n]: machine number of each neuron of a population, in the population's order."""
-        number = [p.name for p in self.populations].index(name)
+        names = [p.name for p in self.populations]
+        if name not in names:
+            raise KeyError(f"no population {name!r}; there are {names}")
+        number = names.index(name)
         mine = np.flatnonzero(self.population == number)
         placed: Array = np.empty(mine.size, np.int64)
         placed[self.index[mine]] = mine
@@ -262,11 +265,9 @@ class Program:
             )
             header["inputs"] = tuple((name, int(size)) for name, size in header["inputs"])
             return Program(**header, **arrays)
-        except FileNotFoundError:
+        except (FileNotFoundError, ProgramError):
             raise
-        except (OSError, KeyError, TypeError, ValueError, EOFError) as error:
-            if isinstance(error, ProgramError):
-                raise
+        except Exception as error:  # zipfile and zlib raise their own kinds on damaged archives
             raise ProgramError(f"{path}: not a program saved by spikefab ({error})") from error
 
     def check(self, chip: Chip) -> None:
@@ -275,7 +276,8 @@ class Program:
         Raises
         ------
         ProgramError
-            With all contradictions, and with all constants outside the chip's registers.
+            With every index that leads astray, and with decays, initial states, delays and shifts
+            that the machine cannot hold. Weights, biases and thresholds are loaded as they are.
         """
         problems = problems_of(self, chip)
         if problems:

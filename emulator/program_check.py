@@ -9,16 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emulator.chip import Chip
-from emulator.neuron import REPEAT, RESETS, STAY, SUBTRACT, TO_ZERO
+from emulator.neuron import AS_REPEAT, PAYLOADS, REPEAT, RESETS, STAY, SUBTRACT, TO_ZERO
 
 if TYPE_CHECKING:
     from emulator.program import Program
 
 Array = NDArray[Any]
-
-PAYLOADS = ("repeat", "value", "presence")
-"""Meanings of `Program.row_payload`: so many spikes, one spike that carries the number as a
-factor, or one spike whatever the number."""
 
 _COLUMNS = (
     "population", "index", "compartments", "keep_current", "keep_membrane", "bias", "threshold",
@@ -33,7 +29,7 @@ _OPTIONAL = (
 
 
 def problems_of(program: "Program", chip: Chip) -> list[str]:
-    """List every contradiction in a program, and everything that a chip's registers cannot hold."""
+    """List every contradiction in a program, and what the machine cannot hold of it."""
     # Each look relies on what the one before found in order.
     return (
         _broken_indices(program)
@@ -242,7 +238,7 @@ def _rules_broken(program: "Program", chip: Chip) -> list[str]:
             problems.append("an alias hands spikes to a neuron of another core")
     if rules.lower_threshold == "spike" and program.lower.size:
         source = np.repeat(np.arange(program.source_row.size - 1), np.diff(program.source_row))
-        if np.any((source < program.n_neurons) & (program.row_payload == 0)):
+        if np.any((source < program.n_neurons) & (program.row_payload == AS_REPEAT)):
             problems.append(
                 "spikes of sign -1 reach rows that repeat a spike; their row_payload must be value "
                 "or presence"

@@ -146,5 +146,8 @@ class FixedNetwork:
     notes: tuple[str, ...]
 
     def population(self, name: str) -> FixedPopulation:
-        """Return the population of this name."""
-        return next(part for part in self.populations if part.name == name)
+        """Return the population of this name; KeyError if there is none."""
+        for part in self.populations:
+            if part.name == name:
+                return part
+        raise KeyError(f"no population {name!r}; there are {[p.name for p in self.populations]}")

@@ -10,9 +10,9 @@ Weights, biases and currents are in units of the membrane per tick: an importer 
 and input gains into them, so that no later stage needs to know them.
 """
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from math import prod
-from typing import Literal, get_args
+from typing import Literal, TypeVar, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -297,12 +297,12 @@ class Network:
         return []
 
     def part(self, name: str) -> Input | Population:
-        """Return the input or population of this name."""
-        return next(part for part in self.parts if part.name == name)
+        """Return the input or population of this name; KeyError if there is none."""
+        return _named(self.parts, name)
 
     def population(self, name: str) -> Population:
-        """Return the population of this name."""
-        return next(part for part in self.populations if part.name == name)
+        """Return the population of this name; KeyError if there is none."""
+        return _named(self.populations, name)
 
     def delay_ticks(self, projection: Projection) -> int:
         """Delay of a projection, rounded to ticks."""
@@ -382,16 +382,22 @@ class Network:
             raise NetworkError(f"there is no output {name!r}; there are {', '.join(self.outputs)}")
         return self.population(chosen)
 
-    def with_reset(self, reset: Reset) -> "Network":
-        """Return the same network with another reset rule in every spiking population."""
-        return replace(self, populations=tuple(replace(p, reset=reset) for p in self.populations))
-
     @property
     def sha256(self) -> str:
         """Hash of everything that decides what the network does (notes do not)."""
         from mapping.network_file import content_hash  # which needs the classes of this file
 
         return content_hash(self)
+
+
+Part = TypeVar("Part", Input | Population, Population)
+
+
+def _named(parts: tuple[Part, ...], name: str) -> Part:
+    for part in parts:
+        if part.name == name:
+            return part
+    raise KeyError(f"no part {name!r}; there are {[part.name for part in parts]}")
 
 
 def rest_ticks(population: Population, dt_s: float) -> NDArray[np.int64]:

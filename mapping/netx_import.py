@@ -25,6 +25,7 @@ from mapping.network import Compare, Input, Network, Population, Projection, wei
 from mapping.netx_file import Integers, Layer, read_layers
 from mapping.netx_neurons import averaging, neurons
 from mapping.netx_weights import by_delay, check_range, with_exponent
+from mapping.weight_rules import unlike_loihi
 
 UNREAD = ("convT", "unpool", "concat", "dense_comp")
 """Layers that lava-dl knows, but its own reader does not read, or that are not of this neuron."""
@@ -78,27 +79,13 @@ def import_netx(
 
 def _refuse_strangers(path: str | Path, chip: Chip) -> None:
     """Refuse chips in whose registers the file's integers mean something else."""
-    numbers, rules = chip.numbers, chip.arithmetic
-    wrong = [
-        f"{name} is {value}, not {wanted}"
-        for name, value, wanted in (
-            ("numbers.input_shift", numbers.input_shift, 6),
-            ("numbers.threshold_shift", numbers.threshold_shift, 6),
-            ("numbers.decay_bits", numbers.decay_bits, 12),
-            ("arithmetic.accumulate", rules.accumulate, "sum"),
-            ("arithmetic.membrane_form", rules.membrane_form, "sum"),
-            ("arithmetic.float_variables", list(rules.float_variables), []),
-        )
-        if value != wanted
-    ]
-    if "shift" in (rules.current_decay, rules.membrane_decay):
-        wrong.append("it decays by shifts")
-    if "zero" not in rules.resets:
+    wrong = unlike_loihi(chip)
+    if "zero" not in chip.arithmetic.resets:
         wrong.append("it has no reset to zero")
     if wrong:
         raise NetxError(
             f"{path}: its integers are those of Loihi, but of {chip.name} {'; '.join(wrong)}; use "
-            f"loihi, loihi-lava or loihi-brian2"
+            f"loihi, loihi-lava, loihi-nengo or loihi-brian2"
         )
 
 
@@ -169,7 +156,7 @@ class _Build:
                 populations=tuple(self._populations),
                 projections=tuple(self._projections),
                 outputs=self._outputs,
-                notes=("integers as lava-dl saved them; nothing was rounded",),
+                notes=("integers as lava-dl saved them; nothing was quantised",),
             ),
             direct=frozenset(),
             populations=tuple(self._fixed_populations),

@@ -15,9 +15,7 @@ from mapping.linear import Convolution, Floats, Linear, with_weights
 from mapping.nengo_rule import Block, FixedBlock, discretise
 from mapping.network import Network, Population, Projection, rest_ticks, weights_of
 from mapping.quantise import quantise
-
-_LOIHI = {"input_shift": 6, "weight_shift": 1, "weight_bits": 8, "decay_bits": 12}
-"""What a chip must have for a rule that is made for Loihi's formats."""
+from mapping.weight_rules import unlike_loihi
 
 
 def quantise_as_nengo(
@@ -44,15 +42,13 @@ def quantise_as_nengo(
         If the chip has other formats than Loihi, or neurons of a population have different time
         constants.
     """
-    unsuited = [
-        f"{key} {getattr(chip.numbers, key)} instead of {value}"
-        for key, value in _LOIHI.items()
-        if getattr(chip.numbers, key) != value
-    ]
-    if unsuited or chip.core != "lists":
+    unsuited = unlike_loihi(chip)
+    if chip.numbers.weight_bits != 8:
+        unsuited.append(f"numbers.weight_bits is {chip.numbers.weight_bits}, not 8")
+    if unsuited:
         raise UnsupportedNodeError(
-            f"the quantiser nengo-loihi is made for Loihi's formats, but {chip.name} has "
-            f"{', '.join(unsuited) or f'{chip.core} cores'}"
+            f"the quantiser nengo-loihi is made for Loihi's integers, but of {chip.name} "
+            f"{'; '.join(unsuited)}; use another quantiser"
         )
     # Everything that both ways share, and every refusal, is the same.
     usual = quantise(network, chip, direct=direct)
@@ -71,7 +67,7 @@ def quantise_as_nengo(
             raise UnsupportedNodeError(f"population {population.name!r}: {error}") from None
         populations.append(_population(own, fixed, block, population, chip))
         for p, before, weight in zip(into, loaded, fixed.weights, strict=True):
-            errors.append(_error(p, weight, fixed, block, chip))
+            errors.append(_error(p, weight, fixed, chip))
             projections.append(
                 FixedProjection(
                     source=p.source,
@@ -162,7 +158,7 @@ def _population(
 
 
 def _error(
-    projection: Projection, weight: NDArray[Any], fixed: FixedBlock, block: Block, chip: Chip
+    projection: Projection, weight: NDArray[Any], fixed: FixedBlock, chip: Chip
 ) -> TensorError:
     step = 2.0 ** (chip.numbers.input_shift - chip.numbers.weight_shift)
     exact = weights_of(projection.linear) * fixed.scale / 2**chip.numbers.input_shift

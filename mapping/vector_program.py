@@ -7,9 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emulator.chip import Chip
-from emulator.neuron import RESETS
+from emulator.neuron import PAYLOADS, RESETS
 from emulator.program import Program, ProgramPopulation
-from emulator.program_check import PAYLOADS
 from emulator.stimulus import Stimulus
 from mapping.assemble import Rows, row_tables
 from mapping.vector_case import Case, Mismatch, Vector

@@ -10,9 +10,38 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emulator.arithmetic import ROUNDINGS
+from emulator.chip import Chip
 
 Array = NDArray[Any]
 Signs = Literal["mixed", "excitatory", "inhibitory"]
+
+
+def unlike_loihi(chip: Chip) -> list[str]:
+    """Say in what a chip's formats and rules differ from those that Loihi's integers are meant for.
+
+    Widths of registers and their overflow may differ; what a number is worth may not.
+    """
+    numbers, rules = chip.numbers, chip.arithmetic
+    wrong = [
+        f"{name} is {value}, not {wanted}"
+        for name, value, wanted in (
+            ("core", chip.core, "lists"),
+            ("numbers.weight_shift", numbers.weight_shift, 1),
+            ("numbers.input_shift", numbers.input_shift, 6),
+            ("numbers.threshold_shift", numbers.threshold_shift, 6),
+            ("numbers.threshold_bits", numbers.threshold_bits, 17),
+            ("numbers.bias_bits", numbers.bias_bits, 12),
+            ("numbers.bias_exponent_max", numbers.bias_exponent_max, 7),
+            ("numbers.decay_bits", numbers.decay_bits, 12),
+            ("arithmetic.accumulate", rules.accumulate, "sum"),
+            ("arithmetic.membrane_form", rules.membrane_form, "sum"),
+            ("arithmetic.float_variables", list(rules.float_variables), []),
+        )
+        if value != wanted
+    ]
+    if "shift" in (rules.current_decay, rules.membrane_decay):
+        wrong.append("it decays by shifts")
+    return wrong
 
 
 def signs_of(weights: Array) -> Signs:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests_rules import uncompiled
+from random_machines import uncompiled
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 

@@ -6,7 +6,7 @@ It reads a program and a chip and knows nothing of kernels, cores or packets.
 import math
 from fractions import Fraction
 
-from tests_rules import chance
+from random_machines import chance
 
 
 def rounded(exact, rule, draw):

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from naive_machine import Machine
-from tests_rules import chip_with, random_chip, random_program, random_stimulus
+from random_machines import chip_with, random_chip, random_program, random_stimulus
 
 from emulator.engine import Engine
 from emulator.errors import OverflowAlarm, ProgramError

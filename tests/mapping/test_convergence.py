@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from tests_rules import chip_with
+from random_machines import chip_with
 
 from emulator.engine import Engine
 from mapping.drive import Drive

@@ -280,7 +280,7 @@ def test_a_net_file_runs_like_any_network(net):
     assert done.returncode == 0, done.stderr
     numbers = json.loads((net / "out" / "summary.json").read_text())
     assert numbers["spikes"]["chip"] == numbers["spikes"]["float"] > 0
-    assert "nothing was rounded" in numbers["notes"][0]
+    assert "nothing was quantised" in numbers["notes"][0]
     assert spikefab("run", "a.net", "--data", "x.npz", "--compare", ">=", cwd=net).returncode == 0
     done = spikefab("info", "a.net", cwd=net)
     assert "layer 0: dense (" in done.stdout
