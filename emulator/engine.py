@@ -240,7 +240,7 @@ class Engine:
 
 
 def _tables(program: Program, chip: Chip, watched: Array) -> kernels.Tables:
-    row_source = np.repeat(np.arange(program.source_row.size - 1), np.diff(program.source_row))
+    row_source = program.row_source
     on_chip = row_source < program.n_neurons
     target = program.core[program.row_core]
     source = target.copy()

@@ -199,6 +199,11 @@ class Program:
         """int64 [n]: index of the core of each neuron."""
         return np.repeat(np.arange(self.n_cores), np.diff(self.core_start))
 
+    @property
+    def row_source(self) -> Array:
+        """int64 [n_rows]: source of each row."""
+        return np.repeat(np.arange(self.source_row.size - 1), np.diff(self.source_row))
+
     def first_channel(self, name: str) -> int:
         """Number of an input's first channel."""
         first = 0

@@ -237,7 +237,7 @@ def _rules_broken(program: "Program", chip: Chip) -> list[str]:
         if np.any(core[handed] != core[program.alias[handed]]):
             problems.append("an alias hands spikes to a neuron of another core")
     if rules.lower_threshold == "spike" and program.lower.size:
-        source = np.repeat(np.arange(program.source_row.size - 1), np.diff(program.source_row))
+        source = program.row_source
         if np.any((source < program.n_neurons) & (program.row_payload == AS_REPEAT)):
             problems.append(
                 "spikes of sign -1 reach rows that repeat a spike; their row_payload must be value "

@@ -204,7 +204,7 @@ def _sparse_rows(
     place = np.full(prod(listed.post_shape), -1, np.int64)
     place[part.neurons] = within
     keep = (place[listed.target] >= 0) & (listed.weight != 0)
-    source = np.repeat(np.arange(listed.row.size - 1), np.diff(listed.row))[keep]
+    source = listed.source[keep]
     target, weight = place[listed.target[keep]], _loaded(listed.weight[keep])
     order = np.lexsort((target, source))
     present, size = np.unique(source, return_counts=True)

@@ -9,23 +9,19 @@ from mapping import losses, rounding
 from mapping.fixed import Array, FixedPopulation, TensorError
 from mapping.linear import Floats
 from mapping.load import Load, fan_sums
-from mapping.network import Network, Population, Projection, rest_ticks
+from mapping.network import (
+    Network,
+    Population,
+    Projection,
+    current_keep,
+    membrane_keep,
+    rest_ticks,
+)
 from mapping.rounding import bias_integers, is_float
 from mapping.scale import reference_weight
 
 FLOAT_BITS = 64
 """Width that is told of what a chip keeps in float."""
-
-
-def current_keep(network: Network, population: Population) -> Floats:
-    """Share of the synaptic current left after one tick; 0 where there is no filter."""
-    tau = np.asarray(population.tau_syn_s)
-    return np.where(tau > 0, 1 - network.dt_s / np.where(tau > 0, tau, 1.0), 0.0)
-
-
-def membrane_keep(network: Network, population: Population) -> Floats:
-    """Share of the membrane left after one tick."""
-    return np.asarray(1 - network.dt_s / np.asarray(population.tau_mem_s))
 
 
 class Constants:
@@ -39,8 +35,8 @@ class Constants:
         # The membrane is counted from v_reset, since chips reset to 0; readouts never reset.
         self._offset = np.asarray(population.v_reset) * population.spiking
         keeps = {
-            "current": current_keep(network, population),
-            "membrane": membrane_keep(network, population),
+            "current": current_keep(population, network.dt_s),
+            "membrane": membrane_keep(population, network.dt_s),
         }
         self._leak = {register: 1 - keep for register, keep in keeps.items()}
         self._decay = {

@@ -112,7 +112,7 @@ def _all_pairs(one: Floats, two: Floats, steps: list[tuple[int, int]]) -> Floats
 def _product(first: Sparse, then: Sparse) -> Sparse:
     """Row-wise sparse product; parallel paths between the same two elements add up."""
     width = np.diff(then.row)[first.target]
-    source = np.repeat(np.repeat(np.arange(first.row.size - 1), np.diff(first.row)), width)
+    source = np.repeat(first.source, width)
     step = np.repeat(then.row[first.target] - (np.cumsum(width) - width), width)
     entry = step + np.arange(source.size)
     key = source * prod(then.post_shape) + then.target[entry]

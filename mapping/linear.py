@@ -42,9 +42,9 @@ def _set_whole(linear: object, *names: str) -> None:
         object.__setattr__(linear, name, whole(name, getattr(linear, name)))
 
 
-def _frozen(array: object, dtype: type = np.float64) -> NDArray[np.float64]:
+def _frozen(array: object) -> Floats:
     """Return a read-only contiguous copy."""
-    copy: NDArray[np.float64] = np.array(array, dtype=dtype, order="C", copy=True)
+    copy: Floats = np.array(array, dtype=np.float64, order="C", copy=True)
     copy.setflags(write=False)
     return copy
 
@@ -119,6 +119,11 @@ class Sparse:
             )
         if self.target.size and not 0 <= self.target.min() <= self.target.max() < n_post:
             raise ValueError(f"sparse targets must lie in 0..{n_post - 1}")
+
+    @property
+    def source(self) -> Ints:
+        """int64 [n_synapses]: source of each entry."""
+        return np.repeat(np.arange(self.row.size - 1), np.diff(self.row))
 
     @property
     def n_synapses(self) -> int:
@@ -327,9 +332,7 @@ def matrix(linear: Linear) -> Floats:
         return linear.weight
     flat = sparse(linear)
     full = np.zeros((prod(flat.post_shape), prod(flat.pre_shape)))
-    np.add.at(
-        full, (flat.target, np.repeat(np.arange(full.shape[1]), np.diff(flat.row))), flat.weight
-    )
+    np.add.at(full, (flat.target, flat.source), flat.weight)
     return full
 
 
@@ -356,6 +359,17 @@ def with_weights(linear: Linear, weights: Floats) -> Linear:
     return replace(linear, weight=weights)
 
 
+def some(listed: Sparse, kept: NDArray[np.bool_]) -> Sparse:
+    """Only some entries of a list, by bool [n_synapses]."""
+    source = listed.source[kept]
+    return replace(
+        listed,
+        row=np.searchsorted(source, np.arange(listed.row.size)),
+        target=listed.target[kept],
+        weight=listed.weight[kept],
+    )
+
+
 def scaled(linear: Linear, *, by: Floats) -> Linear:
     """Multiply what arrives at each target by its own factor.
 
@@ -374,7 +388,7 @@ def scaled(linear: Linear, *, by: Floats) -> Linear:
         channels = factor.reshape(linear.kernel.shape[0], -1)
         if np.all(channels == channels[:, :1]):
             shape = (-1,) + (1,) * (linear.kernel.ndim - 1)
-            return _with_kernel(linear, linear.kernel * channels[:, 0].reshape(shape))
+            return with_weights(linear, linear.kernel * channels[:, 0].reshape(shape))
         linear = sparse(linear)
     return Sparse(
         row=linear.row,
@@ -382,17 +396,6 @@ def scaled(linear: Linear, *, by: Floats) -> Linear:
         weight=linear.weight * factor[linear.target],
         pre_shape=linear.pre_shape,
         post_shape=linear.post_shape,
-    )
-
-
-def _with_kernel(conv: Convolution, kernel: Floats) -> Convolution:
-    return Convolution(
-        kernel=kernel,
-        pre_shape=conv.pre_shape,
-        stride=conv.stride,
-        padding=conv.padding,
-        dilation=conv.dilation,
-        groups=conv.groups,
     )
 
 
@@ -411,7 +414,7 @@ def apply(linear: Linear, values: Floats) -> Floats:
         return np.asarray(values @ linear.weight.T)
     flat = sparse(linear)
     rows = values.reshape(-1, values.shape[-1])
-    source = np.repeat(np.arange(rows.shape[1]), np.diff(flat.row))
+    source = flat.source
     n_post = prod(flat.post_shape)
     out = np.empty((rows.shape[0], n_post))
     for k, row in enumerate(rows):

@@ -82,7 +82,7 @@ class Resources:
 def resources(program: Program, chip: Chip) -> Resources:
     """Count what a program takes of each core, from the rows that are really loaded."""
     n = program.n_cores
-    source = np.repeat(np.arange(program.source_row.size - 1), np.diff(program.source_row))
+    source = program.row_source
     packet = program.row_packet
     sent = packet & (source < program.n_neurons)
     return Resources(

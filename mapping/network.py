@@ -400,6 +400,17 @@ def _named(parts: tuple[Part, ...], name: str) -> Part:
     raise KeyError(f"no part {name!r}; there are {[part.name for part in parts]}")
 
 
+def current_keep(population: Population, dt_s: float) -> Floats:
+    """Share of the synaptic current left after one tick; 0 where there is no filter."""
+    tau = np.asarray(population.tau_syn_s)
+    return np.where(tau > 0, 1 - dt_s / np.where(tau > 0, tau, 1.0), 0.0)
+
+
+def membrane_keep(population: Population, dt_s: float) -> Floats:
+    """Share of the membrane left after one tick."""
+    return np.asarray(1 - dt_s / np.asarray(population.tau_mem_s))
+
+
 def rest_ticks(population: Population, dt_s: float) -> NDArray[np.int64]:
     """Ticks that each neuron rests after a spike; int64 [n]."""
     ticks: NDArray[np.int64] = np.rint(np.asarray(population.refractory_s) / dt_s).astype(np.int64)

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emulator.chip import Chip
-from mapping.linear import Linear, Shape, Sparse, sparse, with_weights
+from mapping.linear import Linear, Shape, some, sparse, with_weights
 from mapping.network import weights_of
 from mapping.netx_file import Layer
 from mapping.netx_neurons import Note, spread
@@ -121,7 +121,7 @@ def by_delay(
     if np.all(delay == delay.flat[0]):
         return [(int(delay.flat[0]), linear)]
     listed = sparse(linear)
-    source = np.repeat(np.arange(n_pre), np.diff(listed.row))
+    source = listed.source
     if each_synapse:
         ticks = delay[listed.target, source]
     elif delay.size in (shape[0], n_post):
@@ -129,18 +129,6 @@ def by_delay(
     else:
         ticks = delay.ravel()[source]
     found = [
-        (int(one), _some(listed, (ticks == one) & (listed.weight != 0))) for one in np.unique(ticks)
+        (int(one), some(listed, (ticks == one) & (listed.weight != 0))) for one in np.unique(ticks)
     ]
     return [part for part in found if part[1].weight.size] or [(0, linear)]
-
-
-def _some(listed: Sparse, kept: Array) -> Sparse:
-    """Only some entries of a list."""
-    source = np.repeat(np.arange(listed.row.size - 1), np.diff(listed.row))[kept]
-    return Sparse(
-        row=np.searchsorted(source, np.arange(listed.row.size)),
-        target=listed.target[kept],
-        weight=listed.weight[kept],
-        pre_shape=listed.pre_shape,
-        post_shape=listed.post_shape,
-    )

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from mapping.errors import NirError, UnsupportedNodeError
 from mapping.folding import compose
-from mapping.linear import Linear, Shape, apply, diagonal, reshaped, scaled, sparse
+from mapping.linear import Linear, Shape, apply, diagonal, reshaped, scaled, some, sparse
 from mapping.nir_file import Graph, Node, naming
 from mapping.nir_linear import BIASED, LINEAR, delays, step
 from mapping.nir_shapes import (
@@ -226,13 +226,5 @@ def _through(
 
 def _pruned(linear: Linear) -> Linear:
     """Drop zeros, so that a masked map holds only what it still connects."""
-    full = sparse(linear)
-    source = np.repeat(np.arange(full.row.size - 1), np.diff(full.row))
-    keep = full.weight != 0
-    return type(full)(
-        row=np.searchsorted(source[keep], np.arange(full.row.size)),
-        target=full.target[keep],
-        weight=full.weight[keep],
-        pre_shape=full.pre_shape,
-        post_shape=full.post_shape,
-    )
+    listed = sparse(linear)
+    return some(listed, listed.weight != 0)

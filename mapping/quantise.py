@@ -11,12 +11,12 @@ import numpy as np
 
 from emulator.chip import Chip
 from mapping import losses, rounding
-from mapping.constants import FLOAT_BITS, Constants, current_keep
+from mapping.constants import FLOAT_BITS, Constants
 from mapping.errors import UnsupportedNodeError
 from mapping.fixed import FixedNetwork, FixedPopulation, FixedProjection, TensorError
 from mapping.linear import Floats, Linear, scaled, with_weights
 from mapping.load import fan_sums
-from mapping.network import Network, Population, Projection, rest_ticks, weights_of
+from mapping.network import Network, Population, Projection, current_keep, rest_ticks, weights_of
 from mapping.rounding import bias_integers, is_float
 from mapping.scale import choose_scale, reference_weight, weight_exponent
 
@@ -150,7 +150,7 @@ def _host(
     for projection in network.projections:
         if projection.target == population.name and projection.source in direct:
             total = total + np.maximum(*fan_sums(projection.linear)) * projection.current_gain
-    return total / np.maximum(1 - current_keep(network, population), 1e-12), False
+    return total / np.maximum(1 - current_keep(population, network.dt_s), 1e-12), False
 
 
 def _gained(projection: Projection, constants: Constants) -> Projection:

@@ -8,12 +8,19 @@ from numpy.typing import NDArray
 
 from emulator.chip import Chip
 from mapping import losses
-from mapping.constants import current_keep, membrane_keep
 from mapping.errors import UnsupportedNodeError
 from mapping.fixed import FixedNetwork, FixedPopulation, FixedProjection, TensorError
 from mapping.linear import Convolution, Floats, Linear, with_weights
 from mapping.nengo_rule import Block, FixedBlock, discretise
-from mapping.network import Network, Population, Projection, rest_ticks, weights_of
+from mapping.network import (
+    Network,
+    Population,
+    Projection,
+    current_keep,
+    membrane_keep,
+    rest_ticks,
+    weights_of,
+)
 from mapping.quantise import quantise
 from mapping.weight_rules import unlike_loihi
 
@@ -90,8 +97,8 @@ def quantise_as_nengo(
 
 def _block(network: Network, population: Population, into: list[Projection]) -> Block:
     """Say it in nengo's terms: filters whose output settles at their input."""
-    current = _uniform(population, "synaptic", 1 - current_keep(network, population))
-    membrane = _uniform(population, "membrane", 1 - membrane_keep(network, population))
+    current = _uniform(population, "synaptic", 1 - current_keep(population, network.dt_s))
+    membrane = _uniform(population, "membrane", 1 - membrane_keep(population, network.dt_s))
     rest = rest_ticks(population, network.dt_s)
     gain = 1 / (current * (membrane or 1.0))
     offset = np.asarray(population.v_reset) * population.spiking

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from mapping.assemble import lags
 from mapping.drive import Drive
 from mapping.linear import Dense, sparse
-from mapping.network import Network, Population, Projection, rest_ticks
+from mapping.network import Network, Population, Projection, current_keep, rest_ticks
 from traces.jit import kernel
 
 Array = NDArray[Any]
@@ -193,11 +193,9 @@ def _weights(projection: Projection) -> _Weights:
 
 
 def _neurons(population: Population, dt_s: float) -> _Neurons:
-    tau_syn = np.asarray(population.tau_syn_s)
-    filtered = tau_syn > 0
     rest = rest_ticks(population, dt_s)
     return _Neurons(
-        keep_i=np.where(filtered, 1 - dt_s / np.where(filtered, tau_syn, 1.0), 0.0),
+        keep_i=current_keep(population, dt_s),
         leak=dt_s / np.asarray(population.tau_mem_s),
         v_leak=np.array(population.v_leak),
         bias=np.array(population.bias),

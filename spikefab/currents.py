@@ -6,10 +6,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from mapping.constants import current_keep
 from mapping.drive import Drive
 from mapping.linear import Dense, Linear, apply, sparse
-from mapping.network import Network
+from mapping.network import Network, current_keep
 
 Array = NDArray[Any]
 
@@ -45,7 +44,7 @@ def targets_of(network: Network, direct: frozenset[str]) -> tuple[Target, ...]:
             if p.target == population.name and p.source in direct
         )
         if ways:
-            found.append(Target(population.name, current_keep(network, population), ways))
+            found.append(Target(population.name, current_keep(population, network.dt_s), ways))
     return tuple(found)
 
 
