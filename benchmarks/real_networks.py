@@ -62,9 +62,6 @@ def read_case(folder: Path) -> dict[str, Any]:
     for start, kind in KINDS.items():
         if folder.name.startswith(start):
             case.setdefault("kind", kind)
-    # The Braille readers come in two variants, named by the reset they were trained with; the
-    # framework that recorded the raster subtracts once.
-    case.setdefault("reset", "subtract-once" if "subtract" in folder.name else "zero")
     return case
 
 
@@ -122,7 +119,10 @@ def main() -> int:
             continue
         if outcome is None:
             skipped.append(folder.name)
-            print(f"{folder.name}: skipped, kind not known", file=sys.stderr)
+            print(
+                f"{folder.name}: skipped, kind not known",
+                file=sys.stderr if args.json else sys.stdout,
+            )
             continue
         outcomes.append(outcome)
         if not args.json:

@@ -162,6 +162,14 @@ def timing_notes(network: Network, direct: frozenset[str], input_latency: int) -
                     f"{projection.name}: feedback comes {lag[source] - lag[population.name]} ticks "
                     f"later than in the network, which runs through all populations in one tick"
                 )
+        # The first tick that input can reach it; a bias acts from the start.
+        before = max(late.values(), default=0)
+        if before and np.any(np.asarray(population.bias)):
+            yield (
+                f"{population.name}: its bias acts from the first tick, {before} before input can "
+                f"arrive, on a chip and in float in chip timing; in the network as it was trained "
+                f"both begin together"
+            )
         if late and min(late.values()) < max(late.values()):
             ways = ", ".join(f"from {source} {ticks}" for source, ticks in late.items())
             yield (

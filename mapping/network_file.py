@@ -163,6 +163,6 @@ def _projection(plain: dict[str, Any], arrays: dict[str, Any]) -> Projection:
         target=plain["target"],
         linear=_KINDS[plain["kind"]](**rest, **arrays),
         delay_s=plain["delay_s"],
-        # Files of the first days have none, since a current was always worth a spike.
+        # Older files have none, since a current was always worth a spike.
         current_gain=plain.get("current_gain", 1.0),
     )

@@ -11,7 +11,7 @@ from mapping.drive import Drive
 from mapping.fixed import FixedPopulation
 from mapping.rounding import bias_integers, bias_limit
 from spikefab.currents import Target, changes
-from spikefab.deploy import Deployment
+from spikefab.deployment import Deployment
 
 Array = NDArray[Any]
 Columns = tuple[Array, Array, Array]

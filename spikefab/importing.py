@@ -9,7 +9,7 @@ from mapping.network import Network
 from mapping.netx_import import import_netx
 from mapping.nir_import import import_nir
 from spikefab.data import Samples
-from spikefab.deploy import Deployment, deploy, deploy_fixed
+from spikefab.deployment import Deployment, deploy, deploy_fixed
 from spikefab.telling import BadInputError
 
 Loading = Callable[[Samples], Deployment]

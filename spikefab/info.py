@@ -96,7 +96,8 @@ def _trace(path: Path) -> Iterator[str]:
 
     with Trace.open(path) as trace:
         last = trace.whole_ticks - 1
-        state = "complete" if trace.complete else f"broken off after tick {last:,}"
+        upto = f"after tick {last:,}" if last >= 0 else "before the first tick was recorded"
+        state = "complete" if trace.complete else f"broken off {upto}"
         yield f"{path}: {trace.kind} trace, {state}"
         yield (
             f"  {trace.samples} samples × {trace.ticks} ticks ({trace.input_ticks} with input) of "

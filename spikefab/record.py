@@ -11,7 +11,7 @@ from emulator.neuron import RESETS
 from emulator.program import ProgramPopulation
 from emulator.stimulus import Stimulus
 from spikefab.data import Samples
-from spikefab.deploy import Deployment
+from spikefab.deployment import Deployment
 from traces.errors import TraceFormatError
 from traces.layout import RecordedPopulation
 from traces.trace import Trace

@@ -12,7 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from emulator.chip_file import load_chip
 from spikefab.data import Samples, load_samples
-from spikefab.deploy import Deployment
+from spikefab.deployment import Deployment
 from spikefab.importing import import_network
 from spikefab.output import FILES, Earlier, check_output, make_new, make_output, replacing
 from spikefab.run import RunResult, run_network

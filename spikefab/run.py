@@ -18,7 +18,7 @@ from emulator.stimulus import Stimulus
 from mapping.network import Network, Population
 from mapping.reference import FloatRun, prepare, simulate
 from spikefab.data import Samples, check_classes
-from spikefab.deploy import Deployment
+from spikefab.deployment import Deployment
 from spikefab.host import Host
 from spikefab.record import Recorder
 

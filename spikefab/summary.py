@@ -40,6 +40,7 @@ def summary(result: RunResult, *, network: str, wall_s: float) -> dict[str, Any]
             "float_instant": _accuracy(result.readout_instant.argmax(1), samples.y),
         },
         "agreement": float(np.mean(float_class == chip_class)),
+        "agreement_instant": float(np.mean(result.readout_instant.argmax(1) == chip_class)),
         "predictions": {"float": float_class.tolist(), "chip": chip_class.tolist()},
         "spikes": {
             "float": _total(result.counts_float),

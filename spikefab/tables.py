@@ -19,7 +19,8 @@ def print_run(numbers: dict[str, Any], chip_name: str) -> None:
         table.add_column(column, justify="right", no_wrap=True)
     accuracy, spikes, n = numbers["accuracy"], numbers["spikes"], numbers["samples"]
     table.add_row("accuracy", percent(accuracy["float"]), percent(accuracy["chip"]))
-    table.add_row("same class", "", percent(numbers["agreement"]))
+    table.add_row("same class as float", "", percent(numbers["agreement"]))
+    table.add_row("same class as trained", "", percent(numbers["agreement_instant"]))
     table.add_row("spikes per sample", f"{spikes['float'] / n:,.0f}", f"{spikes['chip'] / n:,.0f}")
     table.add_row("spikes per neuron and tick", "", "")
     for name, rate in numbers["rates"].items():

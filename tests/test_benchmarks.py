@@ -43,6 +43,30 @@ def test_equal_networks_pass_and_unknown_folders_are_skipped(networks):
     assert "something: skipped" in errors
 
 
+def test_the_file_of_a_network_knows_its_own_conventions(networks):
+    """dt and reset of the metadata win over what is usual, and a case wins over both."""
+    path = networks / "nir_lif" / "lif_norse.nir"
+    graph = nir.read(path)
+    graph.metadata = {"dt": 2e-4, "reset": "subtract"}
+    nir.write(path, graph)
+    assert real_networks(networks)[0] == 4
+    (networks / "nir_lif" / "case.toml").write_text('dt = 1e-4\nreset = "zero"')
+    assert real_networks(networks)[0] == 0
+
+
+def test_spikes_that_a_lag_moves_beyond_the_table_are_left_out(networks):
+    path = networks / "nir_lif" / "lif_norse.csv"
+    rows = path.read_text().splitlines()[:720]
+    path.write_text("\n".join(rows))  # spikes at 460, 510 and 710
+    late = [row.rsplit(",", 1)[0] + "," for row in rows]
+    fired = [row.rsplit(",", 1)[1] for row in rows]
+    moved = ["0.0"] * 30 + fired[:-30]
+    path.write_text("\n".join(a + b for a, b in zip(late, moved, strict=True)))
+    (networks / "nir_lif" / "case.toml").write_text("lag = 30")
+    code, found, _ = real_networks(networks)
+    assert (code, found["networks"][0]["checks"][0]["got"]) == (0, [490, 540])
+
+
 def test_a_case_file_overrides_the_name(networks):
     (networks / "nir_lif").rename(networks / "mine")
     lines = ['kind = "lif-csv"', 'expected = "lif_lava_loihi_fixed.csv"']

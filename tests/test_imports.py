@@ -63,3 +63,17 @@ def test_help_imports_nothing_heavy():
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=CHECKOUT
     )
     assert done.stdout.strip() == "[]"
+
+
+def test_public_names_stay_what_they_are_whatever_is_imported_first():
+    code = (
+        "import spikefab, spikefab.run, types\n"
+        "names = [n for n in spikefab.__all__ if n != '__version__']\n"
+        "seen = [[getattr(spikefab, n) for n in names] for _ in range(2)]\n"
+        "assert seen[0] == seen[1]\n"
+        "print([n for n in names if isinstance(getattr(spikefab, n), types.ModuleType)])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=CHECKOUT
+    )
+    assert done.stdout.strip() == "[]"

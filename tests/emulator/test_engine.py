@@ -16,7 +16,7 @@ from mapping.drive import Drive
 from mapping.mapping import Mapping, Slice
 from mapping.partition import map_network
 from mapping.quantise import quantise
-from spikefab.deploy import Deployment
+from spikefab.deployment import Deployment
 from spikefab.host import stimulus
 
 TICKS = 40

@@ -9,7 +9,7 @@ from mapping.drive import Drive
 from mapping.linear import Dense
 from mapping.network import Input, Network, Population, Projection
 from mapping.reference import prepare, simulate
-from spikefab.deploy import deploy
+from spikefab.deployment import deploy
 from spikefab.host import stimulus
 
 pytestmark = pytest.mark.plain_python

@@ -10,7 +10,7 @@ from mapping.drive import Drive
 from mapping.errors import NetxError
 from mapping.netx_import import import_netx
 from mapping.reference import prepare, simulate
-from spikefab.deploy import deploy_fixed
+from spikefab.deployment import deploy_fixed
 from spikefab.host import stimulus
 
 pytestmark = pytest.mark.plain_python

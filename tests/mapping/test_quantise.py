@@ -15,7 +15,7 @@ from mapping.network import Input, Network, Population, Projection
 from mapping.partition import map_network
 from mapping.quantise import quantise
 from mapping.reference import lag, prepare, simulate
-from spikefab.deploy import deploy
+from spikefab.deployment import deploy
 from spikefab.host import stimulus
 
 pytestmark = pytest.mark.plain_python

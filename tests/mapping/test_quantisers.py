@@ -9,7 +9,7 @@ from mapping.linear import Dense
 from mapping.network import Input, Network, Population, Projection
 from mapping.quantisers import QUANTISERS
 from spikefab.data import Samples
-from spikefab.deploy import deploy
+from spikefab.deployment import deploy
 from spikefab.run import run_network
 
 pytestmark = [pytest.mark.plain_python, pytest.mark.slow_uncompiled]

@@ -12,7 +12,7 @@ from mapping.network import Input, Network, Population, Projection
 from mapping.rounding import bias_integers
 from spikefab import currents
 from spikefab.data import Samples
-from spikefab.deploy import deploy
+from spikefab.deployment import deploy
 from spikefab.host import Host, stimulus
 from spikefab.run import run_network
 from spikefab.summary import summary

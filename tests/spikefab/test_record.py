@@ -14,7 +14,7 @@ from emulator.chip_file import load_chip
 from emulator.engine import Block
 from mapping.nir_import import import_nir
 from spikefab.data import Samples
-from spikefab.deploy import deploy
+from spikefab.deployment import deploy
 from spikefab.record import Recorder
 from spikefab.run import run_network
 from spikefab.summary import summary

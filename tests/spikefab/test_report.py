@@ -11,7 +11,7 @@ from command_line import write_network
 from emulator.chip_file import load_chip
 from mapping.nir_import import import_nir
 from spikefab.data import Samples
-from spikefab.deploy import deploy
+from spikefab.deployment import deploy
 from spikefab.figures import MOST_CORES, floor_plan, inked, raster, rates
 from spikefab.report import write_report
 from spikefab.run import run_network

@@ -8,7 +8,7 @@ from emulator.chip_file import load_chip
 from mapping.errors import NetworkError
 from mapping.nir_import import import_nir
 from spikefab.data import DataError, Samples, fit_samples
-from spikefab.deploy import deploy
+from spikefab.deployment import deploy
 from spikefab.run import run_network
 from spikefab.summary import summary
 
