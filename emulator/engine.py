@@ -174,6 +174,7 @@ class Engine:
         self, sample: int, stimulus: Stimulus, n_ticks: int, length: Callable[[], int]
     ) -> Iterator[Block]:
         stimulus.check(self.program.n_channels, self.program.n_neurons)
+        self._check_signs(stimulus)
         self._widen(stimulus)
         events = kernels.Events(**vars(stimulus))
         seed = hashed(self._seed, sample, 0, 0)
@@ -221,10 +222,33 @@ class Engine:
             value=value,
         )
 
+    def _check_signs(self, stimulus: Stimulus) -> None:
+        """Refuse negative factors where a payload is a number of spikes.
+
+        Raises
+        ------
+        ValueError
+        """
+        negative = stimulus.spike_channel[stimulus.spike_payload < 0]
+        if not negative.size:
+            return
+        program = self.program
+        repeats = program.row_payload == neuron.AS_REPEAT
+        if self._chip.arithmetic.accumulate == "each":
+            repeats = np.ones_like(repeats)
+        counting = np.intersect1d(negative, program.row_source[repeats] - program.n_neurons)
+        if counting.size:
+            raise ValueError(
+                f"channel {counting[0]} has payloads down to {stimulus.spike_payload.min():,}, but "
+                "its synapses take a payload as that many spikes; only rows whose row_payload is "
+                "value or presence take negative ones"
+            )
+
     def _widen(self, stimulus: Stimulus) -> None:
         """Take wider sums of weights if this sample's could leave 32 bits."""
         sums = self._pending.sums
-        if sums.dtype == np.int32 and self._load * stimulus.largest_payload >= 2**31:
+        most = max(stimulus.largest_payload, _largest_burst(self.program))
+        if sums.dtype == np.int32 and self._load * most >= 2**31:
             self._pending = self._pending._replace(sums=sums.astype(np.int64))
 
     def _reset(self) -> None:
@@ -307,6 +331,12 @@ def _heaviest_load(program: Program) -> float:
     often = np.where(~program.row_dense & (n_falls > 0), size, 1)
     weight = np.abs(program.weight.astype(np.float64)).max(initial=0) * 2.0**program.row_shift
     return float(np.bincount(program.row_core, weights=weight * often).max())
+
+
+def _largest_burst(program: Program) -> int:
+    """Most spikes that one neuron can fire in a tick."""
+    several = np.any(program.reset == neuron.REPEAT) or program.alias.size
+    return int(program.spikes_max.max(initial=1)) if several else 1
 
 
 def _fresh_state(program: Program, chip: Chip) -> tuple[neuron.State, kernels.Pending]:

@@ -331,10 +331,10 @@ def update_core(
                         arrived += shift_sum(sums[g, n], sum_shift[g, n])
                         sums[g, n] = 0
                 arrived = shift_sum(arrived, INPUT_SHIFT)
-                limited = fit_input(arrived, INPUT_BITS)
-                if limited != arrived:
-                    spill(spilled, alarm, neuron.INPUT, n, tick, arrived)
                 if not (REFRACTORY == neuron.SKIP and is_resting):
+                    limited = fit_input(arrived, INPUT_BITS)
+                    if limited != arrived:
+                        spill(spilled, alarm, neuron.INPUT, n, tick, arrived)
                     taken = into_current(limited)
             chance = noise(seed, tick, identity[n], k)
             wanted_u, used, stored = current_step(
@@ -350,18 +350,19 @@ def update_core(
         wanted_drive, driven, wanted, v = membrane_step(
             before, drive, push, keep_membrane[n], chance, is_resting
         )
-        if driven != wanted_drive:
-            spill(spilled, alarm, neuron.DRIVE, n, tick, wanted_drive)
-        if LIMITS:
-            v = min(max(v, least[n]), most[n])
-        if v != wanted:
-            spill(spilled, alarm, neuron.MEMBRANE, n, tick, wanted)
-        if is_resting:
-            if REFRACTORY == neuron.FREEZE:
-                membrane[n] = before
-                continue
-            if REFRACTORY == neuron.HOLD:
-                v = as_membrane(0)
+        # What a resting neuron throws away has left no register.
+        if is_resting and REFRACTORY == neuron.FREEZE:
+            membrane[n] = before
+            continue
+        if is_resting and REFRACTORY == neuron.HOLD:
+            v = as_membrane(0)
+        else:
+            if driven != wanted_drive and not is_resting:
+                spill(spilled, alarm, neuron.DRIVE, n, tick, wanted_drive)
+            if LIMITS:
+                v = min(max(v, least[n]), most[n])
+            if v != wanted:
+                spill(spilled, alarm, neuron.MEMBRANE, n, tick, wanted)
         reset = int(resets[n])
         if reset == neuron.NEVER or (REFRACTORY == neuron.SKIP and is_resting):
             membrane[n] = v

@@ -216,6 +216,11 @@ def _rules_broken(program: "Program", chip: Chip) -> list[str]:
     repeats = program.reset == REPEAT
     if np.any(repeats) and not program.spikes_max.size:
         problems.append("neurons with reset subtract-repeat need spikes_max")
+    if np.any(repeats) and program.lower.size:
+        problems.append(
+            "neurons with reset subtract-repeat beside lower thresholds: a neuron that fires "
+            "several times a tick has no spike of the other sign; leave lower out"
+        )
     used = [RESETS[code] for code in np.unique(program.reset) if 0 < code < len(RESETS)]
     unknown = [name for name in used if name not in rules.resets]
     if unknown:

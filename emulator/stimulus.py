@@ -22,7 +22,8 @@ class Stimulus:
     Attributes
     ----------
     spike_tick, spike_channel, spike_payload : int64 [n_spikes]
-        Channels as `Program` numbers them; a payload of 2 counts as two spikes.
+        Channels as `Program` numbers them; a payload of 2 counts as two spikes, or as a factor
+        where a row says so. Negative factors are for such rows alone.
     current_tick, current_neuron, current_value : int64 [n_changes]
         From that tick on the neuron's bias is raised by the value, until the next change.
         Neurons as `Program` numbers them; integer membrane units.
@@ -50,12 +51,12 @@ class Stimulus:
                 object.__setattr__(self, name, column)
         for name, column in (
             ("spike_payload", self.spike_payload),
-            ("current_value", np.abs(self.current_value)),
+            ("current_value", self.current_value),
         ):
-            if column.size and not 0 <= column.min() <= column.max() < _LARGEST:
+            if column.size and not -_LARGEST < column.min() <= column.max() < _LARGEST:
                 raise ValueError(
-                    f"{name} must lie within {_LARGEST - 1:,}, payloads from 0 on, but spans "
-                    f"{getattr(self, name).min():,}..{getattr(self, name).max():,}"
+                    f"{name} must lie within ±{_LARGEST - 1:,}, but spans "
+                    f"{column.min():,}..{column.max():,}"
                 )
 
     @property
@@ -65,7 +66,7 @@ class Stimulus:
             return 1
         ends = int(self.spike_channel.max()) + 1
         _, event = np.unique(self.spike_tick * ends + self.spike_channel, return_inverse=True)
-        return max(int(np.bincount(event, weights=self.spike_payload).max()), 1)
+        return max(int(np.bincount(event, weights=np.abs(self.spike_payload)).max()), 1)
 
     def check(self, n_channels: int, n_neurons: int) -> None:
         """Check every number before compiled code reads it.

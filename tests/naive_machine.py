@@ -155,9 +155,8 @@ class Machine:
                     for g, s in enumerate(sums)
                 )
                 total = total * 2**numbers.input_shift
-                taken = self.fit("input", total, numbers.input_bits, rules.input_overflow)
-                if rules.refractory == "skip" and resting:
-                    taken = 0
+                if not (rules.refractory == "skip" and resting):
+                    taken = self.fit("input", total, numbers.input_bits, rules.input_overflow)
             keep = int(p.keep_current[k, n])
             if rules.current_order == "decay-add-use":
                 x = self.decay(u[n], keep, rules.current_decay, tick, n, k) + taken
@@ -174,9 +173,17 @@ class Machine:
         v, push = self.v[n], int(p.bias[n])
         kept = self.decay(v, int(p.keep_membrane[n]), rules.membrane_decay, tick, n, -1)
         bits, overflow = numbers.membrane_bits, rules.membrane_overflow
+        if resting and rules.refractory == "freeze":
+            return 0
+        if resting and rules.refractory == "hold":
+            self.v[n] = 0
+            return 0 if p.reset[n] == 0 else self.fire(n, handed)
         if rules.membrane_form == "sum":
-            driven = self.fit("drive", drive + push, numbers.drive_bits, rules.drive_overflow)
-            wanted = kept if rules.refractory == "skip" and resting else kept + driven
+            skips = rules.refractory == "skip" and resting
+            driven = 0
+            if not skips:
+                driven = self.fit("drive", drive + push, numbers.drive_bits, rules.drive_overflow)
+            wanted = kept + driven
             new = fitted(wanted, bits, overflow)
         else:
             change = fitted(kept - v, bits, "wrap") + drive
@@ -187,10 +194,6 @@ class Machine:
         if p.membrane_min.size:
             new = max(int(p.membrane_min[n]), min(int(p.membrane_max[n]), new))
         self.counts["membrane"] += new != wanted
-        if resting and rules.refractory == "freeze":
-            return 0
-        if resting and rules.refractory == "hold":
-            new = 0
         self.v[n] = new
         if p.reset[n] == 0 or (rules.refractory == "skip" and resting):
             return 0

@@ -53,11 +53,11 @@ def random_chip(rng):
         "current_decay": current, "membrane_decay": membrane,
         "input_overflow": "none" if each else pick(OVERFLOWS),
         "current_overflow": pick(OVERFLOWS),
-        "drive_overflow": pick(OVERFLOWS),
+        "drive_overflow": "none" if form == "increment" else pick(OVERFLOWS),
         "membrane_form": form,
         "membrane_overflow": pick(OVERFLOWS),
         "compare": pick([">", ">="]),
-        "refractory": pick(["none", "hold", "freeze", "skip"]),
+        "refractory": pick(["none", "hold", "freeze", *(["skip"] if form == "sum" else [])]),
         "lower_threshold": lower,
         "axons": "counting" if each or rng.random() < 0.7 else "binary",
         "resets": dict.fromkeys(RESETS[1:], 1),
@@ -114,7 +114,7 @@ def random_program(rng, chip):
         columns["lower"] = -rng.integers(1, half // 2 + 2, N)
         columns["lower_to"] = rng.integers(-5, 5, N)
     resets = rng.choice(len(RESETS), N)
-    if "lower" in columns and rules.lower_threshold == "spike":
+    if "lower" in columns:
         resets[resets == RESETS.index("subtract-repeat")] = RESETS.index("zero")
     columns["spikes_max"] = rng.integers(1, 8, N)
     if each and "refractory" not in columns and rng.random() < 0.5:

@@ -147,6 +147,8 @@ name = "mine"
             "accumulate each with float .*nothing saturates",
         ),
         ("xylo-v2", 'float_variables = ["membrane"]', "membrane_form increment with float"),
+        ("xylo-v2", 'refractory = "skip"', "membrane_form increment with refractory skip"),
+        ("xylo-v2", 'drive_overflow = "wrap"', "membrane_form increment with drive_overflow wrap"),
         ("xylo-v1", 'float_variables = ["decays"]', "current_decay shift with float decays"),
         ("loihi", 'accumulate = "each"', "accumulate each with current_order decay-add-use"),
         (

@@ -291,13 +291,13 @@ def test_a_damaged_program_file_is_refused(tmp_path):
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("spike_payload", -1), ("spike_payload", 2**31), ("current_value", -(2**31))],
+    [("spike_payload", -(2**31)), ("spike_payload", 2**31), ("current_value", -(2**63))],
 )
 def test_a_stimulus_beyond_all_registers_is_refused(name, value):
     columns = ("spike_tick", "spike_channel", "spike_payload")
     if name == "current_value":
         columns = ("current_tick", "current_neuron", "current_value")
-    with pytest.raises(ValueError, match=f"{name} must lie within 2,147,483,647"):
+    with pytest.raises(ValueError, match=f"{name} must lie within ±2,147,483,647"):
         Stimulus(**{column: [0] for column in columns} | {name: [value]})
 
 

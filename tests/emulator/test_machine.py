@@ -10,6 +10,7 @@ from random_machines import chip_with, random_chip, random_program, random_stimu
 from emulator.engine import Engine
 from emulator.errors import OverflowAlarm, ProgramError
 from emulator.neuron import VARIABLES
+from emulator.stimulus import Stimulus
 
 pytestmark = pytest.mark.plain_python
 
@@ -20,7 +21,10 @@ def equal_to_the_twin(seed, **limits):
     rng = np.random.default_rng(seed)
     chip = random_chip(rng)
     program = random_program(rng, chip)
-    stimulus = random_stimulus(rng, TICKS)
+    return equal_runs(program, chip, random_stimulus(rng, TICKS), seed, **limits)
+
+
+def equal_runs(program, chip, stimulus, seed, **limits):
     twin = Machine(program, chip, seed=seed)
     engine = Engine(program, chip, seed=seed, **limits)
     inputs = list(
@@ -116,3 +120,63 @@ def test_a_program_that_the_chip_has_no_rule_for_is_refused(columns, message):
     program.check(chip)
     with pytest.raises(ProgramError, match=message):
         replace(program, **columns).check(chip)
+
+
+def test_lower_thresholds_beside_repeated_spikes_are_refused():
+    chip = chip_with(
+        arithmetic={"lower_threshold": "reset", "resets": {"subtract-repeat": 1}},
+        numbers={"spikes_per_tick_max": 7},
+    )
+    program = small_program(chip, reset=4)
+    program.check(chip)
+    below = replace(program, lower=np.full(14, -9), lower_to=np.zeros(14, int))
+    with pytest.raises(ProgramError, match="subtract-repeat beside lower thresholds"):
+        below.check(chip)
+
+
+def small_program(chip, *, reset, payload=0):
+    """The random program's rows and registers, every special column left out."""
+    rules = {"refractory": "none", "lower_threshold": "none", "axons": "counting"}
+    program = random_program(
+        np.random.default_rng(1),
+        chip.model_copy(update={"arithmetic": chip.arithmetic.model_copy(update=rules)}),
+    )
+    none = np.empty(0, int)
+    columns = ("reset_every", "reset_phase", "membrane_min", "membrane_max", "reset_to", "alias")
+    return replace(
+        program, reset=np.full(14, reset), row_payload=np.full_like(program.row_payload, payload),
+        **dict.fromkeys(columns, none),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("payload", [1, 2])
+def test_signed_input_equals_unbounded_integers(payload):
+    chip = chip_with(arithmetic={"resets": {"subtract": 1}}, numbers={"spikes_per_tick_max": 7})
+    program = small_program(chip, reset=2, payload=payload)
+    stimulus = random_stimulus(np.random.default_rng(4), TICKS)
+    signs = np.random.default_rng(5).choice([-1, 1], stimulus.spike_payload.size)
+    signed = replace(stimulus, spike_payload=stimulus.spike_payload * signs)
+    assert equal_runs(program, chip, signed, seed=0) > 0
+
+
+def test_negative_counts_of_spikes_are_refused():
+    chip = chip_with(arithmetic={"resets": {"subtract": 1}}, numbers={"spikes_per_tick_max": 7})
+    program = small_program(chip, reset=2)
+    negative = Stimulus(spike_tick=[0], spike_channel=[2], spike_payload=[-3])
+    with pytest.raises(ValueError, match=r"channel 2 has payloads down to -3, but its synapses"):
+        Engine(program, chip).run([negative], 1, lambda block: None)
+
+
+def test_bursts_of_neurons_leave_no_register_of_sums():
+    chip = chip_with(
+        arithmetic={"resets": {"subtract-repeat": 1}},
+        numbers={"spikes_per_tick_max": 255, "weight_bits": 32, "current_bits": 48,
+                 "membrane_bits": 48, "input_shift": 0, "decay_bits": 8},
+    )  # fmt: skip
+    program = small_program(chip, reset=4)
+    program = replace(
+        program, spikes_max=np.full(14, 255), threshold=np.full(14, 1000), bias=np.full(14, 90_000),
+        weight=program.weight.astype(np.int32) * 40_000, keep_membrane=np.zeros(14, int),
+        keep_current=0 * program.keep_current,
+    )  # fmt: skip
+    assert equal_runs(program, chip, Stimulus(), seed=0) > 0
