@@ -153,4 +153,4 @@ def _weights(weight: Array, largest: float, scale: float, exponent: int) -> Arra
         weight * scale * 2.0**finer, bits=8, signs="mixed", rounding="nearest-even",
         weight_range="symmetric",
     )  # fmt: skip
-    return shifted(coarsened(whole, bits=8, exponent=own_exponent), own_exponent)
+    return shifted(coarsened(whole, step_bits=1, exponent=own_exponent), own_exponent)

@@ -110,17 +110,16 @@ def shifted(mantissa: Array, exponent: int) -> Array:
     return mantissa >> -exponent
 
 
-def coarsened(mantissa: Array, *, bits: int, exponent: int) -> Array:
-    """Round mixed mantissas so that a negative exponent loses no bit (nengo-loihi).
+def coarsened(mantissa: Array, *, step_bits: int, exponent: int) -> Array:
+    """Round mantissas so that a negative exponent loses no bit (nengo-loihi).
 
     Parameters
     ----------
     mantissa : int64 array
-        Multiples of the format's step, symmetric.
+        Multiples of ``2**step_bits``, symmetric.
     exponent : int
         Of the weight.
     """
-    step_bits = 8 - bits + 1
     total = step_bits + exponent
     if total >= 0:
         return mantissa

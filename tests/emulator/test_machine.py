@@ -145,7 +145,7 @@ def small_program(chip, *, reset, payload=0):
     columns = ("reset_every", "reset_phase", "membrane_min", "membrane_max", "reset_to", "alias")
     return replace(
         program, reset=np.full(14, reset), row_payload=np.full_like(program.row_payload, payload),
-        **dict.fromkeys(columns, none),
+        threshold=program.threshold % 200 + 1, **dict.fromkeys(columns, none),
     )  # fmt: skip
 
 
