@@ -142,6 +142,11 @@ class Chip(Table):
             )
         if rules.input_overflow != "none" and numbers.input_bits == 62:
             problems.append("arithmetic.input_overflow: needs numbers.input_bits to overflow from")
+        if rules.shifted_weight_overflow != "none" and numbers.shifted_weight_bits == 62:
+            problems.append(
+                "arithmetic.shifted_weight_overflow: needs numbers.shifted_weight_bits to overflow "
+                "from"
+            )
         if rules.drive_overflow != "none" and numbers.drive_bits == 62:
             problems.append("arithmetic.drive_overflow: needs numbers.drive_bits to overflow from")
         refuse(problems)

@@ -175,6 +175,7 @@ class Numbers(Table):
     weight_shift: Shift = 0
     weight_exponent_min: Exponent = 0
     weight_exponent_max: Exponent = 0
+    shifted_weight_bits: Annotated[int, Field(ge=1, le=62)] = 62
     input_shift: Shift = 0
     input_bits: Annotated[int, Field(ge=1, le=62)] = 62
     input_payload_max: Whole = 0
@@ -205,6 +206,13 @@ class Numbers(Table):
                 f"weight_shift + weight_exponent_min is {lowest}, but must not be negative, or the "
                 "lowest bits of weights would be shifted out"
             )
+        largest = self.weight_bits + self.weight_shift + self.weight_exponent_max
+        if largest > self.shifted_weight_bits:
+            problems.append(
+                f"weight_bits + weight_shift + weight_exponent_max is {largest}, but must not "
+                f"exceed shifted_weight_bits {self.shifted_weight_bits}, or the largest exponent "
+                "would push weights out of their register"
+            )
         for names, most, why in (
             (("threshold_bits", "threshold_shift"), 62, "leave 64 bits"),
             (("bias_bits", "bias_exponent_max"), 62, "leave 64 bits"),
@@ -230,7 +238,8 @@ class Arithmetic(Table):
     threshold_rounding: Annotated[str, one_of(ROUNDINGS)] = "nearest-even"
     decay_rounding: Annotated[str, one_of(ROUNDINGS)] = "nearest-even"
     weight_range: Literal["symmetric", "full", "full-256"] = "symmetric"
-    weight_exponent_on: Literal["synapse", "sum"] = "synapse"
+    weight_exponent_on: Literal["synapse", "synapse-coarsened", "sum"] = "synapse"
+    shifted_weight_overflow: Literal["none", "wrap", "saturate"] = "none"
     accumulate: Literal["sum", "each"] = "sum"
     input_overflow: Annotated[str, one_of(OVERFLOWS)] = "none"
     current_decay: Annotated[str, one_of(DECAYS)]
@@ -264,7 +273,6 @@ class Arithmetic(Table):
             for name, value in (
                 ("current_order", "add-decay-use"),
                 ("input_latency", 0),
-                ("weight_exponent_on", "synapse"),
                 ("axons", "counting"),
             ):
                 if getattr(self, name) != value:
@@ -272,8 +280,18 @@ class Arithmetic(Table):
                         f"accumulate each with {name} {getattr(self, name)}: spikes are added to "
                         f"the current as they arrive, so it must be {value}"
                     )
+            if self.weight_exponent_on == "sum":
+                problems.append(
+                    "accumulate each with weight_exponent_on sum: spikes are added to the current "
+                    "as they arrive, so it must be synapse"
+                )
             if {"weights", "current"} & set(floats):
                 problems.append("accumulate each with float weights or current: nothing saturates")
+        if self.weight_exponent_on == "sum" and self.shifted_weight_overflow != "none":
+            problems.append(
+                f"weight_exponent_on sum with shifted_weight_overflow "
+                f"{self.shifted_weight_overflow}: no weight is shifted by itself; take none"
+            )
         if self.membrane_form == "increment" and floats:
             problems.append("membrane_form increment with float variables: it limits integers")
         if self.membrane_form == "increment" and self.refractory == "skip":

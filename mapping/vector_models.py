@@ -5,7 +5,7 @@ The preset of the same configuration runs it. Nothing is quantised.
 
 import math
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +15,7 @@ from emulator.chip_file import load_chip
 from mapping.nengo_rule import Block, discretise
 from mapping.vector_case import Case, Vector, VectorError
 from mapping.vector_program import Building
-from mapping.weight_rules import coarsened, mantissas, shifted, signs_of
+from mapping.weight_rules import Signs, loaded, mantissas, signs_of, step_bits
 
 Array = NDArray[Any]
 
@@ -26,46 +26,50 @@ _NENGO_DT_S = 1e-3
 def _lava(case: Case) -> Vector:
     """Lava 0.10, fixed point: the sum of a projection is shifted, once for each delay."""
     chip = load_chip("loihi-lava")
+    numbers = chip.numbers
     build = Building(case, chip)
     for name, given in case.populations.items():
         n = case.size(name)
         model = str(given["model"])
         if model not in ("LIF", "LIFReset", "TernaryLIF"):
             raise VectorError(f"{case.path}: population {name!r} of model {model} is not known")
-        mantissa, exponent = (np.broadcast_to(given[k], n) for k in ("bias_mant", "bias_exp"))
+        bias, bias_exponent = (np.broadcast_to(given[k], n) for k in ("bias_mant", "bias_exp"))
         ternary = model == "TernaryLIF"
         every = int(given.get("reset_interval", 0))
         build.add(
             name,
-            keep_current=4095 - np.asarray(given["du"]),
-            keep_membrane=4096 - np.asarray(given["dv"]),
+            **_keeps(given["du"], given["dv"], chip),
             bias=[int(m) << int(e) if e >= 0 else int(m) >> -int(e)
-                  for m, e in zip(mantissa, exponent, strict=True)],
-            threshold=64 * np.asarray(given["vth_hi" if ternary else "vth"]),
+                  for m, e in zip(bias, bias_exponent, strict=True)],
+            threshold=np.left_shift(given["vth_hi" if ternary else "vth"], numbers.threshold_shift),
             initial_current=given["u0"],
             initial_membrane=given["v0"],
-            lower=64 * np.asarray(given["vth_lo"]) if ternary else -(2**40),
+            lower=np.left_shift(given["vth_lo"], numbers.threshold_shift) if ternary else -(2**40),
             reset_every=every,
             # Steps count from 1, ticks from 0.
             reset_phase=(int(given.get("reset_offset", 0)) - 1) % every if every else 0,
         )  # fmt: skip
     for number, given in enumerate(case.projections):
         weights = np.asarray(given["weights"])
-        mode = str(given["sign_mode"])
+        signs = _signs(case, str(given["sign_mode"]), weights)
         mantissa = mantissas(
             weights,
             bits=int(given["num_weight_bits"]),
-            signs=signs_of(weights) if mode == "auto" else mode,  # type: ignore[arg-type]
+            signs=signs,
             rounding=chip.arithmetic.weight_rounding,
             weight_range=chip.arithmetic.weight_range,
         )
         build.expect_weights(number, mantissa, given)
-        weight_exponent = int(given["weight_exp"])
+        weight, exponent = loaded(
+            mantissa,
+            step_bits=step_bits(int(given["num_weight_bits"]), signs),
+            exponent=int(given["weight_exp"]),
+            chip=chip,
+        )
         build.connect(
             number,
-            mantissa,
-            shift=max(weight_exponent, 0),
-            group_shift=min(weight_exponent, 0),
+            weight,
+            exponent=exponent,
             payload="presence" if int(given["num_message_bits"]) == 0 else "value",
         )
     return build.vector()
@@ -78,7 +82,7 @@ def _nengo(case: Case) -> Vector:
     automatic = case.root.get("discretized_by") == "discretize_model"
     for name, given in case.populations.items():
         into = [k for k, p in enumerate(case.projections) if str(p["dst"]) == name]
-        weights: list[Array] = []
+        weights: list[tuple[Array, int]] = []
         if automatic:
             fixed = discretise(_block(case, name, into))
             given = given | {
@@ -86,22 +90,21 @@ def _nengo(case: Case) -> Vector:
                 "vth": fixed.threshold, "refract_delay": fixed.refractory,
                 "vmin": fixed.membrane_min, "vmax": fixed.membrane_max,
             }  # fmt: skip
-            weights = list(fixed.weights)
+            weights = [(weight, 0) for weight in fixed.weights]
         else:
             weights = [_nengo_weights(case.projections[k], chip) for k in into]
         build.add(
             name,
-            keep_current=4095 - np.asarray(given["decay_u"]),
-            keep_membrane=4096 - np.asarray(given["decay_v"]),
+            **_keeps(given["decay_u"], given["decay_v"], chip),
             bias=given["bias"],
             threshold=given["vth"],
             membrane_min=given["vmin"],
             membrane_max=given["vmax"],
             refractory=given["refract_delay"],
         )
-        for k, weight in zip(into, weights, strict=True):
+        for k, (weight, exponent) in zip(into, weights, strict=True):
             build.expect_weights(k, weight << chip.numbers.input_shift, case.projections[k])
-            build.connect(k, weight)
+            build.connect(k, weight, exponent=exponent)
     return build.vector()
 
 
@@ -120,50 +123,53 @@ def _block(case: Case, name: str, into: list[int]) -> Block:
     )
 
 
-def _nengo_weights(given: Mapping[str, Any], chip: Chip) -> Array:
-    bits = int(given["num_weight_bits"])
-    mixed = int(given["shift_bits"]) == 8 - bits + 1
-    exponent = int(given["weight_exp"])
+def _nengo_weights(given: Mapping[str, Any], chip: Chip) -> tuple[Array, int]:
+    bits, lowest = int(given["num_weight_bits"]), int(given["shift_bits"])
     whole = mantissas(
         np.asarray(given["weights"]),
         bits=bits,
-        signs="mixed" if mixed else "excitatory",
+        signs="mixed" if lowest == 8 - bits + 1 else "excitatory",
         rounding=chip.arithmetic.weight_rounding,
         weight_range=chip.arithmetic.weight_range,
     )
-    if mixed:
-        whole = coarsened(whole, bits=bits, exponent=exponent)
-    return shifted(whole, exponent)
+    return loaded(whole, step_bits=lowest, exponent=int(given["weight_exp"]), chip=chip)
 
 
 def _brian(case: Case) -> Vector:
     """brian2-loihi 0.5: each weight is shifted and cut by itself."""
     chip = load_chip("loihi-brian2")
+    numbers = chip.numbers
     build = Building(case, chip)
     for name, given in case.populations.items():
         build.add(
             name,
-            keep_current=4096 - np.asarray(given["decay_I"]),
-            keep_membrane=4096 - np.asarray(given["decay_v"]),
-            threshold=64 * np.asarray(given["threshold_v_mant"]),
+            **_keeps(given["decay_I"], given["decay_v"], chip),
+            threshold=np.left_shift(given["threshold_v_mant"], numbers.threshold_shift),
             initial_current=given.get("I0", 0),
             initial_membrane=given.get("v0", 0),
             refractory=given["refractory"],
         )
     modes = {1: "mixed", 2: "excitatory", 3: "inhibitory"}
     for number, given in enumerate(case.projections):
+        weights = np.asarray(given["weights"])
+        mode = int(given["sign_mode"])
+        signs = _signs(case, modes.get(mode, str(mode)), weights)
         mantissa = mantissas(
-            np.asarray(given["weights"]),
+            weights,
             bits=int(given["num_weight_bits"]),
-            signs=modes[int(given["sign_mode"])],  # type: ignore[arg-type]
+            signs=signs,
             rounding=chip.arithmetic.weight_rounding,
             weight_range=chip.arithmetic.weight_range,
         )
-        edge = 2**15 - 1
-        weight = np.clip(shifted(mantissa, int(given["w_exp"])), -edge, edge)
+        weight, exponent = loaded(
+            mantissa,
+            step_bits=step_bits(int(given["num_weight_bits"]), signs),
+            exponent=int(given["w_exp"]),
+            chip=chip,
+        )
         weight = np.where(np.asarray(given["mask"]) != 0, weight, 0)
-        build.expect_weights(number, weight << chip.numbers.input_shift, given)
-        build.connect(number, weight)
+        build.expect_weights(number, weight << numbers.input_shift, given)
+        build.connect(number, weight, exponent=exponent)
     return build.vector()
 
 
@@ -192,10 +198,36 @@ def _xylo(case: Case) -> Vector:
     for number, given in enumerate(case.projections):
         shift = int(given["weight_shift"])
         for synapse, weight in enumerate(np.asarray(given["weights"], np.int64)):
-            half = 2**15
-            wrapped = ((weight.T << shift) + half) % (2 * half) - half
-            build.connect(number, wrapped, group=synapse)
+            own, _ = loaded(weight.T, step_bits=0, exponent=shift, chip=chip)
+            build.connect(number, own, group=synapse)
     return build.vector()
+
+
+def _keeps(current: Any, membrane: Any, chip: Chip) -> dict[str, Any]:
+    """Turn decay fields into what is kept of current and membrane."""
+    numbers = chip.numbers
+    whole = 2**numbers.decay_bits
+    return {
+        "keep_current": whole - numbers.current_decay_offset - np.asarray(current),
+        "keep_membrane": whole - numbers.membrane_decay_offset - np.asarray(membrane),
+    }
+
+
+def _signs(case: Case, mode: str, weights: Array) -> Signs:
+    """Sign mode of a list of weights, as the file names it.
+
+    Raises
+    ------
+    VectorError
+    """
+    known: dict[str, Signs] = {s: s for s in get_args(Signs)}
+    if mode == "auto":
+        return signs_of(weights)
+    if mode not in known:
+        raise VectorError(
+            f"{case.path}: sign mode {mode} is not known; known are auto, {', '.join(known)}"
+        )
+    return known[mode]
 
 
 MODELS: dict[str, Callable[[Case], Vector]] = {

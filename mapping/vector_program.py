@@ -69,12 +69,14 @@ class Building:
         number: int,
         weight: Array,
         *,
-        shift: int = 0,
-        group_shift: int = 0,
+        exponent: int = 0,
         payload: str = "repeat",
         group: int = 0,
     ) -> None:
-        """Add a projection's rows, apart for each delay and each part of its target."""
+        """Add a projection's rows, apart for each delay and each part of its target.
+
+        The exponent is what is left for the sum of a tick.
+        """
         given = self._case.projections[number]
         source, target = str(given["src"]), str(given["dst"])
         delays = np.asarray(given.get("delays", given.get("delay", 0)), np.int64)
@@ -86,8 +88,8 @@ class Building:
         for delay in np.unique(delays[weight != 0]):
             # Sums that lose bits when they are shifted are kept apart.
             at = group
-            if group_shift < 0:
-                self._groups.append(group_shift)
+            if exponent < 0:
+                self._groups.append(exponent)
                 at = len(self._groups) - 1
             chosen = np.where(delays == delay, weight, 0)
             for core, (start, stop) in enumerate(self._parts):
@@ -99,7 +101,7 @@ class Building:
                     self._rows.append(
                         Rows(
                             source=numbers[present], size=size, weight=part[pre, post],
-                            target=post + low - start, core=core, dense=False, shift=shift,
+                            target=post + low - start, core=core, dense=False, shift=max(exponent, 0),
                             delay=int(delay), exponent=number, group=at,
                             payload=PAYLOADS.index(payload),
                         )

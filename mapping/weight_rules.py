@@ -51,6 +51,11 @@ def signs_of(weights: Array) -> Signs:
     return "inhibitory" if weights.max() <= 0 else "mixed"
 
 
+def step_bits(bits: int, signs: Signs) -> int:
+    """Lowest bits that are always 0 in weights of so many bits."""
+    return 8 - bits + (signs == "mixed")
+
+
 def mantissas(
     weights: Array,
     *,
@@ -89,7 +94,7 @@ def mantissas(
     """
     if not 1 <= bits <= 8:
         raise ValueError(f"weights have 1 to 8 bits, not {bits}")
-    step = 2 ** (8 - bits + (signs == "mixed"))
+    step = 2 ** step_bits(bits, signs)
     sign = -1 if signs == "inhibitory" else 1
     values = sign * np.asarray(weights, np.float64)
     if weight_range == "symmetric":
@@ -108,6 +113,32 @@ def shifted(mantissa: Array, exponent: int) -> Array:
     if exponent >= 0:
         return mantissa << exponent
     return mantissa >> -exponent
+
+
+def loaded(mantissa: Array, *, step_bits: int, exponent: int, chip: Chip) -> tuple[Array, int]:
+    """Apply a weight's exponent as the chip does.
+
+    Parameters
+    ----------
+    mantissa : int64 array
+        Multiples of ``2**step_bits``.
+
+    Returns
+    -------
+    (weights, sum_exponent)
+        What synapses hold, and the exponent that is left for the sum of a tick.
+    """
+    rules, bits = chip.arithmetic, chip.numbers.shifted_weight_bits
+    if rules.weight_exponent_on == "sum":
+        return mantissa, exponent
+    if rules.weight_exponent_on == "synapse-coarsened":
+        mantissa = coarsened(mantissa, step_bits=step_bits, exponent=exponent)
+    weight, half = shifted(mantissa, exponent), 2 ** (bits - 1)
+    if rules.shifted_weight_overflow == "saturate":
+        weight = np.clip(weight, 1 - half, half - 1)
+    elif rules.shifted_weight_overflow == "wrap":
+        weight = (weight + half) % (2 * half) - half
+    return weight, 0
 
 
 def coarsened(mantissa: Array, *, step_bits: int, exponent: int) -> Array:
