@@ -18,7 +18,7 @@ from mapping.drive import Drive
 from mapping.linear import Dense
 from mapping.network import Input, Network, Population, Projection
 from mapping.reference import prepare, simulate
-from mapping.vector_case import Case, Mismatch, Vector, VectorError
+from mapping.vector_case import VARIABLES, Case, Mismatch, Vector, VectorError
 from mapping.vector_models import MODELS
 
 Array = NDArray[Any]
@@ -86,7 +86,15 @@ def _told(path: str | Path) -> Iterator[None]:
         yield
     except VectorError:
         raise
-    except (OSError, KeyError, ValueError, TypeError, IndexError, AttributeError) as error:
+    except (
+        OSError,
+        KeyError,
+        ValueError,
+        TypeError,
+        IndexError,
+        AttributeError,
+        ArithmeticError,
+    ) as error:
         raise VectorError(f"{path}: no vector file, or a damaged one ({error})") from error
 
 
@@ -184,4 +192,4 @@ def _first_difference(step: int, expected: Seen, seen: Seen) -> Mismatch | None:
 
 def _in_order(item: tuple[tuple[str, str], Array]) -> tuple[int, str]:
     (name, variable), _ = item
-    return ("u", "i_syn", "i_syn2", "v", "spikes").index(variable), name
+    return VARIABLES.index(variable), name

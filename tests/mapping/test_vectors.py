@@ -152,6 +152,34 @@ def test_the_first_difference_is_told(tmp_path):
     assert first_mismatch(path).variable == "weight from 5"
 
 
+def stored(file, name, values):
+    """Replace a dataset by another one."""
+    del file[name]
+    file[name] = values
+
+
+@pytest.mark.parametrize("kind", ["int16", "float64"])
+def test_how_wide_a_file_stores_its_integers_changes_nothing(kind, tmp_path):
+    path = tmp_path / "O1_narrow.h5"
+    path.write_bytes((FOLDER / "O1_lava_two_layer.h5").read_bytes())
+    with h5py.File(path, "r+") as file:
+        for population in file["pop"].values():
+            for name in ("vth", "du", "dv", "bias_mant", "bias_exp"):
+                population.attrs[name] = np.asarray(population.attrs[name], kind)
+        for key in ("0", "1"):
+            stored(file, f"proj/{key}/weights", file[f"proj/{key}/weights"][()].astype(kind))
+    assert first_mismatch(path) is None
+
+
+def test_thresholds_of_few_bits_are_shifted_in_many(tmp_path):
+    path = tmp_path / "O1_narrow.h5"
+    path.write_bytes((FOLDER / "O1_lava_two_layer.h5").read_bytes())
+    with h5py.File(path, "r+") as file:
+        for population in file["pop"].values():
+            population.attrs["vth"] = np.uint8(255)
+    assert set(read_vector(path).program.threshold.tolist()) == {255 * 64}
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -162,6 +190,35 @@ def test_the_first_difference_is_told(tmp_path):
         (lambda f: f["pop/A"].attrs.__setitem__("model", "Izhikevich"), "'A' of model Izhikevich"),
         (lambda f: f.__delitem__("pop"), "no vector file, or a damaged one"),
         (lambda f: f["proj/0"].attrs.__setitem__("src", "nowhere"), "damaged one"),
+        (lambda f: f["pop/B"].attrs.__setitem__("bias_exp", 400), "damaged one"),
+        (lambda f: f["pop/A"].attrs.__setitem__("du", 0.5), "pop/A/du holds 0.5, but this case"),
+        (lambda f: f["pop/A"].attrs.__setitem__("vth", np.inf), "pop/A/vth holds inf"),
+        (
+            lambda f: f["pop/A"].attrs.__setitem__("alias_target", [50]),
+            r"alias_target spans 50..50, but the population has neurons 0..49",
+        ),
+        (
+            lambda f: f["proj/0"].attrs.__setitem__("sign_mode", "both"),
+            "sign mode both is not known; known are auto, mixed, excitatory, inhibitory",
+        ),
+        (lambda f: f.__delitem__("expected/B"), "expected/B is missing or empty"),
+        (lambda f: f.move("expected/B/v", "expected/B/w"), "expected/B/w: known are populations"),
+        (
+            lambda f: stored(f, "expected/B/v", f["expected/B/v"][:, :5]),
+            r"expected/B/v is \(200, 5\), but must be \(200, 20\)",
+        ),
+        (
+            lambda f: stored(f, "proj/1/weights", f["proj/1/weights"][:, :5]),
+            r"proj/1/weights is \(20, 5\), but must be \(20, 50\)",
+        ),
+        (
+            lambda f: stored(f, "proj/1/weights", f["proj/1/weights"][()] + 0.5),
+            "proj/1/weights holds .*.5, but this case is one of integers",
+        ),
+        (
+            lambda f: stored(f, "input/in/spikes", f["input/in/spikes"][:7]),
+            r"input/in/spikes is \(7, 30\), but must be \(200, 30\)",
+        ),
     ],
 )
 def test_broken_vector_files_are_told(tmp_path, change, message):
