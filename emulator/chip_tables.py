@@ -207,7 +207,7 @@ class Numbers(Table):
                 "lowest bits of weights would be shifted out"
             )
         largest = self.weight_bits + self.weight_shift + self.weight_exponent_max
-        if largest > self.shifted_weight_bits:
+        if self.shifted_weight_bits < min(largest, 62):
             problems.append(
                 f"weight_bits + weight_shift + weight_exponent_max is {largest}, but must not "
                 f"exceed shifted_weight_bits {self.shifted_weight_bits}, or the largest exponent "

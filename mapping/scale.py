@@ -13,9 +13,10 @@ finely, a small one leaves the registers room. The rule, from weak to strong:
    settles under every source spiking in a quarter of all ticks. Biases, the host's currents and
    the largest weight fit their formats.
 3. *Coarse*: for room, little is given up. The largest weight keeps a quarter of its mantissa (of a
-   readout, which nothing but its sum depends on, an eighth), unless biases or currents would be
-   cut, beside which such weights are nothing. The largest threshold keeps `COARSE_STEPS` whatever
-   happens: a neuron that gets a hundred thresholds in a tick does the same with less.
+   readout, which nothing but its sum depends on, an eighth), and of a wide one no more than
+   `COARSE_WEIGHT_STEPS`, unless biases or currents would be cut, beside which such weights are
+   nothing. The largest threshold keeps `COARSE_STEPS` whatever happens: a neuron that gets a
+   hundred thresholds in a tick does the same with less.
 4. *Must*: thresholds and resets fit; of a readout, what biases settle at, and one tick.
 
 What leaves its format then is cut and told; what leaves its register is counted in the run.
@@ -43,6 +44,10 @@ from mapping.rounding import (
 FINE_STEPS = 256
 """Steps of the largest threshold: rounding changes it by less than 0.2 %."""
 COARSE_STEPS = 64
+FINE_WEIGHT_STEPS = 2**15
+"""Steps of the largest weight; of wider weights the lowest bits stay unused for want of need."""
+COARSE_WEIGHT_STEPS = 2**8
+"""Steps of the largest weight beyond which room for its sums is worth more."""
 SMALLEST_STEPS = 16
 """Steps of the smallest threshold of a population: less than about 3 %."""
 DECAY_RESOLUTION = 2**8
@@ -75,6 +80,8 @@ def choose_scale(load: Load, chip: Chip) -> float:
         if unit is not None:
             highest = min(must, max(min(room, formats), wanted))
             wanted = _whole_mantissa(wanted, unit, chip, coarse, highest)
+        if wanted <= 0:
+            wanted = 1 / load.level  # registers that hold nothing suit any scale
     return _exact_threshold(wanted, load, chip)
 
 
@@ -155,7 +162,9 @@ def _room(load: Load, chip: Chip) -> float:
 
 def _fine(load: Load, chip: Chip, unit: float | None) -> float:
     """Scale from which on everything rounds finely."""
-    wishes = [0.0 if unit is None else unit * 2.0**chip.numbers.weight_exponent_min]
+    step = weight_step(chip.numbers.weight_exponent_min, chip)
+    steps = min(mantissa_range(chip)[1], FINE_WEIGHT_STEPS)
+    wishes = [0.0 if unit is None else steps * step / load.weight]
     leak = np.concatenate([load.current_leak, load.membrane_leak])
     decay = DECAY_RESOLUTION / leak.min(initial=1.0, where=leak > 0) / load.level
     if load.height is not None:
@@ -183,7 +192,9 @@ def _coarse_weight(load: Load, chip: Chip, unit: float | None) -> float:
     """Scale at which the largest weight has lost as many bits as it may."""
     if unit is None:
         return 0.0
-    return unit * 2.0**chip.numbers.weight_exponent_min / (8 if load.height is None else 4)
+    step = weight_step(chip.numbers.weight_exponent_min, chip)
+    kept = mantissa_range(chip)[1] / (8 if load.height is None else 4)
+    return min(kept, COARSE_WEIGHT_STEPS) * step / load.weight
 
 
 def _coarse_threshold(load: Load, chip: Chip) -> float:

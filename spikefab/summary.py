@@ -67,6 +67,7 @@ def summary(result: RunResult, *, network: str, wall_s: float) -> dict[str, Any]
         "neurons": result.deployment.program.n_neurons,
         "saturations": sum(out_of_range.values()),
         "out_of_range": out_of_range,
+        "out_of_range_by_core": _by_core(result),
         "currents_cut": result.currents_cut,
         "tensors": [vars(error) for error in result.deployment.fixed.errors],
         "costs": _costs(result.deployment.chip),
@@ -143,6 +144,16 @@ def _where(result: RunResult, variable: str) -> list[str]:
 
 def _accuracy(predicted: Array, y: Array | None) -> float | None:
     return None if y is None else float(np.mean(predicted == y))
+
+
+def _by_core(result: RunResult) -> dict[str, dict[str, int]]:
+    """How often a variable left its register on each core of the chip where it did."""
+    cores = result.deployment.program.core
+    found = {}
+    for variable in VARIABLES:
+        counts = result.counters[f"{variable}_overflows"]
+        found[variable] = {str(cores[k]): int(counts[k]) for k in np.flatnonzero(counts)}
+    return found
 
 
 def _total(counts: dict[str, Array]) -> int:

@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from emulator.chip import Chip
 from emulator.chip_file import load_chip
 from emulator.engine import Engine
 from mapping.drive import Drive
@@ -244,7 +245,9 @@ def test_a_bias_that_vanishes_or_changes_is_told():
     matters = replace(network, populations=(replace(network.populations[0], bias=6e-3),))
     fixed = quantise(matters, chip_with("numbers", threshold_bits=3, threshold_shift=0))
     assert any("a bias: 1 of 1 vanished" in n for n in fixed.notes)
-    assert not any("bias" in n for n in quantise(network, LOIHI).notes)  # nothing beside a weight
+    assert not any(
+        " bias: " in n for n in quantise(network, LOIHI).notes
+    )  # nothing beside a weight
 
 
 @pytest.mark.parametrize("weight", [1e-310, 5e-324])
@@ -428,3 +431,24 @@ def test_xylo_shifts_every_weight_by_itself(rng, xylo):
     assert np.abs(loaded - exact).max() <= 0.5 * 2**projection.shift / part.scale * (1 + 1e-9)
     _, program = map_network(fixed, xylo)
     assert program.spikes_max.tolist() == [31] * 8
+
+
+@pytest.mark.parametrize("weight_bits", [8, 16, 24, 32])
+def test_wide_weights_leave_registers_their_room(weight_bits, rng):
+    plain = load_chip("generic").model_dump()
+    plain["numbers"]["weight_bits"] = weight_bits
+    plain["packing"]["weight_bits_sizes"] = (weight_bits,)
+    chip = Chip.model_validate(plain)
+    network = one_layer(rng.normal(0.05, 0.2, (30, 50)), tau_mem_s=20e-3, tau_syn_s=5e-3)
+    counts = (rng.random((200, 50)) < 0.1).astype(int)
+    found, overflows, _ = run_both(network, Drive(n_ticks=200, spikes={"in": counts}), chip)
+    in_float, on_chip, *_ = found["a"]
+    assert in_float.sum() > 100
+    assert np.abs(in_float - on_chip).sum() <= 0.02 * in_float.sum()
+    assert not any(overflows.values())
+
+
+def test_registers_that_hold_nothing_give_a_scale_and_say_what_is_lost():
+    fixed = quantise(one_layer([[0.5, -0.2]]), chip_with("numbers", membrane_bits=1))
+    assert 0 < fixed.populations[0].scale < np.inf
+    assert any("threshold" in note or "weights" in note for note in fixed.notes)

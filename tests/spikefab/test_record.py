@@ -115,6 +115,11 @@ def test_a_run_is_warned_about_where_it_means_little(deployed, capsys):
     first, second = numbers["warnings"]
     assert first.startswith("a_third never spikes on the chip, but ")
     assert second.startswith("membrane left its register 10,000 times, ")
+    core = str(deployed.program.core[0])
+    assert numbers["out_of_range"]["membrane"] == 10_000
+    assert numbers["out_of_range_by_core"] == {
+        "input": {}, "current": {}, "drive": {}, "membrane": {core: 10_000},
+    }  # fmt: skip
     print_run(numbers, "loihi")
     assert capsys.readouterr().err.count("spikefab: warning: ") == 2
     assert numbers_of(deployed)["warnings"] == []
