@@ -335,8 +335,7 @@ def _heaviest_load(program: Program) -> float:
 
 def _largest_burst(program: Program) -> int:
     """Most spikes that one neuron can fire in a tick."""
-    several = np.any(program.reset == neuron.REPEAT) or program.alias.size
-    return int(program.spikes_max.max(initial=1)) if several else 1
+    return int(program.spikes_max.max(initial=1)) if program.several_a_tick else 1
 
 
 def _fresh_state(program: Program, chip: Chip) -> tuple[neuron.State, kernels.Pending]:

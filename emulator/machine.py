@@ -59,7 +59,7 @@ def _bound(program: Program, chip: Chip, strict: bool) -> dict[str, Any]:
         "REFRACTORY": neuron.REFRACTORIES.index(rules.refractory if program.refractory.size else "none"),
         "LOWER": neuron.LOWERS.index(rules.lower_threshold if program.lower.size else "none"),
         "REPEATS": bool(np.any(program.reset == neuron.REPEAT)),
-        "MANY": bool(np.any(program.reset == neuron.REPEAT)) or program.alias.size > 0,
+        "MANY": program.several_a_tick,
         "ALIAS": program.alias.size > 0,
         "PERIODIC": program.reset_every.size > 0,
         "LIMITS": program.membrane_min.size > 0,

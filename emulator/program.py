@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from emulator.chip import Chip
 from emulator.errors import ProgramError
+from emulator.neuron import REPEAT
 from emulator.program_check import problems_of
 
 Array = NDArray[Any]
@@ -188,6 +189,11 @@ class Program:
     def n_sums(self) -> int:
         """Sums of weights that are shifted apart before they add up."""
         return int(self.sum_shift.shape[0])
+
+    @property
+    def several_a_tick(self) -> bool:
+        """Whether any neuron can fire several spikes in a tick."""
+        return bool(np.any(self.reset == REPEAT)) or self.alias.size > 0
 
     @property
     def n_channels(self) -> int:

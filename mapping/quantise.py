@@ -17,10 +17,8 @@ from mapping.fixed import FixedNetwork, FixedPopulation, FixedProjection, Tensor
 from mapping.linear import Floats, Linear, scaled, with_weights
 from mapping.load import fan_sums
 from mapping.network import Network, Population, Projection, current_keep, rest_ticks, weights_of
-from mapping.rounding import bias_integers, is_float
+from mapping.rounding import is_float
 from mapping.scale import choose_scale, reference_weight, weight_exponent
-
-__all__ = ["bias_integers", "quantise"]
 
 
 def quantise(

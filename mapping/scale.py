@@ -162,9 +162,8 @@ def _room(load: Load, chip: Chip) -> float:
 
 def _fine(load: Load, chip: Chip, unit: float | None) -> float:
     """Scale from which on everything rounds finely."""
-    step = weight_step(chip.numbers.weight_exponent_min, chip)
     steps = min(mantissa_range(chip)[1], FINE_WEIGHT_STEPS)
-    wishes = [0.0 if unit is None else steps * step / load.weight]
+    wishes = [0.0 if unit is None else _of_steps(steps, load, chip)]
     leak = np.concatenate([load.current_leak, load.membrane_leak])
     decay = DECAY_RESOLUTION / leak.min(initial=1.0, where=leak > 0) / load.level
     if load.height is not None:
@@ -192,9 +191,13 @@ def _coarse_weight(load: Load, chip: Chip, unit: float | None) -> float:
     """Scale at which the largest weight has lost as many bits as it may."""
     if unit is None:
         return 0.0
-    step = weight_step(chip.numbers.weight_exponent_min, chip)
     kept = mantissa_range(chip)[1] / (8 if load.height is None else 4)
-    return min(kept, COARSE_WEIGHT_STEPS) * step / load.weight
+    return _of_steps(min(kept, COARSE_WEIGHT_STEPS), load, chip)
+
+
+def _of_steps(steps: float, load: Load, chip: Chip) -> float:
+    """Scale at which the largest weight has so many steps of the lowest exponent."""
+    return steps * weight_step(chip.numbers.weight_exponent_min, chip) / load.weight
 
 
 def _coarse_threshold(load: Load, chip: Chip) -> float:

@@ -13,7 +13,8 @@ from mapping.network import Input, Network, Population, Projection
 from mapping.nir_import import import_nir
 from mapping.packing import list_words, synapse_bits
 from mapping.partition import map_network
-from mapping.quantise import bias_integers, quantise
+from mapping.quantise import quantise
+from mapping.rounding import bias_integers
 
 LOIHI = load_chip("loihi")
 
