@@ -314,10 +314,16 @@ class Arithmetic(Table):
 
 
 class Timing(Table):
-    """Picoseconds."""
+    """Picoseconds.
+
+    A neuron that fires takes ``spike_ps`` on top of its update, and ``axon_out_ps`` for each packet;
+    a core takes ``axon_in_ps`` for each packet that comes, and its synaptic events.
+    """
 
     neuron_active_ps: Count
     neuron_inactive_ps: Count
+    spike_ps: Count = Sourced[int](value=0)
+    axon_out_ps: Count = Sourced[int](value=0)
     synaptic_event_ps: Count
     axon_in_ps: Count
     hop_ew_ps: Count
@@ -355,6 +361,8 @@ class Energy(Table):
 
     neuron_active_pj: Cost
     neuron_inactive_pj: Cost
+    spike_pj: Cost = Sourced[float](value=0.0)
+    axon_out_pj: Cost = Sourced[float](value=0.0)
     synaptic_event_pj: Cost
     local_spike_pj: Cost
     hop_ew_pj: Cost

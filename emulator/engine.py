@@ -265,10 +265,11 @@ class Engine:
 
 def _tables(program: Program, chip: Chip, watched: Array) -> kernels.Tables:
     row_source = program.row_source
-    on_chip = row_source < program.n_neurons
+    sender = program.source_core[row_source]
+    on_chip = sender >= 0
     target = program.core[program.row_core]
     source = target.copy()
-    source[on_chip] = program.core[program.neuron_core[row_source[on_chip]]]
+    source[on_chip] = program.core[sender[on_chip]]
     way = ways(source, target, chip)
     latency = np.where(on_chip, way.latency_ps, 0)
     own = {

@@ -107,6 +107,9 @@ class Program:
     weight : int8, int16, int32 or float64 [n_weights]
     target : uint16 [n_targets]
         Neuron within its core.
+    channel_core : int32 [n_channels] or empty
+        Index of the core that each input channel sends its packets from, as if it were a neuron
+        there; -1, and all where it is empty, from outside of the mesh.
     """
 
     chip: str
@@ -151,6 +154,7 @@ class Program:
     lower_reset: Array = field(default_factory=_none)
     spikes_max: Array = field(default_factory=_none)
     alias: Array = field(default_factory=_none)
+    channel_core: Array = field(default_factory=_none)
 
     def __post_init__(self) -> None:
         for name in ("row_group", "row_payload"):
@@ -209,6 +213,12 @@ class Program:
     def row_source(self) -> Array:
         """int64 [n_rows]: source of each row."""
         return np.repeat(np.arange(self.source_row.size - 1), np.diff(self.source_row))
+
+    @property
+    def source_core(self) -> Array:
+        """int64 [n_sources]: index of the core that each source sends from; -1 from outside."""
+        channels = self.channel_core if self.channel_core.size else np.full(self.n_channels, -1)
+        return np.concatenate([self.neuron_core, channels])
 
     def first_channel(self, name: str) -> int:
         """Number of an input's first channel."""
@@ -295,7 +305,7 @@ class Program:
             raise ProgramError("the program cannot be loaded:\n  - " + "\n  - ".join(problems))
 
 
-_FORMAT = "spikefab-program-2"
+_FORMAT = "spikefab-program-3"
 _DTYPES = {
     "core": np.int32,
     "core_start": np.int64,
@@ -335,6 +345,7 @@ _DTYPES = {
     "row_axon": np.int64,
     "weight": np.int64,
     "target": np.uint16,
+    "channel_core": np.int32,
 }
 _FLOATS = frozenset(
     {"keep_current", "keep_membrane", "bias", "threshold", "initial_current", "initial_membrane",

@@ -24,7 +24,7 @@ _COLUMNS = (
 )  # fmt: skip
 _OPTIONAL = (
     "reset_to", "membrane_min", "membrane_max", "refractory", "reset_every", "reset_phase",
-    "lower", "lower_to", "lower_reset", "spikes_max", "alias", "row_axon",
+    "lower", "lower_to", "lower_reset", "spikes_max", "alias", "row_axon", "channel_core",
 )  # fmt: skip
 
 
@@ -96,6 +96,8 @@ def _wanted_size(name: str, program: "Program", n: int, n_rows: int) -> int:
         return program.n_cores + 1
     if name == "source_row":
         return n + program.n_channels + 1
+    if name == "channel_core":
+        return program.n_channels
     return n_rows if name.startswith("row_") else n
 
 
@@ -138,6 +140,7 @@ def _outside_registers(program: "Program", chip: Chip) -> list[str]:
         ("spikes_max", 0, numbers.spikes_per_tick_max),
         ("alias", -1, program.n_neurons - 1),
         ("row_axon", 0, program.row_size.size),
+        ("channel_core", -1, program.n_cores - 1),
     ]
     for register in ("current", "membrane"):
         if "decays" in rules.float_variables:
