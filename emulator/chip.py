@@ -7,6 +7,7 @@ from typing import Annotated, Any, NamedTuple
 
 from pydantic import BaseModel, Field, model_validator
 
+from emulator.chip_fabric import Fabric
 from emulator.chip_tables import (
     LARGEST,
     Arithmetic,
@@ -81,6 +82,7 @@ class Chip(Table):
     packing: Packing | None = None
     numbers: Numbers
     arithmetic: Arithmetic
+    fabric: Fabric = Fabric()
     timing: Timing | None = None
     energy: Energy | None = None
 
@@ -153,6 +155,35 @@ class Chip(Table):
         return self
 
     @model_validator(mode="after")
+    def _in_time(self) -> "Chip":
+        """Refuse links and ports that are busy for longer than a packet takes through them."""
+        if self.timing is None:
+            return self
+        fabric, timing, problems = self.fabric, self.timing, []
+        for service, bit, whole in (
+            ("link", fabric.link_bit_ps, ("timing.hop_ew_ps", timing.hop_ew_ps)),
+            ("link", fabric.link_bit_ps, ("timing.hop_ns_ps", timing.hop_ns_ps)),
+            ("ejection", fabric.ejection_bit_ps, ("timing.local_spike_ps", timing.local_spike_ps)),
+            (
+                "off_chip_link",
+                fabric.link_bit_ps,
+                ("fabric.off_chip_hop_ps", fabric.off_chip_hop_ps),
+            ),
+        ):
+            fixed: Sourced[int] | None = getattr(fabric, f"{service}_ps")
+            key, most = whole
+            if most is None or (fixed is None and not bit.value):
+                continue
+            busy = (fixed.value if fixed else 0) + fabric.packet_bits * bit.value
+            if busy > most.value:
+                problems.append(
+                    f"fabric.{service}_ps: a packet of {fabric.packet_bits} bits keeps it busy for "
+                    f"{busy:,} ps, but {key}, which includes that, is {most.value:,}"
+                )
+        refuse(problems)
+        return self
+
+    @model_validator(mode="after")
     def _packable(self) -> "Chip":
         """Refuse sizes too small for what they must hold: memory would be counted too low."""
         if self.packing is None:
@@ -178,8 +209,9 @@ class Chip(Table):
 
     @property
     def n_cores(self) -> int:
-        """Cores of the whole chip."""
-        return self.mesh.width * self.mesh.height * self.mesh.cores_per_router
+        """Cores of the whole chip, or of all where there are several."""
+        mesh = self.mesh
+        return mesh.width * mesh.height * mesh.cores_per_router * self.fabric.n_chips
 
     def limit(self, name: str) -> int:
         """Value of a limit; beyond any need where this kind of core has no such limit."""
