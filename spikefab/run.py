@@ -222,7 +222,7 @@ def _chip_run(
 
         engine.run(events(), ticks, observe)
         if writer is not None:
-            writer.core_counters(engine.counters)
+            writer.totals("core", engine.counters)
     by_name = {p.name: counts[:, program.neurons_of(p.name)] for p in program.populations}
     readout = by_name[output.name].astype(np.float64)
     first = 0

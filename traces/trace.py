@@ -322,8 +322,12 @@ class Trace:
 
     def core_counters(self) -> dict[str, Array]:
         """Totals of each core, int64 [n_cores]."""
-        names = self._file.get("counters/core", {})
-        datasets = {name: self._dataset(f"counters/core/{name}") for name in names}
+        return self.totals("core")
+
+    def totals(self, table: str) -> dict[str, Array]:
+        """Totals of the run by ``core``, ``link`` or ``latency``; empty where none were kept."""
+        names = self._file.get(f"counters/{table}", {})
+        datasets = {name: self._dataset(f"counters/{table}/{name}") for name in names}
         return {name: self._read(data, 0, data.shape[0]) for name, data in datasets.items()}
 
     def tick_counters(

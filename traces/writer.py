@@ -294,11 +294,19 @@ class TraceWriter:
         self._columns[key].add(**columns)
         self._after(self._columns[key])
 
-    def core_counters(self, columns: Mapping[str, Array]) -> None:
-        """Write each core's totals, int64 [n_cores] each; a second call replaces them."""
+    def totals(self, table: str, columns: Mapping[str, Array]) -> None:
+        """Write totals of the run below ``/counters/<table>``; a second call replaces them.
+
+        Parameters
+        ----------
+        table : str
+            What is counted by: ``core``, ``link`` or ``latency``.
+        columns : mapping of name to int array
+            Of the same length; stored as int64.
+        """
         with self._writing():
             for name, values in columns.items():
-                path = f"counters/core/{name}"
+                path = f"counters/{table}/{name}"
                 if path in self._file:
                     del self._file[path]
                 self._file[path] = np.asarray(values, np.int64)

@@ -140,8 +140,8 @@ def test_counters_and_provenance_read_back(recording):
     with recording.writer("t.h5", provenance={"seed": 3, "command": "run"}) as writer:
         writer.tick_counters(spikes=np.arange(4), duration_ps=np.arange(4) * 10**12)
         writer.tick_counters(spikes=np.arange(2), duration_ps=np.zeros(2, int))
-        writer.core_counters({"packets": np.array([1, 2])})
-        writer.core_counters({"packets": np.array([3, 4])})
+        writer.totals("core", {"packets": np.array([1, 2])})
+        writer.totals("core", {"packets": np.array([3, 4])})
         writer.note(wall_s=0.5)
     with Trace.open(recording.folder / "t.h5") as trace:
         counters = trace.tick_counters()
