@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Iterator
+from math import prod
 from typing import Annotated, Any, NamedTuple
 
 from pydantic import BaseModel, Field, model_validator
@@ -152,6 +153,18 @@ class Chip(Table):
         if rules.drive_overflow != "none" and numbers.drive_bits == 62:
             problems.append("arithmetic.drive_overflow: needs numbers.drive_bits to overflow from")
         refuse(problems)
+        return self
+
+    @model_validator(mode="after")
+    def _whole_tree(self) -> "Chip":
+        """Refuse a tree with another number of leaves than there are routers."""
+        if self.fabric.fan_out is not None:
+            leaves, routers = prod(self.fabric.fan_out), self.mesh.width * self.mesh.height
+            if leaves != routers:
+                raise ValueError(
+                    f"fabric.fan_out: {' × '.join(map(str, self.fabric.fan_out))} = {leaves:,} "
+                    f"leaves, but mesh.width × mesh.height has {routers:,} routers"
+                )
         return self
 
     @model_validator(mode="after")

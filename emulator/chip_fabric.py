@@ -2,9 +2,19 @@
 
 from typing import Annotated
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, model_validator
 
-from emulator.chip_tables import Count, Extent, Sourced, Table, Whole, one_of, refuse
+from emulator.chip_tables import (
+    Count,
+    Extent,
+    Positive,
+    Sourced,
+    Table,
+    Whole,
+    list_to_tuple,
+    one_of,
+    refuse,
+)
 
 TOPOLOGIES = ("mesh", "torus", "tree", "crossbar")
 
@@ -25,8 +35,8 @@ class Fabric(Table):
     ----------
     topology : {"mesh", "torus", "tree", "crossbar"}
         Over the routers of ``[mesh]``; a tree has them as its leaves, a crossbar is one router.
-    fan_out : int, optional
-        Of a tree: routers below each router.
+    fan_out : tuple of int, optional
+        Of a tree: routers below each router, level by level from the root down.
     chips_x, chips_y : int
         Chips side by side, each with the routers of ``[mesh]``; only of a mesh.
     multicast : bool
@@ -43,7 +53,7 @@ class Fabric(Table):
     """
 
     topology: Annotated[str, one_of(TOPOLOGIES)] = "mesh"
-    fan_out: Annotated[int, Field(ge=2, le=1024)] | None = None
+    fan_out: Annotated[tuple[Positive, ...], BeforeValidator(list_to_tuple)] | None = None
     chips_x: Extent = 1
     chips_y: Extent = 1
     multicast: bool = False

@@ -72,8 +72,9 @@ def _bare_number(value: Any) -> Any:
     return value if isinstance(value, dict | Sourced) else {"value": value}
 
 
-def _list_to_tuple(value: Any) -> Any:
-    return tuple(_list_to_tuple(v) for v in value) if isinstance(value, list) else value
+def list_to_tuple(value: Any) -> Any:
+    """TOML knows lists only."""
+    return tuple(list_to_tuple(v) for v in value) if isinstance(value, list) else value
 
 
 def _at_least_one(count: Sourced[int]) -> Sourced[int]:
@@ -106,7 +107,7 @@ Extent = Annotated[int, Field(ge=1, le=1024)]
 Bits = Annotated[int, Field(ge=0, le=64)]
 Sizes = Annotated[
     tuple[Bits, ...],
-    BeforeValidator(_list_to_tuple),
+    BeforeValidator(list_to_tuple),
     Field(min_length=1),
     AfterValidator(_ascending),
 ]
@@ -259,7 +260,7 @@ class Arithmetic(Table):
     axons: Literal["counting", "binary"] = "counting"
     input_latency: Annotated[int, Field(ge=0, le=1)]
     float_variables: Annotated[
-        tuple[Annotated[str, one_of(FLOAT_VARIABLES)], ...], BeforeValidator(_list_to_tuple)
+        tuple[Annotated[str, one_of(FLOAT_VARIABLES)], ...], BeforeValidator(list_to_tuple)
     ] = ()
     source: str = ""
     resets_source: str = ""
@@ -330,7 +331,7 @@ class Timing(Table):
     hop_ns_ps: Count
     local_spike_ps: Count
     barrier: Annotated[
-        tuple[tuple[Positive, Whole], ...], BeforeValidator(_list_to_tuple), Field(min_length=1)
+        tuple[tuple[Positive, Whole], ...], BeforeValidator(list_to_tuple), Field(min_length=1)
     ]
     barrier_source: str = ""
 

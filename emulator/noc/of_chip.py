@@ -1,0 +1,158 @@
+"""The network-on-chip that a chip file describes."""
+
+import re
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from emulator.noc.topology import Common, Cost, Noc, chips, crossbar, mesh, torus, tree
+from numpy.typing import NDArray
+
+from emulator.chip import Chip
+from emulator.chip_tables import Sourced
+
+Array = NDArray[Any]
+
+WHOLE_MESH = 1024
+"""Routers of the largest mesh that is built whole. Of a larger one it is the rectangle around the
+cores in use, which X-then-Y never leaves."""
+MOST_ROUTERS = 4096
+
+
+class TooLargeError(ValueError):
+    """A network whose table of routes would not fit into memory."""
+
+
+def noc_of(chip: Chip, core: Array) -> tuple[Noc, Array]:
+    """Build a chip's network.
+
+    Parameters
+    ----------
+    core : int array [n]
+        Places of the cores in use.
+
+    Returns
+    -------
+    (noc, core)
+        Where each of the cores lies in it, int64 [n].
+
+    Raises
+    ------
+    TooLargeError
+        If there are too many routers.
+    """
+    return _BUILDERS[chip.fabric.topology](chip, np.asarray(core, np.int64))
+
+
+def _value(sourced: Sourced[int] | None, otherwise: int) -> int:
+    return otherwise if sourced is None else sourced.value
+
+
+def _cost(
+    chip: Chip, whole: Sourced[int] | None, service: Sourced[int] | None, bit_ps: int
+) -> Cost:
+    """Divide the time of a plain packet into the part that keeps others out and the rest."""
+    whole_ps = _value(whole, 0)
+    bits_ps = chip.fabric.packet_bits * bit_ps
+    fixed = _value(service, max(whole_ps - bits_ps, 0))
+    return Cost(fixed_ps=fixed, bit_ps=bit_ps, flight_ps=max(whole_ps - fixed - bits_ps, 0))
+
+
+def _link(chip: Chip, direction: str) -> Cost:
+    if chip.timing is None:
+        return Cost()
+    whole = getattr(chip.timing, f"hop_{direction}_ps")
+    return _cost(chip, whole, chip.fabric.link_ps, chip.fabric.link_bit_ps.value)
+
+
+def _common(chip: Chip) -> Common:
+    fabric, timing = chip.fabric, chip.timing
+    buffers = {
+        "buffer": fabric.link_buffer.value,
+        "buffer_inject": fabric.injection_buffer.value,
+        "buffer_core": fabric.core_buffer.value,
+    }
+    if timing is None:
+        return Common(**buffers)
+    eject = _cost(chip, timing.local_spike_ps, fabric.ejection_ps, fabric.ejection_bit_ps.value)
+    return Common(
+        eject=eject,
+        axon_ps=timing.axon_in_ps.value,
+        syn_ps=timing.synaptic_event_ps.value,
+        **buffers,
+    )
+
+
+def _mesh(chip: Chip, core: Array) -> tuple[Noc, Array]:
+    grid, fabric = chip.mesh, chip.fabric
+    links = {"east_west": _link(chip, "ew"), "north_south": _link(chip, "ns")}
+    common = _common(chip)
+    if fabric.n_chips > 1:
+        between = _cost(
+            chip, fabric.off_chip_hop_ps, fabric.off_chip_link_ps, fabric.link_bit_ps.value
+        )
+        _check_size(chip, grid.width * grid.height * fabric.n_chips)
+        whole = chips(
+            chips_x=fabric.chips_x, chips_y=fabric.chips_y, width=grid.width, height=grid.height,
+            cores_per_router=grid.cores_per_router, between=between, common=common, **links,
+        )  # fmt: skip
+        return whole, core
+    if grid.width * grid.height <= WHOLE_MESH:
+        whole = mesh(
+            width=grid.width, height=grid.height, cores_per_router=grid.cores_per_router,
+            common=common, **links,
+        )  # fmt: skip
+        return whole, core
+    router, local = np.divmod(core, grid.cores_per_router)
+    y, x = np.divmod(router, grid.width)
+    left, low = int(x.min()), int(y.min())
+    width, height = int(x.max()) - left + 1, int(y.max()) - low + 1
+    _check_size(chip, width * height)
+    part = mesh(
+        width=width, height=height, cores_per_router=grid.cores_per_router, common=common, **links
+    )
+    names = tuple(_moved(name, left, low) for name in part.link_name)
+    there = ((y - low) * width + x - left) * grid.cores_per_router + local
+    return replace(part, link_name=names), there
+
+
+def _moved(name: str, dx: int, dy: int) -> str:
+    """Name a link by where its router lies on the whole chip."""
+    return re.sub(
+        r"^\((\d+),(\d+)\)", lambda at: f"({int(at[1]) + dx},{int(at[2]) + dy})", name, count=1
+    )
+
+
+def _torus(chip: Chip, core: Array) -> tuple[Noc, Array]:
+    grid = chip.mesh
+    _check_size(chip, grid.width * grid.height)
+    whole = torus(
+        width=grid.width, height=grid.height, cores_per_router=grid.cores_per_router,
+        east_west=_link(chip, "ew"), north_south=_link(chip, "ns"), common=_common(chip),
+    )  # fmt: skip
+    return whole, core
+
+
+def _tree(chip: Chip, core: Array) -> tuple[Noc, Array]:
+    """Up costs what a hop east or west does, down what one north or south does."""
+    _check_size(chip, 2 * chip.mesh.width * chip.mesh.height)
+    whole = tree(
+        fan_out=chip.fabric.fan_out or (), cores_per_router=chip.mesh.cores_per_router,
+        up=_link(chip, "ew"), down=_link(chip, "ns"), common=_common(chip),
+    )  # fmt: skip
+    return whole, core
+
+
+def _crossbar(chip: Chip, core: Array) -> tuple[Noc, Array]:
+    return crossbar(n_cores=chip.n_cores, common=_common(chip)), core
+
+
+def _check_size(chip: Chip, n_routers: int) -> None:
+    if n_routers > MOST_ROUTERS:
+        raise TooLargeError(
+            f"{chip.name}: a {chip.fabric.topology} of {n_routers:,} routers, but routes are held "
+            f"in a table for at most {MOST_ROUTERS:,}; use fewer cores or chips"
+        )
+
+
+_BUILDERS = {"mesh": _mesh, "torus": _torus, "tree": _tree, "crossbar": _crossbar}
