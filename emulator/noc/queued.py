@@ -24,8 +24,15 @@ class FabricError(RuntimeError):
     """The network broke off a tick; the text says why."""
 
 
-def carry_kernel(noc: Noc, bits_min: int = 0, *, forks: bool = False) -> Any:
-    """Return `emulator.noc.carry.carry_tick`, compiled for a network's rules.
+# In the order in which `specialised` wants them.
+KERNELS = (kernels.latency_place, kernels.carry_tick)
+
+
+def carry_rules(noc: Noc, bits_min: int = 0, *, forks: bool = False) -> dict[str, bool]:
+    """Return what is bound into `KERNELS` for a network.
+
+    Kernels that call `carry_tick` are specialised together with it:
+    ``specialised([*KERNELS, mine], {**carry_rules(noc), **my_rules})``.
 
     Parameters
     ----------
@@ -36,13 +43,18 @@ def carry_kernel(noc: Noc, bits_min: int = 0, *, forks: bool = False) -> Any:
     forks : bool
         Whether packets fork.
     """
-    return _bound(least_service_ps(noc, bits_min) > 0, noc.n_classes > 1, forks)
+    wheel = least_service_ps(noc, bits_min) > 0
+    return {"WHEEL": wheel, "CLASSES": noc.n_classes > 1, "FORKS": forks}
+
+
+def carry_kernel(noc: Noc, bits_min: int = 0, *, forks: bool = False) -> Any:
+    """Return `emulator.noc.carry.carry_tick`, compiled for a network; see `carry_rules`."""
+    return _bound(**carry_rules(noc, bits_min, forks=forks))
 
 
 @cache
-def _bound(wheel: bool, classes: bool, forks: bool) -> Any:
-    bound = {"WHEEL": wheel, "CLASSES": classes, "FORKS": forks}
-    return specialised([kernels.latency_place, kernels.carry_tick], bound)["carry_tick"]
+def _bound(**rules: bool) -> Any:
+    return specialised(KERNELS, rules)["carry_tick"]
 
 
 def carry(

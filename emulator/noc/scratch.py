@@ -5,7 +5,6 @@ lies together. The columns of the rows are named here, for Python and kernels al
 cleared between ticks: times go on from the end of the tick before, and are relative only outside.
 """
 
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -110,14 +109,6 @@ class Traffic(NamedTuple):
     latency: Array
 
 
-@dataclass(frozen=True)
-class Limits:
-    """What one tick can hold at most."""
-
-    capacity: int
-    bits_min: int = 0
-
-
 def make_traffic(noc: Noc) -> Traffic:
     """Make statistics of nothing yet."""
     return Traffic(
@@ -159,11 +150,6 @@ def least_service_ps(noc: Noc, bits_min: int = 0) -> int:
 def has_zero_service(noc: Noc, bits_min: int = 0) -> bool:
     """Whether a service can take no time, so that instants need a second number."""
     return least_service_ps(noc, bits_min) == 0 or int(noc.axon_ps.min()) == 0
-
-
-def uses_wheel(noc: Noc, bits_min: int = 0) -> bool:
-    """Whether the time wheel is exact: every link and ejection port takes time."""
-    return least_service_ps(noc, bits_min) > 0
 
 
 def make_scratch(
