@@ -1,0 +1,1 @@
+"""Network-on-chip: topologies, and three ways to carry a tick's packets over them."""
