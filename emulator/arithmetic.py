@@ -8,77 +8,95 @@ Published models that use each rule: Lava 0.10 (fixed point), nengo-loihi 1.1 (e
 brian2-loihi 0.5.2, XyloSim 0.1.3.
 """
 
-import math
+from typing import Any
 
 import numpy as np
 
-from traces.jit import kernel
+from traces.jit import inlined
+
+# Bound by `emulator.machine`: 64-bit integers, or 32-bit ones where nothing can leave those.
+whole: Any = int
+WIDEST_SHIFT = 63
+
+
+@inlined
+def product_wide(x: int, keep: int, bits: int) -> tuple[int, int]:
+    """``x * keep / 2**bits`` rounded down, and what was cut off in units of 2**-bits."""
+    product = int(x) * int(keep)
+    below = product >> bits
+    return below, product - (below << bits)
+
+
+@inlined
+def product_split(x: int, keep: int, bits: int) -> tuple[int, int]:
+    """The same in two halves, neither of which is wider than x if ``bits`` is at most 15."""
+    mask = (1 << bits) - 1
+    low = whole((int(x) & mask) * int(keep))
+    return whole(whole(int(x) >> bits) * int(keep) + whole(low >> bits)), whole(low & mask)
+
+
+product: Any = product_wide
 
 # Decays: what is left of x after one tick. ``keep`` counts in 2**-bits; ``noise`` is uniform in
 # 0..2**32 and used by stochastic rounding alone.
 
 
-@kernel
+@inlined
 def keep_toward_zero(x: int, keep: int, bits: int, noise: int) -> int:
     """``x * keep / 2**bits``, rounded towards zero (Davies et al., IEEE Micro 38(1), 2018)."""
-    size = (abs(int(x)) * int(keep)) >> bits
-    return size if x >= 0 else -size
+    below, rest = product(x, keep, bits)
+    return whole(below + (1 if (x < 0) & (rest != 0) else 0))
 
 
-@kernel
+@inlined
 def keep_away(x: int, keep: int, bits: int, noise: int) -> int:
     """The same, rounded away from zero."""
-    size = (abs(int(x)) * int(keep) + (1 << bits) - 1) >> bits
-    return size if x >= 0 else -size
+    below, rest = product(x, keep, bits)
+    return whole(below + (1 if (x >= 0) & (rest != 0) else 0))
 
 
-@kernel
+@inlined
 def keep_floor(x: int, keep: int, bits: int, noise: int) -> int:
     """The same, rounded down: an arithmetic shift."""
-    return (int(x) * int(keep)) >> bits
+    below, _ = product(x, keep, bits)
+    return whole(below)
 
 
-@kernel
+@inlined
 def keep_nearest_even(x: int, keep: int, bits: int, noise: int) -> int:
     """The same, rounded to the nearest, halves to the even one."""
-    product = int(x) * int(keep)
-    whole = product >> bits
-    rest = product - (whole << bits)
+    below, rest = product(x, keep, bits)
     half = 1 << (bits - 1)
-    if rest > half or (rest == half and (whole & 1)):
-        return whole + 1
-    return whole
+    return whole(below + (1 if (rest > half) | ((rest == half) & ((below & 1) == 1)) else 0))
 
 
-@kernel
+@inlined
 def keep_stochastic(x: int, keep: int, bits: int, noise: int) -> int:
     """The same, rounded up with a probability equal to the fraction that is cut off."""
-    product = int(x) * int(keep)
-    whole = product >> bits
-    rest = product - (whole << bits)
-    return whole + (1 if int(noise) >> (32 - bits) < rest else 0)
+    below, rest = product(x, keep, bits)
+    return whole(below + (1 if int(noise) >> (32 - bits) < rest else 0))
 
 
-@kernel
+@inlined
 def keep_by_shift(x: int, keep: int, bits: int, noise: int) -> int:
     """Subtract ``x >> keep``, but at least 1 from a positive x (XyloSim)."""
-    less = int(x) >> int(keep)
-    return int(x) - (1 if less == 0 and x > 0 else less)
+    less = whole(int(x) >> int(keep))
+    return whole(int(x) - (1 if (less == 0) & (x > 0) else less))
 
 
-@kernel
+@inlined
 def keep_float(x: float, keep: float, bits: int, noise: int) -> float:
     """Register and factor in float, nothing rounded."""
     return float(x) * float(keep)
 
 
-@kernel
+@inlined
 def keep_in_float(x: float, keep: int, bits: int, noise: int) -> float:
     """A register in float whose factor counts in 2**-bits."""
-    return float(x) * float(keep) * math.pow(2.0, -bits)
+    return float(x) * float(keep) * (1.0 / (1 << bits))
 
 
-@kernel
+@inlined
 def keep_rounded_float(x: int, keep: float, bits: int, noise: int) -> int:
     """A factor in float on an integer register, rounded to the nearest, halves to the even one."""
     return int(np.rint(float(x) * float(keep)))
@@ -97,42 +115,38 @@ DECAYS = {
 # Overflow: what a register of so many bits, sign included, makes of a value.
 
 
-@kernel
+@inlined
 def unlimited(x: float, bits: int) -> float:
     """No limit."""
     return x
 
 
-@kernel
+@inlined
 def wrap(x: int, bits: int) -> int:
     """Two's complement: -2**(bits-1) .. 2**(bits-1) - 1."""
     half = 1 << (bits - 1)
-    return ((int(x) + half) & (2 * half - 1)) - half
+    return whole((whole(int(x) + half) & (2 * half - 1)) - half)
 
 
-@kernel
+@inlined
 def saturate(x: int, bits: int) -> int:
     """Cut at a sign and a magnitude: ±(2**(bits-1) - 1) (Loihi's membrane)."""
     most = (1 << (bits - 1)) - 1
-    return min(max(int(x), -most), most)
+    return whole(min(max(int(x), -most), most))
 
 
-@kernel
+@inlined
 def saturate_twos(x: int, bits: int) -> int:
     """Cut at the range of two's complement (XyloSim)."""
     half = 1 << (bits - 1)
-    return min(max(int(x), -half), half - 1)
+    return whole(min(max(int(x), -half), half - 1))
 
 
-@kernel
+@inlined
 def wrap_once(x: int, bits: int) -> int:
     """Correct by 2**bits a single time; legal are -2**(bits-1) + 1 .. 2**(bits-1) (Lava)."""
     half = 1 << (bits - 1)
-    if x > half:
-        return int(x) - 2 * half
-    if x <= -half:
-        return int(x) + 2 * half
-    return int(x)
+    return whole(int(x) - (2 * half if x > half else 0) + (2 * half if x <= -half else 0))
 
 
 OVERFLOWS = {
@@ -144,13 +158,13 @@ OVERFLOWS = {
 }
 
 
-@kernel
+@inlined
 def above(v: float, threshold: float) -> bool:
     """Strictly above the threshold."""
     return v > threshold
 
 
-@kernel
+@inlined
 def reached(v: float, threshold: float) -> bool:
     """Above the threshold or exactly on it."""
     return v >= threshold
@@ -162,31 +176,32 @@ COMPARES = {">": above, ">=": reached}
 # Shifts of summed weights into the current register; to the right they round down.
 
 
-@kernel
+@inlined
 def shift_integer(x: int, by: int) -> int:
     """``x * 2**by``, rounded down."""
-    return int(x) << int(by) if by >= 0 else int(x) >> -int(by)
+    # Compilers take the narrow shift only where they see that it is no wider than the register.
+    return whole(whole(int(x) << (max(int(by), 0) & WIDEST_SHIFT)) >> (max(-int(by), 0) & WIDEST_SHIFT))
 
 
-@kernel
-def shift_float(x: float, by: int) -> float:
-    """``x * 2**by``."""
-    return float(x) * math.pow(2.0, int(by))
+@inlined
+def shift_float(x: float, factor: float) -> float:
+    """``x * 2**by``, where the factor is that power of 2."""
+    return float(x) * float(factor)
 
 
-@kernel
+@inlined
 def unchanged(x: float) -> float:
     """Enter a register of the same kind."""
     return x
 
 
-@kernel
+@inlined
 def to_integer(x: float) -> int:
     """Enter an integer register: the nearest, halves to the even one."""
     return int(np.rint(x))
 
 
-@kernel
+@inlined
 def hashed(a: int, b: int, c: int, d: int) -> int:
     """32 well-mixed bits of four numbers.
 
@@ -201,7 +216,7 @@ def hashed(a: int, b: int, c: int, d: int) -> int:
     return (mixed >> 16) ^ mixed
 
 
-@kernel
+@inlined
 def silent(a: int, b: int, c: int, d: int) -> int:
     """No noise, for rules that need none."""
     return 0

@@ -1,19 +1,27 @@
-"""Fabric ``ideal``: hop latency without contention.
+"""Fabrics: what carries packets from core to core, and how long a tick takes with it.
 
-A packet takes X first, then Y. Nothing queues: it leaves when its neuron's update cost has
-passed and needs the sum of its hops. A core handles its synaptic events one after another once
-its own updates are done and the last packet has come. A tick ends with the slowest core, plus
-the barrier. Input comes from outside at the start of a tick; its way to the mesh is not modelled.
+Function never waits for physics: a fabric looks at what happened in some ticks
+(`emulator.traffic.Activity`) and says how long each of them took. `FABRICS` lists them all.
 """
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from emulator.chip import Chip
+from emulator.ideal import Latencies, ideal_ticks
+from emulator.program import Program
+from emulator.traffic import Activity, Packets
 
 Array = NDArray[Any]
+
+Carry = Callable[[Activity, int, int, Array], None]
+"""Fill ``tick_ps[first:last]`` from an activity: ``carry(activity, first, last, tick_ps)``. Ticks
+do not depend on each other, and several threads may call it for different ticks."""
+
+Fabric = Callable[[Program, Chip, Packets], Carry]
 
 
 class Ways(NamedTuple):
@@ -95,3 +103,26 @@ _HOPS = {
 def n_routers_used(core: Array, chip: Chip) -> int:
     """Routers with at least one core in use; the barrier's length depends on them."""
     return int(np.unique(np.asarray(core) // chip.mesh.cores_per_router).size)
+
+
+def ideal(program: Program, chip: Chip, packets: Packets) -> Carry:
+    """Hop latency without contention (`emulator.ideal`)."""
+    x, y = router_of(program.core, chip)
+    timing = chip.timing
+    costs = (0, 0, 0, 0, 0, 0)
+    if timing is not None:
+        costs = (
+            timing.hop_ew_ps.value, timing.hop_ns_ps.value, timing.local_spike_ps.value,
+            timing.axon_in_ps.value, timing.synaptic_event_ps.value,
+            timing.barrier_ps(n_routers_used(program.core, chip)),
+        )  # fmt: skip
+    latencies = Latencies(x, y, program.source_core, *costs)
+    n_neurons = program.n_neurons
+
+    def carry(activity: Activity, first: int, last: int, tick_ps: Array) -> None:
+        ideal_ticks(activity, packets, latencies, n_neurons, first, last, tick_ps)
+
+    return carry
+
+
+FABRICS: dict[str, Fabric] = {"ideal": ideal}

@@ -1,520 +1,224 @@
-"""Compiled machine: deliver spikes, update neurons, list who fired.
+"""The compiled machine: many ticks in one call, and many threads.
 
-All cores of a chip advance together, many ticks a call. Plain arrays are changed in place. The
-order within a tick is: input of this tick, then every neuron, then delivery of what fired. Sums
-of input do not depend on the order of delivery, because nothing wraps or saturates before the
-neuron's own update. Where a chip's current saturates at every single spike (`EACH`), spikes are
-added when they arrive, by ascending source (population, then neuron).
+The order within a tick is: input of this tick, then every neuron, then delivery of what fired. It
+is function alone. What it costs a core is added up beside it (`emulator.activity`), and what
+packets cost on their way is looked at afterwards (`emulator.fabric`).
+
+Each thread has some of the cores. It lists the spikes of its own neurons, meets the others once in
+a tick, and delivers everyone's spikes to its own neurons.
 
 Names in capitals and functions that are not imported are bound by `emulator.machine`.
 """
 
 from typing import Any, NamedTuple
 
-import numpy as np
 from numpy.typing import NDArray
 
-from emulator import arithmetic, neuron
+from emulator import activity, delivery
+from emulator import sweep as sweeping
+from emulator.activity import CoreCosts, Counters, Fired, Places, Wake
+from emulator.delivery import Pending, Synapses
 from emulator.neuron import Neurons, State
-from traces.jit import kernel
+from emulator.sweep import BLOCK
+from traces.jit import kernel, meet
 
 Array = NDArray[Any]
 
-
 # Bound by `emulator.machine`.
-N_CURRENTS = 1
-EACH = False
-REFRACTORY = 0
-MANY = ALIAS = False
-PERIODIC = LIMITS = SHOWN = HAS_RESET_TO = HAS_LOWER = False
-HAS_LOWER_RESET = False
-LOWER = 0
-MIXED_PAYLOADS = False
-GROUPS = False
-BINARY_AXONS = False
-INPUT_MAX = 0
-INPUT_SHIFT = 0
-INPUT_BITS = CURRENT_BITS = MEMBRANE_BITS = 24
-as_weight: Any = int
-as_current: Any = int
-as_membrane: Any = int
-shift_sum: Any = arithmetic.shift_integer
-into_current: Any = arithmetic.unchanged
-fit_input: Any = arithmetic.unlimited
-fit_current: Any = arithmetic.wrap
-fit_membrane: Any = arithmetic.saturate
-noise: Any = arithmetic.silent
-current_step: Any = neuron.current_step
-membrane_step: Any = neuron.membrane_step
-fire: Any = neuron.fire
+EACH = BINARY_AXONS = MANY = SIGNED = False
+as_drive: Any = int
+awake_runs: Any = activity.awake_runs
+packets_of: Any = activity.packets_of
+collect: Any = activity.collect
+deliver: Any = delivery.deliver
+arrivals: Any = delivery.arrive_never
+sweep: Any = sweeping.sweep
 
 
-class Costs(NamedTuple):
-    """Picoseconds."""
+class Team(NamedTuple):
+    """Which thread this is, of how many; its cores; and where they meet, int64 [1]."""
 
-    neuron_active: int
-    neuron_inactive: int
-    synaptic_event: int
-    axon_in: int
-    barrier: int
+    me: int
+    size: int
+    first_core: int
+    last_core: int
+    gate: Array
 
 
-class Tables(NamedTuple):
-    """The loaded synapses and routes, and the fabric's price of each row's packet.
+class Pieces(NamedTuple):
+    """Runs of neurons on one core with the same constants.
 
-    Columns of rules that are off are empty. ``rank`` [n_sources]: order in which sources are
-    delivered where that order matters.
+    ``start`` int64 [n_pieces + 1]; ``core``, ``kind`` int64 [n_pieces]; ``of_block`` int64
+    [n_blocks]: piece of each block's first neuron.
     """
 
-    core_start: Array
-    source_row: Array
-    row_weight: Array
-    row_target: Array
-    row_size: Array
-    row_core: Array
-    row_dense: Array
-    row_packet: Array
-    row_shift: Array
-    row_delay: Array
-    row_group: Array
-    row_payload: Array
-    row_axon: Array
-    row_latency: Array
-    row_hops_ew: Array
-    row_hops_ns: Array
-    weight: Array
-    target: Array
-    rank: Array
-    watched: Array
-
-
-class Pending(NamedTuple):
-    """What is on its way to neurons.
-
-    ``sums`` [n_slots, n_sums, n]: summed weights that act at tick t, in slot t % n_slots; int32
-    where no sum can leave it, else int64 or float64. ``marks`` [n_slots, n_axons]: axons that were
-    hit. ``last`` and ``last_payload`` [n], with ``n_last`` [1]: who fired at the last tick.
-    """
-
-    sums: Array
-    marks: Array
-    last: Array
-    last_payload: Array
-    n_last: Array
-
-
-class Counters(NamedTuple):
-    """Totals for each core, int64 [n_cores]."""
-
-    active: Array
-    inactive: Array
-    spikes: Array
-    synaptic_events: Array
-    packets: Array
-    local_packets: Array
-    input_packets: Array
-    merged_packets: Array
-    hops_ew: Array
-    hops_ns: Array
-    input_overflows: Array
-    current_overflows: Array
-    drive_overflows: Array
-    membrane_overflows: Array
+    start: Array
+    core: Array
+    kind: Array
+    of_block: Array
 
 
 class Events(NamedTuple):
-    """A sample's stimulus, sorted by tick."""
+    """A sample's stimulus, sorted by tick, then by channel where channels lie on cores.
+
+    ``sent_ps`` [n_spikes] is filled in: picoseconds into the tick at which packets may leave.
+    """
 
     spike_tick: Array
     spike_channel: Array
     spike_payload: Array
+    sent_ps: Array
     current_tick: Array
     current_neuron: Array
     current_value: Array
 
 
-class Work(NamedTuple):
-    """What a tick costs each core: its own updates, the last packet's arrival, its synapses."""
+class Listed(NamedTuple):
+    """What a call lists.
 
-    update_ps: Array
-    arrival_ps: Array
-    synapse_ps: Array
-
-
-@kernel
-def counting(spilled: Array, alarm: Array, variable: int, n: int, tick: int, value: float) -> None:
-    """Count a value that left its register."""
-    spilled[variable] += 1
-
-
-@kernel
-def alarming(spilled: Array, alarm: Array, variable: int, n: int, tick: int, value: float) -> None:
-    """Count it, and keep the first one for the error that a strict run ends with."""
-    spilled[variable] += 1
-    if alarm[0] < 0:
-        alarm[0], alarm[1], alarm[2], alarm[3] = n, variable, tick, value
-
-
-spill: Any = counting
-
-
-@kernel
-def send(
-    source: int,
-    tick: int,
-    payload: int,
-    sent_ps: int,
-    from_core: int,
-    tables: Tables,
-    pending: Pending,
-    counters: Counters,
-    work: Work,
-    costs: Costs,
-) -> None:
-    """Send one source's packets, and add its weights to what acts at ``tick`` plus each delay.
-
-    ``from_core`` is -1 for input channels, whose packets come from outside.
+    ``neuron``, ``payload``, ``sent_ps`` [n_threads, room]; ``start`` int64 [n_threads, n_ticks +
+    1]: where each tick's spikes begin; ``spent_ps`` int64 [n_ticks, n_cores]; ``merged_events``
+    int64 [n_ticks, n_cores] or [0, 0]; ``watched`` int64 [n_watched] with ``frames`` [n_ticks,
+    n_watched].
     """
-    n_slots = pending.sums.shape[0]
-    for row in range(tables.source_row[source], tables.source_row[source + 1]):
-        core = int(tables.row_core[row])
-        size = int(tables.row_size[row])
-        times = int(payload)
-        repeats = int(payload)
-        if MIXED_PAYLOADS and tables.row_payload[row] != neuron.AS_REPEAT:
-            repeats = 1
-            if tables.row_payload[row] == neuron.AS_PRESENCE:
-                times = 1
-        if tables.row_packet[row]:
-            work.synapse_ps[core] += repeats * costs.axon_in
-            arrival = sent_ps + tables.row_latency[row]
-            work.arrival_ps[core] = max(work.arrival_ps[core], arrival)
-            if from_core < 0:
-                counters.input_packets[core] += repeats
-            elif from_core == core:
-                counters.local_packets[core] += repeats
-            else:
-                counters.packets[from_core] += repeats
-                counters.hops_ew[from_core] += repeats * tables.row_hops_ew[row]
-                counters.hops_ns[from_core] += repeats * tables.row_hops_ns[row]
-        at_slot = (tick + int(tables.row_delay[row])) % n_slots
-        if BINARY_AXONS:
-            axon = tables.row_axon[row]
-            if pending.marks[at_slot, axon]:
-                counters.merged_packets[core] += 1
-                continue
-            pending.marks[at_slot, axon] = True
-        counters.synaptic_events[core] += size * repeats
-        work.synapse_ps[core] += size * repeats * costs.synaptic_event
-        if EACH:
-            continue
-        group = 0
-        if GROUPS:
-            group = int(tables.row_group[row])
-        times = times << int(tables.row_shift[row])
-        slot = pending.sums[at_slot, group]
-        first = int(tables.row_weight[row])
-        weights = tables.weight[first : first + size]
-        at = int(tables.row_target[row])
-        if tables.row_dense[row]:
-            sums = slot[at : at + size]
-            for k in range(size):
-                sums[k] += as_weight(weights[k]) * times
-        else:
-            sums = slot[tables.core_start[core] : tables.core_start[core + 1]]
-            targets = tables.target[at : at + size]
-            for k in range(size):
-                sums[targets[k]] += as_weight(weights[k]) * times
+
+    neuron: Array
+    payload: Array
+    sent_ps: Array
+    start: Array
+    spent_ps: Array
+    merged_events: Array
+    watched: Array
+    frames: Array
 
 
 @kernel
-def arrive(
-    source: int,
-    tick: int,
-    payload: int,
-    tables: Tables,
-    state: State,
-    counters: Counters,
-    spilled: Array,
-    alarm: Array,
-) -> None:
-    """Add one source's weights to the currents, spike by spike, each fitted to its register."""
-    for row in range(tables.source_row[source], tables.source_row[source + 1]):
-        core = int(tables.row_core[row])
-        start = int(tables.core_start[core])
-        first, at = int(tables.row_weight[row]), int(tables.row_target[row])
-        current = state.current[int(tables.row_group[row]) if GROUPS else 0]
-        for k in range(int(tables.row_size[row])):
-            n = at + k if tables.row_dense[row] else start + int(tables.target[at + k])
-            weight = int(tables.weight[first + k]) << int(tables.row_shift[row])
-            for _ in range(payload):
-                wanted = int(current[n]) + weight
-                fitted = fit_current(wanted, CURRENT_BITS)
-                if fitted != wanted:
-                    spill(spilled, alarm, neuron.CURRENT, n, tick, wanted)
-                current[n] = fitted
-        counters.current_overflows[core] += spilled[neuron.CURRENT]
-        spilled[neuron.CURRENT] = 0
+def take_input(
+    first: int, last: int, team: Team, events: Events, places: Places, costs: CoreCosts,
+    counters: Counters, n_neurons: int, spent_ps: Array,
+) -> None:  # fmt: skip
+    """Count a tick's input spikes, and the time of channels that lie on this thread's cores.
 
-
-@kernel
-def update_core(
-    core: int,
-    tick: int,
-    sums: Array,
-    tables: Tables,
-    neurons: Neurons,
-    state: State,
-    costs: Costs,
-    counters: Counters,
-    spilled: Array,
-    alarm: Array,
-    seed: int,
-    fired: Array,
-    fired_payload: Array,
-    fired_ps: Array,
-    n_fired: int,
-) -> tuple[int, int]:
-    """Update the neurons of one core; return how many have fired so far and the time it took."""
-    # Taken out of their tuples once: within the loop each access would count references.
-    current, membrane, shown, above, injected, resting, handed = state
-    bias, keep_current, keep_membrane = neurons.bias, neurons.keep_current, neurons.keep_membrane
-    threshold, resets, sum_shift = neurons.threshold, neurons.reset, neurons.sum_shift
-    restless, identity = neurons.restless, neurons.identity
-    reset_to, lower, lower_to = neurons.reset_to, neurons.lower, neurons.lower_to
-    lower_reset = neurons.lower_reset
-    least, most = neurons.membrane_min, neurons.membrane_max
-    refractory, spikes_max, alias = neurons.refractory, neurons.spikes_max, neurons.alias
-    reset_every, reset_phase = neurons.reset_every, neurons.reset_phase
-    n_active = 0
-    spent = 0
-    first, last = int(tables.core_start[core]), int(tables.core_start[core + 1])
-    for n in range(first, last):
-        before = as_membrane(membrane[n])
-        push = bias[n] + injected[n]
-        rests = before == 0 and push == 0
-        for k in range(N_CURRENTS):
-            rests = rests and current[k, n] == 0
-        if not EACH:
-            rests = rests and sums[0, n] == 0
-            if GROUPS:
-                for g in range(1, sums.shape[0]):
-                    rests = rests and sums[g, n] == 0
-        if REFRACTORY:
-            rests = rests and resting[n] == 0
-        if ALIAS:
-            rests = rests and handed[n] == 0
-        if rests and not restless[n]:
-            spent += costs.neuron_inactive
-            above[n] = False
-            if SHOWN:
-                shown[n] = 0
+    Channels come before the neurons of their core, in their order.
+    """
+    for k in range(first, last):
+        channel = int(events.spike_channel[k])
+        payload = int(events.spike_payload[k])
+        if team.me == 0:
+            counters.times[n_neurons + channel] += 1
+            counters.repeats[n_neurons + channel] += payload
+        if places.channel_core.size == 0:
             continue
-        n_active += 1
-        spent += costs.neuron_active
-        if PERIODIC and reset_every[n] > 0 and tick % reset_every[n] == reset_phase[n]:
-            before = as_membrane(0)
-            for k in range(N_CURRENTS):
-                current[k, n] = 0
-        is_resting = False
-        if REFRACTORY and resting[n] > 0:
-            is_resting = True
-            resting[n] -= 1
-        drive = as_current(0)
-        for k in range(N_CURRENTS):
-            taken = as_current(0)
-            if not EACH:
-                arrived = shift_sum(sums[0, n], sum_shift[0, n])
-                sums[0, n] = 0
-                if GROUPS:
-                    for g in range(1, sums.shape[0]):
-                        arrived += shift_sum(sums[g, n], sum_shift[g, n])
-                        sums[g, n] = 0
-                arrived = shift_sum(arrived, INPUT_SHIFT)
-                if not (REFRACTORY == neuron.SKIP and is_resting):
-                    limited = fit_input(arrived, INPUT_BITS)
-                    if limited != arrived:
-                        spill(spilled, alarm, neuron.INPUT, n, tick, arrived)
-                    taken = into_current(limited)
-            chance = noise(seed, tick, identity[n], k)
-            wanted_u, used, stored = current_step(
-                as_current(current[k, n]), taken, keep_current[k, n], chance
-            )
-            if used != wanted_u:
-                spill(spilled, alarm, neuron.CURRENT, n, tick, wanted_u)
-            current[k, n] = stored
-            if SHOWN:
-                shown[n] = used
-            drive += used
-        chance = noise(seed, tick, identity[n], -1)
-        wanted_drive, driven, wanted, v = membrane_step(
-            before, drive, push, keep_membrane[n], chance, is_resting
-        )
-        # What a resting neuron throws away has left no register.
-        if is_resting and REFRACTORY == neuron.FREEZE:
-            membrane[n] = before
+        core = int(places.channel_core[channel])
+        if core < team.first_core or core >= team.last_core:
             continue
-        if is_resting and REFRACTORY == neuron.HOLD:
-            v = as_membrane(0)
-        else:
-            if driven != wanted_drive and not is_resting:
-                spill(spilled, alarm, neuron.DRIVE, n, tick, wanted_drive)
-            if LIMITS:
-                v = min(max(v, least[n]), most[n])
-            if v != wanted:
-                spill(spilled, alarm, neuron.MEMBRANE, n, tick, wanted)
-        reset = int(resets[n])
-        if reset == neuron.NEVER or (REFRACTORY == neuron.SKIP and is_resting):
-            membrane[n] = v
-            continue
-        spikes, v, above[n] = fire(
-            v, threshold[n], reset, above[n],
-            as_membrane(reset_to[n] if HAS_RESET_TO else 0),
-            lower[n] if HAS_LOWER else 0,
-            as_membrane(lower_to[n] if HAS_LOWER else 0),
-            int(lower_reset[n]) if HAS_LOWER_RESET else neuron.TO_ZERO,
-            handed[n] if ALIAS else 0,
-            spikes_max[n] if MANY else 1,
-        )  # fmt: skip
-        if LOWER == neuron.LOWER_RESET:
-            # A threshold of the other sign pushes the membrane further out when it is subtracted.
-            wanted = v
-            v = fit_membrane(wanted, MEMBRANE_BITS)
-            if v != wanted:
-                spill(spilled, alarm, neuron.MEMBRANE, n, tick, wanted)
-        membrane[n] = v
-        if REFRACTORY and spikes != 0:
-            resting[n] = max(refractory[n] - 1, 0)
-        if MANY:
-            # Who fired is listed below: an alias may hand spikes to a neuron that is done.
-            handed[n] = spikes
-            fired_ps[n] = spent
-            if ALIAS and spikes and alias[n] >= 0:
-                handed[alias[n]] = min(handed[alias[n]] + spikes, spikes_max[n])
-        elif spikes:
-            fired[n_fired] = n
-            fired_payload[n_fired] = spikes
-            fired_ps[n_fired] = spent
-            n_fired += 1
-            counters.spikes[core] += abs(spikes)
-    if MANY:
-        for n in range(first, last):
-            if handed[n]:
-                fired[n_fired] = n
-                fired_payload[n_fired] = handed[n]
-                fired_ps[n_fired] = fired_ps[n]
-                counters.spikes[core] += abs(handed[n])
-                handed[n] = 0
-                n_fired += 1
-    counters.active[core] += n_active
-    counters.inactive[core] += last - first - n_active
-    counters.input_overflows[core] += spilled[neuron.INPUT]
-    counters.current_overflows[core] += spilled[neuron.CURRENT]
-    counters.drive_overflows[core] += spilled[neuron.DRIVE]
-    counters.membrane_overflows[core] += spilled[neuron.MEMBRANE]
-    spilled[:] = 0
-    return n_fired, spent
+        if k == first or events.spike_channel[k - 1] != channel:
+            spent_ps[core] += costs.neuron_active - costs.neuron_inactive + costs.spike
+        if costs.axon_out:
+            spent_ps[core] += costs.axon_out * packets_of(n_neurons + channel, payload, places)
+        waits = (int(places.channel_rank[channel]) + 1) * costs.neuron_inactive
+        events.sent_ps[k] = waits + int(spent_ps[core]) - int(places.rest_ps[core])
 
 
 @kernel
 def advance(
-    first_tick: int,
-    n_ticks: int,
-    tables: Tables,
-    neurons: Neurons,
-    state: State,
-    pending: Pending,
-    costs: Costs,
-    counters: Counters,
-    events: Events,
-    input_latency: int,
-    seed: int,
-    alarm: Array,
-    next_spike: int,
-    next_current: int,
-    out_tick: Array,
-    out_neuron: Array,
-    out_payload: Array,
-    frames: Array,
-    tick_ps: Array,
-) -> tuple[int, int, int, int]:
+    team: Team, first_tick: int, n_ticks: int, synapses: Synapses, places: Places, pieces: Pieces,
+    neurons: Neurons, state: State, pending: Pending, wake: Wake, costs: CoreCosts,
+    counters: Counters, events: Events, next_spike: int, next_current: int, input_latency: int,
+    seed: int, flags: Array, eights: Array, alarm: Array, listed: Listed,
+) -> tuple[int, int, int]:  # fmt: skip
     """Run ticks until the block ends or the list of spikes might overflow.
 
     Returns
     -------
-    (ticks done, spikes listed, next input spike, next current change)
+    (ticks done, next input spike, next current change)
     """
     n_neurons = state.membrane.size
-    n_cores = tables.core_start.size - 1
     n_slots = pending.sums.shape[0]
-    work = Work(
-        np.zeros(n_cores, np.int64), np.zeros(n_cores, np.int64), np.zeros(n_cores, np.int64)
-    )
-    spilled = np.zeros(4, np.int64)
-    fired = np.empty(n_neurons, np.int64)
-    fired_payload = np.empty(n_neurons, np.int64)
-    fired_ps = np.empty(n_neurons, np.int64)
-    fired_core = np.empty(n_neurons, np.int64)
-    n_out = 0
+    me = int(team.me)
+    start = listed.start
+    room = listed.neuron.shape[1]
+    payloads = listed.payload
+    mine = Fired(listed.neuron[me], payloads[me], listed.sent_ps[me])
+    piece_start, piece_core, piece_kind, piece_of_block = pieces
+    runs, watched = wake.runs, listed.watched
+    first_neuron, last_neuron = int(wake.first_neuron), int(wake.last_neuron)
+    n_fired = 0
     for done in range(n_ticks):
-        if n_out + n_neurons > out_tick.size:
-            return done, n_out, next_spike, next_current
+        for other in range(team.size):
+            if start[other, done] + n_neurons > room:
+                return done, next_spike, next_current
         tick = first_tick + done
-        work.arrival_ps[:] = 0
-        work.synapse_ps[:] = 0
+        slot = tick % n_slots
+        spent_ps = listed.spent_ps[done]
+        for core in range(team.first_core, team.last_core):
+            spent_ps[core] = places.rest_ps[core]
+        merged = listed.merged_events[done if BINARY_AXONS else 0]
+        first_spike = next_spike
         while next_spike < events.spike_tick.size and events.spike_tick[next_spike] == tick:
-            source = n_neurons + events.spike_channel[next_spike]
-            payload = int(events.spike_payload[next_spike])
-            if INPUT_MAX:
-                payload = min(payload, INPUT_MAX)
-            send(
-                source, tick + input_latency, payload, 0, -1,
-                tables, pending, counters, work, costs,
-            )  # fmt: skip
-            if EACH:
-                arrive(source, tick, payload, tables, state, counters, spilled, alarm)
             next_spike += 1
+        take_input(
+            first_spike, next_spike, team, events, places, costs, counters, n_neurons, spent_ps
+        )
         while next_current < events.current_tick.size and events.current_tick[next_current] == tick:
-            state.injected[events.current_neuron[next_current]] = events.current_value[next_current]
+            n = int(events.current_neuron[next_current])
+            if first_neuron <= n < last_neuron:
+                value = as_drive(events.current_value[next_current])
+                state.push[n] = as_drive(neurons.bias[n] + value)
+                wake.busy[n // BLOCK] = 1
             next_current += 1
         if EACH:
-            n_last = int(pending.n_last[0])
-            by_rank = np.argsort(tables.rank[pending.last[:n_last]])
-            for k in by_rank:
-                arrive(
-                    pending.last[k], tick, pending.last_payload[k],
-                    tables, state, counters, spilled, alarm,
-                )  # fmt: skip
+            arrivals(
+                events.spike_channel, events.spike_payload, first_spike, next_spike, tick, synapses,
+                pending, state, counters, alarm,
+            )  # fmt: skip
+        elif input_latency == 0:
+            deliver(
+                events.spike_channel, events.spike_payload, first_spike, next_spike, n_neurons,
+                tick, synapses, pending, wake, counters, merged,
+            )  # fmt: skip
         if BINARY_AXONS:
-            pending.marks[tick % n_slots] = False
-        sums = pending.sums[tick % n_slots]
-        n_fired = 0
-        for core in range(n_cores):
-            before = n_fired
-            n_fired, work.update_ps[core] = update_core(
-                core, tick, sums, tables, neurons, state, costs, counters, spilled, alarm, seed,
-                fired, fired_payload, fired_ps, n_fired,
-            )  # fmt: skip
-            fired_core[before:n_fired] = core
-        for k in range(n_fired):
-            send(
-                fired[k], tick + 1, fired_payload[k], fired_ps[k], fired_core[k],
-                tables, pending, counters, work, costs,
-            )  # fmt: skip
-            out_tick[n_out + k] = tick
-            out_neuron[n_out + k] = fired[k]
-            out_payload[n_out + k] = fired_payload[k]
-            if EACH:
-                pending.last[k] = fired[k]
-                pending.last_payload[k] = fired_payload[k]
+            pending.marks[slot] = False
+        n_runs = awake_runs(wake, slot)
+        for run in range(n_runs):
+            first, last = int(runs[run, 0]), int(runs[run, 1])
+            piece = int(piece_of_block[first // BLOCK])
+            while piece_start[piece + 1] <= first:
+                piece += 1
+            while first < last:
+                end = min(int(piece_start[piece + 1]), last)
+                if first < end:
+                    sweep(
+                        first, end, piece_kind[piece], tick, slot, seed, pending.sums, neurons,
+                        state, flags, counters.overflows, piece_core[piece], alarm,
+                    )  # fmt: skip
+                first = end
+                piece += 1
+        n_fired = collect(
+            n_runs, flags, eights, wake, places, costs, state.handed, counters, mine, n_fired,
+            spent_ps,
+        )  # fmt: skip
+        start[me, done + 1] = n_fired
+        for k in range(watched.size):
+            if first_neuron <= watched[k] < last_neuron:
+                listed.frames[done, k] = state.membrane[watched[k]]
+        if team.size > 1:
+            meet(team.gate, team.size * (done + 1))
         if EACH:
-            pending.n_last[0] = n_fired
-        n_out += n_fired
-        slowest = 0
-        for core in range(n_cores):
-            ready = max(work.update_ps[core], work.arrival_ps[core])
-            slowest = max(slowest, ready + work.synapse_ps[core])
-        tick_ps[done] = slowest + costs.barrier
-        for k in range(tables.watched.size):
-            frames[done, k] = state.membrane[tables.watched[k]]
-    return n_ticks, n_out, next_spike, next_current
+            first = int(start[me, done])
+            for k in range(first, n_fired):
+                pending.last[k - first] = mine.neuron[k]
+                pending.last_payload[k - first] = mine.payload[k] if MANY or SIGNED else 1
+            pending.n_last[0] = n_fired - first
+            continue
+        if input_latency == 1:
+            deliver(
+                events.spike_channel, events.spike_payload, first_spike, next_spike, n_neurons,
+                tick + 1, synapses, pending, wake, counters, merged,
+            )  # fmt: skip
+        for other in range(team.size):
+            deliver(
+                listed.neuron[other], payloads[other], start[other, done], start[other, done + 1],
+                0, tick + 1, synapses, pending, wake, counters, merged,
+            )  # fmt: skip
+    return n_ticks, next_spike, next_current

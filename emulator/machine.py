@@ -11,16 +11,22 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from emulator import arithmetic, kernels, neuron
+from emulator import activity, arithmetic, delivery, kernels, neuron, sweep
 from emulator.chip import Chip
 from emulator.program import Program
-from traces.jit import specialised
+from traces.jit import COMPILES, specialised
 
 Array = NDArray[Any]
 
 
 def advance_of(
-    program: Program, chip: Chip, *, strict: bool, compiled: bool = True
+    program: Program,
+    chip: Chip,
+    *,
+    strict: bool,
+    narrow: bool = False,
+    alike: bool = False,
+    compiled: bool = True,
 ) -> Callable[..., Any]:
     """Return `kernels.advance` for a program on a chip.
 
@@ -28,19 +34,41 @@ def advance_of(
     ----------
     strict : bool
         Whether the first value that leaves its register is kept for an error.
+    narrow : bool
+        Whether registers are 32 bits wide; only where `emulator.width` says that this is exact.
+    alike : bool
+        Whether constants are those of runs of equal neurons.
     compiled : bool
         Whether to compile; plain Python is slow, but ready at once.
     """
-    return _built(tuple(sorted(_bound(program, chip, strict).items())), compiled)
+    bound = _bound(program, chip, strict)
+    bound |= {"ALIKE": alike, "place": np.uint64 if compiled and COMPILES else int}
+    rules: tuple[Any, ...] = ()
+    if narrow and compiled and COMPILES:
+        rules = _rules_of(bound)
+        bound |= {"whole": np.int32, "WIDEST_SHIFT": 31, "product": arithmetic.product_split}
+        bound |= dict.fromkeys(("as_weight", "as_current", "as_drive", "as_membrane"), np.int32)
+    return _built(tuple(sorted(bound.items())), rules, compiled)
 
 
 @cache
-def _built(bound: tuple[tuple[str, Any], ...], compiled: bool) -> Callable[..., Any]:
+def _built(
+    bound: tuple[tuple[str, Any], ...], rules: tuple[Any, ...], compiled: bool
+) -> Callable[..., Any]:
     templates = (
-        neuron.current_step, neuron.membrane_step, neuron.fire,
-        kernels.send, kernels.arrive, kernels.update_core, kernels.advance,
+        *rules, neuron.current_step, neuron.membrane_step, neuron.repeat, neuron.fire, sweep.sweep,
+        activity.awake_runs, activity.packets_of, activity.collect, delivery.deliver,
+        delivery.arrive, delivery.arrive_in_order, kernels.take_input, kernels.advance,
     )  # fmt: skip
     return specialised(templates, dict(bound), compiled=compiled)["advance"]  # type: ignore[no-any-return]
+
+
+def _rules_of(bound: dict[str, Any]) -> tuple[Any, ...]:
+    """Rules that a machine of narrow registers has copies of, callees first."""
+    names = ("shift_sum", "fit_input", "fit_current", "fit_drive", "fit_membrane",
+             "decay_current", "decay_membrane")  # fmt: skip
+    found = [arithmetic.product_split, arithmetic.wrap, *(bound[name] for name in names)]
+    return tuple(dict.fromkeys(found))
 
 
 def _bound(program: Program, chip: Chip, strict: bool) -> dict[str, Any]:
@@ -51,16 +79,22 @@ def _bound(program: Program, chip: Chip, strict: bool) -> dict[str, Any]:
     sums_float = program.weight.dtype.kind == "f"
     push_floats = current_floats or program.bias.dtype.kind == "f"
     noisy = "stochastic" in (rules.current_decay, rules.membrane_decay)
+    lower = rules.lower_threshold if program.lower.size else "none"
     return {
         "N_CURRENTS": program.n_currents,
+        "N_SUMS": program.n_sums,
         "EACH": each,
         "ORDER": neuron.ORDERS.index(rules.current_order),
         "FORM": neuron.FORMS.index(rules.membrane_form),
         "REFRACTORY": neuron.REFRACTORIES.index(rules.refractory if program.refractory.size else "none"),
-        "LOWER": neuron.LOWERS.index(rules.lower_threshold if program.lower.size else "none"),
+        "LOWER": neuron.LOWERS.index(lower),
+        "SIGNED": lower == "spike",
         "REPEATS": bool(np.any(program.reset == neuron.REPEAT)),
+        "ABOVE": bool(np.any(program.reset == neuron.SUBTRACT_ONCE)),
         "MANY": program.several_a_tick,
         "ALIAS": program.alias.size > 0,
+        # Spikes reach these machines' neurons past the sums that wake them.
+        "SLEEPLESS": each or program.alias.size > 0,
         "PERIODIC": program.reset_every.size > 0,
         "LIMITS": program.membrane_min.size > 0,
         "SHOWN": rules.current_order == "add-use-decay",
@@ -70,8 +104,7 @@ def _bound(program: Program, chip: Chip, strict: bool) -> dict[str, Any]:
         "MIXED_PAYLOADS": bool(np.any(program.row_payload)),
         "GROUPS": program.n_sums > 1 or program.n_currents > 1,
         "BINARY_AXONS": program.row_axon.size > 0,
-        "INPUT_MAX": numbers.input_payload_max,
-        "INPUT_SHIFT": numbers.input_shift,
+        "INPUT_SHIFT": 2.0**numbers.input_shift if sums_float else numbers.input_shift,
         "INPUT_BITS": numbers.input_bits,
         "CURRENT_BITS": numbers.current_bits,
         "DRIVE_BITS": numbers.drive_bits,
@@ -79,6 +112,7 @@ def _bound(program: Program, chip: Chip, strict: bool) -> dict[str, Any]:
         "DECAY_BITS": numbers.decay_bits,
         "as_weight": float if sums_float else int,
         "as_current": float if current_floats else int,
+        "as_drive": float if push_floats else int,
         "as_membrane": float if membrane_floats else int,
         "shift_sum": arithmetic.shift_float if sums_float else arithmetic.shift_integer,
         "into_current": _entering(sums_float, current_floats),
@@ -91,7 +125,8 @@ def _bound(program: Program, chip: Chip, strict: bool) -> dict[str, Any]:
         "decay_membrane": _decay(rules.membrane_decay, floating, membrane_floats),
         "crosses": arithmetic.COMPARES[rules.compare],
         "noise": arithmetic.hashed if noisy else arithmetic.silent,
-        "spill": kernels.alarming if strict else kernels.counting,
+        "arrivals": delivery.arrive_in_order if each else delivery.arrive_never,
+        "notice": sweep.alarming if strict else sweep.passing,
     }  # fmt: skip
 
 

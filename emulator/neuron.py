@@ -1,6 +1,6 @@
 """One neuron, one tick: the integer step of which every published machine is a configuration.
 
-Three functions of plain numbers, called in this order (`emulator.kernels.update_core`):
+Three functions of plain numbers, called in this order (`emulator.sweep.sweep`):
 
 1. `current_step`: the current decays, takes in what arrived and is used, in one of three orders
    (`ORDERS`);
@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emulator import arithmetic
-from traces.jit import kernel
+from traces.jit import inlined, kernel
 
 Array = NDArray[Any]
 
@@ -55,9 +55,12 @@ ORDER = DECAY_ADD_USE
 FORM = SUM
 REFRACTORY = ALERT
 LOWER = NO_LOWER
-REPEATS = False
+REPEATS = ABOVE = False
 CURRENT_BITS = DRIVE_BITS = MEMBRANE_BITS = 24
 DECAY_BITS = 12
+as_current: Any = int
+as_drive: Any = int
+as_membrane: Any = int
 into_membrane: Any = arithmetic.unchanged
 fit_current: Any = arithmetic.wrap
 fit_drive: Any = arithmetic.unlimited
@@ -65,18 +68,19 @@ fit_membrane: Any = arithmetic.saturate
 decay_current: Any = arithmetic.keep_toward_zero
 decay_membrane: Any = arithmetic.keep_toward_zero
 crosses: Any = arithmetic.above
+wrap: Any = arithmetic.wrap
 
 
 class Neurons(NamedTuple):
-    """Constants of all neurons [n]; columns of rules that are off are empty.
+    """Constants of neurons; columns of rules that are off are empty.
 
-    ``sum_shift`` is [n_sums, n], ``keep_current`` [n_currents, n].
+    One entry for each neuron [n], or for each run of equal neurons [n_alike]; ``sum_shift`` is
+    [n_sums, n], ``keep_current`` [n_currents, n]. Always [n]: ``bias``, ``alias``, ``identity``.
     """
 
     sum_shift: Array
     keep_current: Array
     keep_membrane: Array
-    bias: Array
     threshold: Array
     reset: Array
     reset_to: Array
@@ -89,29 +93,31 @@ class Neurons(NamedTuple):
     lower_to: Array
     lower_reset: Array
     spikes_max: Array
-    alias: Array
     restless: Array
+    bias: Array
+    alias: Array
     identity: Array
 
 
 class State(NamedTuple):
     """What changes in a neuron; arrays [n], ``current`` [n_currents, n].
 
-    ``shown`` is the current as it was used, where it decays after its use. ``above``: still over
-    threshold after the last reset. ``resting``: ticks of rest that are left. ``handed``: spikes
-    that were handed over by an alias.
+    ``push``: the bias and the current that is injected. ``shown`` is the current as it was used,
+    where it decays after its use. ``above``: still over threshold after the last reset.
+    ``resting``: ticks of rest that are left. ``handed``: spikes of this tick, those that an alias
+    handed over included. Empty where no rule asks for them.
     """
 
     current: Array
     membrane: Array
+    push: Array
     shown: Array
     above: Array
-    injected: Array
     resting: Array
     handed: Array
 
 
-@kernel
+@inlined
 def current_step(u: float, taken: float, keep: float, chance: int) -> tuple[float, float, float]:
     """Advance one synaptic current by a tick.
 
@@ -128,19 +134,19 @@ def current_step(u: float, taken: float, keep: float, chance: int) -> tuple[floa
         Before and after the register took it; what is left for the next tick.
     """
     if ORDER == DECAY_ADD_USE:
-        wanted = decay_current(u, keep, DECAY_BITS, chance) + taken
+        wanted = as_current(decay_current(u, keep, DECAY_BITS, chance) + taken)
     elif ORDER == ADD_DECAY_USE:
-        wanted = decay_current(u + taken, keep, DECAY_BITS, chance)
+        wanted = as_current(decay_current(as_current(u + taken), keep, DECAY_BITS, chance))
     else:
-        wanted = u + taken
-    used = fit_current(wanted, CURRENT_BITS)
+        wanted = as_current(u + taken)
+    used = as_current(fit_current(wanted, CURRENT_BITS))
     stored = used
     if ORDER == ADD_USE_DECAY:
-        stored = decay_current(used, keep, DECAY_BITS, chance)
+        stored = as_current(decay_current(used, keep, DECAY_BITS, chance))
     return wanted, used, stored
 
 
-@kernel
+@inlined
 def membrane_step(
     v: float, drive: float, push: float, keep: float, chance: int, skips: bool
 ) -> tuple[float, float, float, float]:
@@ -158,22 +164,24 @@ def membrane_step(
     (wanted_drive, driven, wanted, v)
         Current plus bias, and the membrane, each before and after its register took it.
     """
-    kept = decay_membrane(v, keep, DECAY_BITS, chance)
-    wanted_drive = drive + push
+    kept = as_membrane(decay_membrane(v, keep, DECAY_BITS, chance))
+    wanted_drive = as_drive(drive + push)
     if FORM == SUM:
-        driven = fit_drive(wanted_drive, DRIVE_BITS)
-        wanted = kept + into_membrane(driven)
+        driven = as_drive(fit_drive(wanted_drive, DRIVE_BITS))
+        wanted = as_membrane(kept + into_membrane(driven))
         if REFRACTORY == SKIP and skips:
             wanted = kept
-        return wanted_drive, driven, wanted, fit_membrane(wanted, MEMBRANE_BITS)
+        return wanted_drive, driven, wanted, as_membrane(fit_membrane(wanted, MEMBRANE_BITS))
     # The change is formed and limited by itself, first with the currents, then with the bias.
-    change = arithmetic.wrap(kept - v, MEMBRANE_BITS) + into_membrane(drive)
-    wanted = v + change + push
-    change = fit_membrane(fit_membrane(change, MEMBRANE_BITS) + push, MEMBRANE_BITS)
-    return wanted_drive, wanted_drive, wanted, fit_membrane(v + change, MEMBRANE_BITS)
+    change = as_membrane(wrap(as_membrane(kept - v), MEMBRANE_BITS) + into_membrane(drive))
+    wanted = as_membrane(as_membrane(v + change) + push)
+    limited = as_membrane(fit_membrane(change, MEMBRANE_BITS))
+    change = as_membrane(fit_membrane(as_membrane(limited + push), MEMBRANE_BITS))
+    v = as_membrane(fit_membrane(as_membrane(v + change), MEMBRANE_BITS))
+    return wanted_drive, wanted_drive, wanted, v
 
 
-@kernel
+@inlined
 def fire(
     v: float,
     threshold: float,
@@ -201,39 +209,33 @@ def fire(
     -------
     (spikes, v, above)
     """
-    spikes = given
     if REPEATS and reset == REPEAT:
-        while spikes < most and crosses(v, threshold):
-            v -= threshold
-            spikes += 1
-        return spikes, v, False
+        return repeat(v, threshold, given, most)
+    spikes = given
     compared = v
-    if reset == SUBTRACT_ONCE and above:
+    if ABOVE and reset == SUBTRACT_ONCE and above:
         compared = v - threshold
     if crosses(compared, threshold):
         spikes = 1
         if reset == TO_ZERO:
             v = reset_to
         elif reset != STAY:
-            v -= threshold
+            v = v - threshold
     elif LOWER != NO_LOWER and v < lower:
         if LOWER == LOWER_SPIKE:
             spikes = -1
         if lower_reset == SUBTRACT:
-            v -= lower
+            v = v - lower
         elif lower_reset != STAY:
             v = lower_to
     return spikes, v, crosses(v, threshold)
 
 
-def resting_state(n: int, n_currents: int, current: type, membrane: type) -> State:
-    """State of ``n`` neurons in which everything is 0."""
-    return State(
-        current=np.zeros((n_currents, n), current),
-        membrane=np.zeros(n, membrane),
-        shown=np.zeros(n, current),
-        above=np.zeros(n, np.bool_),
-        injected=np.zeros(n, membrane),
-        resting=np.zeros(n, np.int64),
-        handed=np.zeros(n, np.int64),
-    )
+@kernel
+def repeat(v: float, threshold: float, given: int, most: int) -> tuple[int, float, bool]:
+    """Fire as often as the threshold fits into the membrane."""
+    spikes = given
+    while spikes < most and crosses(v, threshold):
+        v = v - threshold
+        spikes += 1
+    return spikes, v, False

@@ -64,8 +64,10 @@ class Stimulus:
         """Most that one channel sends in one tick, all its spikes together; at least 1."""
         if not self.spike_payload.size:
             return 1
-        ends = int(self.spike_channel.max()) + 1
-        _, event = np.unique(self.spike_tick * ends + self.spike_channel, return_inverse=True)
+        which = self.spike_tick * (int(self.spike_channel.max()) + 1) + self.spike_channel
+        if np.all(np.diff(which) > 0):
+            return max(int(np.abs(self.spike_payload).max()), 1)
+        _, event = np.unique(which, return_inverse=True)
         return max(int(np.bincount(event, weights=np.abs(self.spike_payload)).max()), 1)
 
     def check(self, n_channels: int, n_neurons: int) -> None:

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from emulator import engine as engines
+from emulator import lane as lanes
 from emulator.arithmetic import DECAYS, OVERFLOWS, hashed
 from emulator.chip import Chip
 from emulator.chip_file import load_chip
@@ -17,10 +17,10 @@ from traces.jit import python_of
 def uncompiled(monkeypatch):
     """Let engines run the kernels as plain Python, so that new rules cost no compilation."""
 
-    def plain(program, chip, *, strict):
-        return advance_of(program, chip, strict=strict, compiled=False)
+    def plain(program, chip, **how):
+        return advance_of(program, chip, **how, compiled=False)
 
-    monkeypatch.setattr(engines, "advance_of", plain)
+    monkeypatch.setattr(lanes, "advance_of", plain)
 
 
 def chance(seed, tick, neuron, which):

@@ -21,6 +21,8 @@ from types import FunctionType
 from typing import Any, TypeVar, cast
 
 import numba
+from numba.core import types
+from numba.extending import intrinsic
 
 try:
     import fcntl
@@ -28,6 +30,8 @@ except ImportError:  # not there on Windows
     fcntl = None  # type: ignore[assignment]
 
 config: Any = numba.config
+COMPILES = not config.DISABLE_JIT
+"""Whether kernels are compiled at all; plain Python keeps to one thread."""
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -103,6 +107,14 @@ def kernel(function: Function) -> Function:
     return _compiled(function, _FOLDER)
 
 
+def inlined(function: Function) -> Function:
+    """Compile a small kernel so that it becomes part of whoever calls it.
+
+    Loops over many neurons become vector code only where nothing is called in them.
+    """
+    return _compiled(function, _FOLDER, inline=True)
+
+
 @contextmanager
 def _alone(folder: str) -> Iterator[None]:
     """Keep other processes out of a folder of the cache.
@@ -141,8 +153,8 @@ class _Forgiving:
             self._cache.save_overload(*about)
 
 
-def _compiled(function: Function, folder: str | None) -> Function:
-    compiled: Any = numba.njit(nogil=True, error_model="numpy")(function)
+def _compiled(function: Function, folder: str | None, inline: bool = False) -> Function:
+    compiled: Any = numba.njit(nogil=True, error_model="numpy", forceinline=inline)(function)
     if folder is None or not hasattr(compiled, "enable_caching"):
         return cast(Function, compiled)
     before = config.CACHE_DIR
@@ -168,7 +180,8 @@ def specialised(
     Parameters
     ----------
     kernels : sequence of kernels
-        Callees first: each copy sees the copies before it in place of their originals.
+        Callees first: each copy sees the copies before it in place of their originals, under
+        whatever name they are bound.
     bound : mapping of name to int, bool, type or kernel
     compiled : bool
         Whether to compile; otherwise the copies are plain Python.
@@ -188,7 +201,7 @@ def specialised(
         with suppress(OSError):
             path.mkdir(exist_ok=True, mode=0o700)
             folder = str(path)
-    copies = {}
+    copies: dict[str, Any] = {}
     for original in kernels:
         function = python_of(original)
         copy = FunctionType(
@@ -198,8 +211,12 @@ def specialised(
             function.__defaults__,
         )
         copy.__module__, copy.__qualname__ = function.__module__, function.__qualname__
-        copies[function.__name__] = _compiled(copy, folder) if compiled else copy
-        names[function.__name__] = copies[function.__name__]
+        inline = getattr(original, "targetoptions", {}).get("forceinline", False)
+        copies[function.__name__] = _compiled(copy, folder, inline) if compiled else copy
+        copied = copies[function.__name__]
+        # A rule may be bound under another name; it is its copy that is meant.
+        names |= {name: copied for name, value in names.items() if python_of(value) is function}
+        names[function.__name__] = copied
     return copies
 
 
@@ -213,3 +230,53 @@ def _told(value: Any) -> str:
 def python_of(compiled: Function) -> Function:
     """Return the plain Python function behind a kernel, itself where nothing is compiled."""
     return cast(Function, getattr(compiled, "py_func", compiled))
+
+
+# Threads in one compiled call meet at a gate, an int64 array of one entry that counts arrivals.
+
+
+@intrinsic
+def _arrive(typing: Any, gate: Any) -> Any:  # type: ignore[misc]
+    """Count one arrival."""
+
+    def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        array = context.make_array(signature.args[0])(context, builder, args[0])
+        one = context.get_constant(types.int64, 1)
+        return builder.atomic_rmw("add", array.data, one, "seq_cst")
+
+    return types.int64(gate), code
+
+
+@intrinsic
+def _arrived(typing: Any, gate: Any) -> Any:  # type: ignore[misc]
+    """Read how many have arrived, and what they wrote before."""
+
+    def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        array = context.make_array(signature.args[0])(context, builder, args[0])
+        return builder.load_atomic(array.data, "acquire", 8)
+
+    return types.int64(gate), code
+
+
+if hasattr(os, "sched_yield"):
+    _give_way: Any = types.ExternalFunction("sched_yield", types.int32())
+else:
+
+    @kernel
+    def _give_way() -> int:
+        return 0
+
+
+SPINS = 4000
+"""Looks at the gate before a thread lets others have its processor."""
+
+
+@kernel
+def meet(gate: Any, arrivals: int) -> None:
+    """Wait until so many threads have come to the gate; for compiled kernels alone."""
+    _arrive(gate)
+    spins = 0
+    while _arrived(gate) < arrivals:
+        spins += 1
+        if spins > SPINS:
+            _give_way()

@@ -221,7 +221,7 @@ def test_time_of_one_packet_by_hand(case):
     barrier = chip.timing.barrier_ps(2)
     idle, active, event_ps = 5300, 8400, 3500
     assert durations == [
-        idle + event_ps + barrier,  # input reaches a
+        max(idle, event_ps) + barrier,  # input reaches a, which works on it beside its neuron
         active + 2 * 4100 + 2100 + event_ps + barrier,  # a fires, two hops east to b
         active + barrier,  # b fires
         active + barrier,  # the current register of b still holds the input of the last tick

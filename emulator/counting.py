@@ -1,0 +1,93 @@
+"""Totals of a run that follow from how often each source has fired."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emulator.activity import Counters
+from emulator.chip import Chip
+from emulator.fabric import ways
+from emulator.neuron import VARIABLES
+from emulator.program import Program
+from emulator.traffic import Packets
+
+Array = NDArray[Any]
+
+_PIECE = 1 << 20
+"""Packets that are looked at together; bounds the memory that this takes."""
+
+
+def fresh_counters(program: Program) -> Counters:
+    """Counters at 0."""
+    cores, sources = program.n_cores, program.n_neurons + program.n_channels
+    return Counters(
+        active=np.zeros(cores, np.int64),
+        overflows=np.zeros((len(VARIABLES), cores), np.int64),
+        merged_packets=np.zeros(cores, np.int64),
+        merged_events=np.zeros(cores, np.int64),
+        times=np.zeros(sources, np.int64),
+        repeats=np.zeros(sources, np.int64),
+    )
+
+
+def totals(
+    counted: Counters, n_ticks: int, packets: Packets, program: Program, chip: Chip
+) -> dict[str, Array]:
+    """Totals of each core over ``n_ticks`` ticks, int64 [n_cores] each.
+
+    ``packets`` and hops are those that leave a core for another one, by the core that sends;
+    ``local_packets`` stay on it; ``input_packets`` come from outside, by the core that they reach.
+    ``merged_packets``, of all of these, hit a binary axon that was hit before.
+    """
+    n, n_cores = program.n_neurons, program.n_cores
+    times, repeats = counted.times, counted.repeats.copy()
+    if not program.several_a_tick:
+        repeats[:n] = times[:n]
+    found = {
+        name: np.zeros(n_cores, np.int64)
+        for name in ("synaptic_events", "packets", "local_packets", "input_packets", "hops_ew",
+                     "hops_ns")
+    }  # fmt: skip
+    for sender, target, sent, events, hops_ew, hops_ns in _pieces(
+        times, repeats, packets, program, chip
+    ):
+        np.add.at(found["synaptic_events"], target, events)
+        outside, local = sender < 0, sender == target
+        np.add.at(found["input_packets"], target[outside], sent[outside])
+        np.add.at(found["local_packets"], target[local], sent[local])
+        away = ~(outside | local)
+        for name, count in (("packets", 1), ("hops_ew", hops_ew[away]), ("hops_ns", hops_ns[away])):
+            np.add.at(found[name], sender[away], sent[away] * count)
+    size = np.diff(program.core_start)
+    fired = np.add.reduceat(np.append(repeats[:n], 0), program.core_start[:-1]) * (size > 0)
+    return {
+        "active": counted.active.copy(),
+        "inactive": size * n_ticks - counted.active,
+        "spikes": fired,
+        **found,
+        "synaptic_events": found["synaptic_events"] - counted.merged_events,
+        "merged_packets": counted.merged_packets.copy(),
+        **{f"{name}_overflows": counted.overflows[k].copy() for k, name in enumerate(VARIABLES)},
+    }
+
+
+def _pieces(
+    times: Array, repeats: Array, packets: Packets, program: Program, chip: Chip
+) -> Iterator[tuple[Array, ...]]:
+    """Yield sender, target, times sent, synaptic events, and hops of packets, piece by piece."""
+    first, source_core = packets.first, program.source_core
+    for start in range(0, packets.core.size, _PIECE):
+        number = np.arange(start, min(start + _PIECE, packets.core.size))
+        source = np.searchsorted(first, number, "right") - 1
+        fired = np.flatnonzero(times[source])
+        number, source = number[fired], source[fired]
+        sender, target = source_core[source], packets.core[number].astype(np.int64)
+        sent = repeats[source]
+        events = sent * packets.events[number]
+        if packets.repeats.size:
+            sent = np.where(packets.repeats[number], sent, times[source])
+            events = events + times[source] * packets.once[number]
+        way = ways(program.core[np.maximum(sender, 0)], program.core[target], chip)
+        yield sender, target, sent, events, way.hops_ew, way.hops_ns

@@ -1,0 +1,121 @@
+"""Fabric ``ideal``: hop latency without contention.
+
+A packet takes X first, then Y. Nothing queues: it leaves when its neuron's costs have passed
+(`emulator.activity`) and needs the sum of its hops. A core works off its synaptic events one after
+another, beside its neurons, from the first packet that comes. A tick ends with the slowest core,
+plus the barrier: no fabric with these latencies is faster. Input from outside is there at the
+start of a tick; its way to the mesh is not modelled.
+"""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emulator.traffic import Activity, Packets
+from traces.jit import kernel
+
+Array = NDArray[Any]
+
+NEVER = np.iinfo(np.int64).max // 2
+
+
+class Latencies(NamedTuple):
+    """Where cores are, and picoseconds.
+
+    ``x``, ``y`` int64 [n_cores]; ``source_core`` int64 [n_sources], -1 for channels from outside.
+    """
+
+    x: Array
+    y: Array
+    source_core: Array
+    hop_ew: int
+    hop_ns: int
+    local: int
+    axon_in: int
+    synaptic_event: int
+    barrier: int
+
+
+@kernel
+def carry(
+    sources: Array,
+    payloads: Array,
+    sent_ps: Array,
+    first: int,
+    last: int,
+    first_source: int,
+    packets: Packets,
+    latencies: Latencies,
+    earliest_ps: Array,
+    latest_ps: Array,
+    work_ps: Array,
+) -> None:
+    """Note when the packets of some spikes come, and what they make each core do.
+
+    Parameters
+    ----------
+    earliest_ps, latest_ps, work_ps : int64 [n_cores]
+        First and last arrival, and the time that axons and synaptic events take.
+    """
+    start, core, events, once, repeated = packets
+    x, y, source_core = latencies.x, latencies.y, latencies.source_core
+    hop_ew, hop_ns, local = latencies.hop_ew, latencies.hop_ns, latencies.local
+    axon_in, synaptic_event = latencies.axon_in, latencies.synaptic_event
+    for k in range(first, last):
+        source = first_source + int(sources[k])
+        times = int(payloads[k]) if payloads.size else 1
+        left_ps = int(sent_ps[k])
+        sender = int(source_core[source])
+        at_x, at_y = int(x[max(sender, 0)]), int(y[max(sender, 0)])
+        for packet in range(start[source], start[source + 1]):
+            to = int(core[packet])
+            arrival = left_ps
+            if sender >= 0:
+                arrival += abs(int(x[to]) - at_x) * hop_ew + abs(int(y[to]) - at_y) * hop_ns + local
+            sent, done = times, times * int(events[packet])
+            if repeated.size:
+                sent = times if repeated[packet] else 1
+                done += int(once[packet])
+            earliest_ps[to] = min(int(earliest_ps[to]), arrival)
+            latest_ps[to] = max(int(latest_ps[to]), arrival)
+            work_ps[to] += sent * axon_in + done * synaptic_event
+
+
+@kernel
+def ideal_ticks(
+    activity: Activity,
+    packets: Packets,
+    latencies: Latencies,
+    n_neurons: int,
+    first: int,
+    last: int,
+    tick_ps: Array,
+) -> None:
+    """Fill in the duration of the ticks ``first:last``."""
+    spike_start, spike_neuron, spike_payload, spike_ps = activity[:4]
+    input_start, input_channel, input_payload, input_ps = activity[4:8]
+    update_ps, merged = activity.update_ps, activity.merged_events
+    n_cores = update_ps.shape[1]
+    earliest_ps = np.full(n_cores, NEVER, np.int64)
+    latest_ps = np.zeros(n_cores, np.int64)
+    work_ps = np.zeros(n_cores, np.int64)
+    for tick in range(first, last):
+        carry(
+            input_channel, input_payload, input_ps, input_start[tick], input_start[tick + 1],
+            n_neurons, packets, latencies, earliest_ps, latest_ps, work_ps,
+        )  # fmt: skip
+        carry(
+            spike_neuron, spike_payload, spike_ps, spike_start[tick], spike_start[tick + 1],
+            0, packets, latencies, earliest_ps, latest_ps, work_ps,
+        )  # fmt: skip
+        if merged.size:
+            for core in range(n_cores):
+                work_ps[core] -= merged[tick, core] * latencies.synaptic_event
+        slowest = 0
+        for core in range(n_cores):
+            arrived = max(int(latest_ps[core]), int(earliest_ps[core]) + int(work_ps[core]))
+            ready = int(update_ps[tick, core])
+            slowest = max(slowest, ready, 0 if earliest_ps[core] == NEVER else arrived)
+            earliest_ps[core], latest_ps[core], work_ps[core] = NEVER, 0, 0
+        tick_ps[tick] = slowest + latencies.barrier

@@ -1,0 +1,398 @@
+"""A lane runs samples one after another: the state that changes, and the threads that change it."""
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emulator import kernels, neuron
+from emulator.activity import Wake
+from emulator.arithmetic import hashed
+from emulator.counting import fresh_counters
+from emulator.delivery import Pending, Synapses
+from emulator.errors import OverflowAlarm
+from emulator.fabric import Carry
+from emulator.loading import Loaded
+from emulator.machine import advance_of
+from emulator.neuron import Neurons, State
+from emulator.stimulus import Stimulus
+from emulator.sweep import BLOCK
+from emulator.traffic import Activity
+
+Array = NDArray[Any]
+
+SPIKES_A_BLOCK = 1 << 18
+"""Room for listed spikes in one compiled call; bounds the memory of a run."""
+CORE_TICKS_A_BLOCK = 1 << 20
+"""Ticks of one call times cores; bounds it too."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Block:
+    """What happened in some consecutive ticks of one sample.
+
+    Attributes
+    ----------
+    sample, first_tick : int
+        Ticks count from the start of the sample.
+    tick_ps : int64 [n_ticks]
+        Duration of each tick.
+    spike_tick, spike_neuron, spike_payload : int64 [n_spikes]
+        In order of ticks; neurons as `Program` numbers them; a payload is 1, -1 below a lower
+        threshold, or the number of spikes where neurons fire several times a tick.
+    frames : int64 or float64 [n_ticks, n_watched]
+        Membranes of the watched neurons at the end of each tick.
+    """
+
+    sample: int
+    first_tick: int
+    tick_ps: Array
+    spike_tick: Array
+    spike_neuron: Array
+    spike_payload: Array
+    frames: Array
+
+    def ticks(self) -> Iterator["Block"]:
+        """Cut into blocks of one tick."""
+        n_ticks = self.tick_ps.size
+        start = np.searchsorted(self.spike_tick, self.first_tick + np.arange(n_ticks + 1))
+        for k in range(n_ticks):
+            mine = slice(start[k], start[k + 1])
+            yield Block(
+                sample=self.sample, first_tick=self.first_tick + k,
+                tick_ps=self.tick_ps[k : k + 1], spike_tick=self.spike_tick[mine],
+                spike_neuron=self.spike_neuron[mine], spike_payload=self.spike_payload[mine],
+                frames=self.frames[k : k + 1],
+            )  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Machine:
+    """Kernel, constants and state of one width of registers."""
+
+    advance: Callable[..., Any]
+    neurons: Neurons
+    state: State
+    pending: Pending
+
+
+class Lane:
+    """State of one sample at a time.
+
+    Parameters
+    ----------
+    loaded : Loaded
+    carry : Carry
+        The fabric.
+    n_threads : int
+        Threads that share the cores; fewer where rules need one order of delivery for all cores.
+    watched : int64 [n_watched]
+    seed : int
+    strict : bool
+    """
+
+    def __init__(
+        self, loaded: Loaded, carry: Carry, *, n_threads: int, watched: Array, seed: int,
+        strict: bool,
+    ) -> None:  # fmt: skip
+        program = loaded.program
+        self._loaded, self._carry = loaded, carry
+        self._watched, self._seed, self._strict = watched, seed, strict
+        self.counters = fresh_counters(program)
+        cuts = _shares(loaded, n_threads)
+        self._cores = list(zip(cuts[:-1].tolist(), cuts[1:].tolist(), strict=True))
+        self._synapses = [loaded.synapses(*cores) for cores in self._cores]
+        self._sleeps = loaded.sleeps(program.core_start[cuts[:-1]].tolist())
+        self._pool = ThreadPoolExecutor(len(self._cores) - 1) if len(self._cores) > 1 else None
+        self._machines: dict[tuple[bool, type], _Machine] = {}
+        n_blocks = -(-program.n_neurons // BLOCK)
+        self._busy = np.zeros((len(self._cores), n_blocks), np.uint8)
+        self._runs = np.zeros((len(self._cores), n_blocks, 2), np.int64)
+        self._marks = np.zeros((len(self._cores), loaded.n_slots, n_blocks), np.uint8)
+        self._eights = np.zeros(-(-program.n_neurons // 8), np.int64)
+        self._flags = self._eights.view(np.uint8)
+        self._room = SPIKES_A_BLOCK + program.n_neurons
+        shape = (len(self._cores), self._room)
+        signed = loaded.chip.arithmetic.lower_threshold == "spike" and program.lower.size > 0
+        bare = not (program.several_a_tick or signed)
+        self._neuron, self._sent_ps = np.empty(shape, np.int64), np.empty(shape, np.int64)
+        self._payload = np.empty((len(self._cores), 0 if bare else self._room), np.int64)
+        self._machine: _Machine = self._machine_for(Stimulus())
+
+    @property
+    def state(self) -> dict[str, Array]:
+        """Copies of current [n_currents, n] and membrane [n]; see `Engine.state`."""
+        state = self._machine.state
+        shown = self._loaded.chip.arithmetic.current_order == "add-use-decay"
+        current = state.shown[None] if shown else state.current
+        wide = {np.dtype(np.int32): np.int64}
+        return {
+            name: array.astype(wide.get(array.dtype, array.dtype))
+            for name, array in (("current", current), ("membrane", state.membrane))
+        }
+
+    def blocks(
+        self, sample: int, stimulus: Stimulus, n_ticks: int, length: Callable[[], int]
+    ) -> Iterator[Block]:
+        """Run a sample from the initial state, ``length()`` ticks at a time or fewer."""
+        program = self._loaded.program
+        stimulus.check(program.n_channels, program.n_neurons)
+        _check_signs(self._loaded, stimulus)
+        self._machine = self._machine_for(stimulus)
+        self._reset()
+        events = _events(self._loaded, stimulus)
+        seed = hashed(self._seed, sample, 0, 0)
+        most = max(CORE_TICKS_A_BLOCK // max(program.n_cores, 1), 1)
+        marking = self._sleeps or stimulus.current_tick.size > 0
+        at = (0, 0, 0)
+        while at[0] < n_ticks:
+            ticks = min(length(), n_ticks - at[0], most)
+            listed = self._listed(ticks)
+            done, *following = self._advance(at, ticks, events, seed, marking, listed)
+            self._raise_alarm(sample)
+            activity = self._activity(at[0], done, events, listed)
+            tick_ps = np.empty(done, np.int64)
+            self._time(activity, tick_ps)
+            yield Block(
+                sample=sample,
+                first_tick=at[0],
+                tick_ps=tick_ps,
+                spike_tick=np.repeat(at[0] + np.arange(done), np.diff(activity.spike_start)),
+                spike_neuron=activity.spike_neuron,
+                spike_payload=activity.spike_payload,
+                frames=listed.frames[:done],
+            )
+            at = (at[0] + done, following[0], following[1])
+
+    def _machine_for(self, stimulus: Stimulus) -> _Machine:
+        """Registers and sums as wide as a sample needs them."""
+        loaded, program = self._loaded, self._loaded.program
+        load = loaded.load * stimulus.largest_payload
+        injected = float(np.abs(stimulus.current_value).max(initial=0))
+        narrow = load <= loaded.load_max and injected <= loaded.injected_max
+        sums = np.int32 if load < 2**31 else np.int64
+        if program.weight.dtype.kind == "f":
+            sums = np.float64
+        if (narrow, sums) not in self._machines:
+            self._machines[narrow, sums] = _Machine(
+                advance=advance_of(
+                    program, loaded.chip, strict=self._strict, narrow=narrow, alike=loaded.alike
+                ),
+                neurons=loaded.neurons(narrow),
+                state=_state(loaded, narrow),
+                pending=_pending(loaded, sums),
+            )
+        return self._machines[narrow, sums]
+
+    def _reset(self) -> None:
+        program, state, pending = self._loaded.program, self._machine.state, self._machine.pending
+        state.current[:] = program.initial_current
+        state.membrane[:] = program.initial_membrane
+        state.push[:] = program.bias
+        for array in (*state[3:], pending.sums, pending.marks, pending.n_last, self._marks):
+            array[:] = 0
+        self._busy[:] = 1
+        self._alarm = np.full((len(self._cores), 4), -1.0)
+
+    def _listed(self, ticks: int) -> kernels.Listed:
+        program = self._loaded.program
+        floats = self._machine.state.membrane.dtype.kind == "f"
+        binary = program.row_axon.size > 0
+        return kernels.Listed(
+            neuron=self._neuron,
+            payload=self._payload,
+            sent_ps=self._sent_ps,
+            start=np.zeros((len(self._cores), ticks + 1), np.int64),
+            spent_ps=np.empty((ticks, program.n_cores), np.int64),
+            merged_events=np.zeros((ticks, program.n_cores) if binary else (1, 0), np.int64),
+            watched=self._watched,
+            frames=np.empty((ticks, self._watched.size), np.float64 if floats else np.int64),
+        )
+
+    def _advance(
+        self, at: tuple[int, int, int], ticks: int, events: kernels.Events, seed: int,
+        marking: bool, listed: kernels.Listed,
+    ) -> tuple[int, int, int]:  # fmt: skip
+        """Run every thread's cores."""
+        loaded, machine = self._loaded, self._machine
+        gate = np.zeros(1, np.int64)
+        starts = loaded.program.core_start
+
+        def run(me: int) -> tuple[int, int, int]:
+            first, last = self._cores[me]
+            team = kernels.Team(me, len(self._cores), first, last, gate)
+            wake = Wake(
+                self._busy[me], self._marks[me] if marking else self._marks[me, :0],
+                self._runs[me], int(starts[first]), int(starts[last]),
+            )  # fmt: skip
+            done: tuple[int, int, int] = machine.advance(
+                team, at[0], ticks, self._synapses[me], loaded.places, loaded.pieces,
+                machine.neurons, machine.state, machine.pending, wake, loaded.costs, self.counters,
+                events, at[1], at[2], loaded.chip.arithmetic.input_latency, seed, self._flags,
+                self._eights, self._alarm[me], listed,
+            )  # fmt: skip
+            return done
+
+        others = [self._pool.submit(run, me) for me in range(1, len(self._cores))] if self._pool else []
+        done = run(0)
+        for other in others:
+            other.result()
+        return done
+
+    def _activity(
+        self, first_tick: int, done: int, events: kernels.Events, listed: kernels.Listed
+    ) -> Activity:
+        """Join what the threads listed."""
+        start = listed.start[:, : done + 1]
+        inputs = np.searchsorted(events.spike_tick, first_tick + np.arange(done + 1))
+        mine = slice(inputs[0], inputs[-1])
+        neurons, sent_ps, payload = (
+            _joined(column, start) for column in (listed.neuron, listed.sent_ps, listed.payload)
+        )
+        return Activity(
+            spike_start=start.sum(axis=0),
+            spike_neuron=neurons,
+            spike_payload=payload if payload.size else np.ones(neurons.size, np.int64),
+            spike_ps=sent_ps,
+            input_start=inputs - inputs[0],
+            input_channel=events.spike_channel[mine],
+            input_payload=events.spike_payload[mine],
+            input_ps=events.sent_ps[mine],
+            update_ps=listed.spent_ps[:done],
+            merged_events=listed.merged_events[:done],
+        )
+
+    def _time(self, activity: Activity, tick_ps: Array) -> None:
+        """Let the fabric say how long ticks took, each thread for some of them."""
+        parts = len(self._cores)
+        cuts = [tick_ps.size * k // parts for k in range(parts + 1)]
+        others = [
+            self._pool.submit(self._carry, activity, cuts[k], cuts[k + 1], tick_ps)
+            for k in range(1, parts)
+            if self._pool
+        ]
+        self._carry(activity, cuts[0], cuts[1], tick_ps)
+        for other in others:
+            other.result()
+
+    def _raise_alarm(self, sample: int) -> None:
+        """End a strict run.
+
+        Raises
+        ------
+        OverflowAlarm
+        """
+        alarms = self._alarm[self._alarm[:, 0] >= 0]
+        if not alarms.size:
+            return
+        first = alarms[np.lexsort((alarms[:, 0], alarms[:, 2]))[0]]
+        machine, variable, tick, value = (int(number) for number in first)
+        program = self._loaded.program
+        raise OverflowAlarm(
+            core=int(program.core[program.neuron_core[machine]]),
+            population=program.populations[program.population[machine]].name,
+            neuron=int(program.index[machine]),
+            variable=neuron.VARIABLES[variable],
+            bits=getattr(self._loaded.chip.numbers, f"{neuron.VARIABLES[variable]}_bits"),
+            sample=sample,
+            tick=tick,
+            value=value,
+        )
+
+
+def _joined(column: Array, start: Array) -> Array:
+    """Spikes of all threads, tick by tick; threads hold ascending neurons."""
+    if column.shape[1] == 0:
+        return np.empty(0, np.int64)
+    if len(column) == 1:
+        return column[0, : start[0, -1]].copy()
+    ticks = [np.repeat(np.arange(row.size - 1), np.diff(row)) for row in start]
+    order = np.argsort(np.concatenate(ticks), kind="stable")
+    parts = [row[: ends[-1]] for row, ends in zip(column, start, strict=True)]
+    return np.asarray(np.concatenate(parts)[order])
+
+
+def _shares(loaded: Loaded, n_threads: int) -> Array:
+    """Cut the cores into parts of about the same work, one for each thread; int64 [n + 1]."""
+    program = loaded.program
+    if loaded.chip.arithmetic.accumulate == "each" or program.row_axon.size:
+        n_threads = 1  # the order of delivery is one for all cores
+    n_threads = max(min(n_threads, program.n_cores), 1)
+    work = np.bincount(program.row_core, program.row_size, minlength=program.n_cores)
+    before = np.cumsum(work + np.diff(program.core_start))
+    cuts = np.searchsorted(before, before[-1] * np.arange(1, n_threads) / n_threads) + 1
+    return np.unique(np.concatenate([[0], np.minimum(cuts, program.n_cores - 1), [program.n_cores]]))
+
+
+def _events(loaded: Loaded, stimulus: Stimulus) -> kernels.Events:
+    """Cut payloads to what the chip takes, and sort channels where they lie on cores."""
+    columns = dict(vars(stimulus))
+    most = loaded.chip.numbers.input_payload_max
+    if most:
+        columns["spike_payload"] = np.minimum(columns["spike_payload"], most)
+    if loaded.places.channel_core.size:
+        order = np.lexsort((stimulus.spike_channel, stimulus.spike_tick))
+        for name in ("spike_channel", "spike_payload"):
+            columns[name] = columns[name][order]
+    return kernels.Events(**columns, sent_ps=np.zeros(stimulus.spike_tick.size, np.int64))
+
+
+def _check_signs(loaded: Loaded, stimulus: Stimulus) -> None:
+    """Refuse negative factors where a payload is a number of spikes.
+
+    Raises
+    ------
+    ValueError
+    """
+    negative = stimulus.spike_channel[stimulus.spike_payload < 0]
+    if not negative.size:
+        return
+    program = loaded.program
+    repeats = program.row_payload == neuron.AS_REPEAT
+    if loaded.chip.arithmetic.accumulate == "each":
+        repeats = np.ones_like(repeats)
+    counting = np.intersect1d(negative, program.row_source[repeats] - program.n_neurons)
+    if counting.size:
+        raise ValueError(
+            f"channel {counting[0]} has payloads down to {stimulus.spike_payload.min():,}, but "
+            "its synapses take a payload as that many spikes; only rows whose row_payload is "
+            "value or presence take negative ones"
+        )
+
+
+def _state(loaded: Loaded, narrow: bool) -> State:
+    program, chip = loaded.program, loaded.chip
+    n, floats = program.n_neurons, chip.arithmetic.float_variables
+    whole = np.int32 if narrow else np.int64
+    current, membrane = (np.float64 if name in floats else whole for name in ("current", "membrane"))
+    resets = program.reset == neuron.SUBTRACT_ONCE
+
+    def where(wanted: Any, dtype: Any) -> Array:
+        return np.zeros(n if wanted else 0, dtype)
+
+    return State(
+        current=np.zeros((program.n_currents, n), current),
+        membrane=np.zeros(n, membrane),
+        push=np.zeros(n, np.float64 if program.bias.dtype.kind == "f" else whole),
+        shown=where(chip.arithmetic.current_order == "add-use-decay", current),
+        above=where(np.any(resets), np.bool_),
+        resting=where(program.refractory.size, np.int32),
+        handed=where(program.several_a_tick, np.int64),
+    )
+
+
+def _pending(loaded: Loaded, sums: type) -> Pending:
+    program = loaded.program
+    n_axons = int(program.row_axon.max(initial=-1)) + 1
+    listed = program.n_neurons if loaded.chip.arithmetic.accumulate == "each" else 0
+    return Pending(
+        sums=np.zeros((loaded.n_slots, program.n_sums, program.n_neurons), sums),
+        marks=np.zeros((loaded.n_slots, n_axons), np.bool_),
+        last=np.zeros(listed, np.int64),
+        last_payload=np.zeros(listed, np.int64),
+        n_last=np.zeros(1, np.int64),
+        rank=loaded.identity,
+    )

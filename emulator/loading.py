@@ -1,0 +1,267 @@
+"""A program as the kernels want it: derived once, shared by all samples and threads."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emulator import neuron
+from emulator.activity import CoreCosts, Places
+from emulator.chip import Chip
+from emulator.delivery import Synapses
+from emulator.kernels import Pieces
+from emulator.neuron import Neurons
+from emulator.program import Program
+from emulator.sweep import BLOCK
+from emulator.traffic import Packets, packets_of, packets_sent
+from emulator.width import heaviest_load, largest_burst, narrow_limits
+
+Array = NDArray[Any]
+
+_CONSTANTS = (
+    "keep_current", "keep_membrane", "sum_shift", "threshold", "reset", "reset_to", "membrane_min",
+    "membrane_max", "refractory", "reset_every", "reset_phase", "lower", "lower_to", "lower_reset",
+    "spikes_max",
+)  # fmt: skip
+_NEURONS_A_PIECE = 32
+"""Runs of equal neurons pay off if they are this long on average."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Loaded:
+    """One program on one chip.
+
+    Attributes
+    ----------
+    packets : Packets
+    places : Places
+    pieces : Pieces
+    alike : bool
+        Whether constants are stored for each piece instead of each neuron.
+    costs : CoreCosts
+    load : float
+        Bound of what one neuron is sent in a tick, payloads of inputs apart.
+    load_max, injected_max : float
+        Up to which registers may be narrow.
+    """
+
+    program: Program
+    chip: Chip
+    packets: Packets
+    places: Places
+    pieces: Pieces
+    alike: bool
+    costs: CoreCosts
+    load: float
+    load_max: float
+    injected_max: float
+
+    @cached_property
+    def restless(self) -> Array:
+        """Neurons that do something even where everything in them is 0; bool [n]."""
+        program = self.program
+        spikes = (program.reset != neuron.NEVER) & (program.threshold <= 0)
+        if program.lower.size:
+            spikes |= program.lower > 0
+        if program.membrane_min.size:
+            spikes |= (program.membrane_min > 0) | (program.membrane_max < 0)
+        return np.asarray(spikes)
+
+    @cached_property
+    def identity(self) -> Array:
+        """Number of each neuron by population and index, wherever it lies; int64 [n]."""
+        program = self.program
+        starts = np.cumsum([0, *(p.size for p in program.populations)])
+        return np.asarray(starts[program.population] + program.index, np.int64)
+
+    @cached_property
+    def targets(self) -> Array | None:
+        """Targets of sparse rows, counted from the first neuron of all; None if they are shared."""
+        return _global_targets(self.program)
+
+    @property
+    def n_slots(self) -> int:
+        """Ticks that input may be on its way: it acts at the next one plus its delay."""
+        return int(self.program.row_delay.max(initial=0)) + 1
+
+    def neurons(self, narrow: bool) -> Neurons:
+        """Constants, one for each neuron or piece, in registers of 32 or 64 bits."""
+        program = self.program
+        at = self.pieces.start[:-1] if self.alike else slice(None)
+        columns = {}
+        for name in _CONSTANTS:
+            column = getattr(program, name)
+            column = column[..., at] if column.size else column
+            if narrow and column.dtype.kind != "f":
+                # A shift by 31 already leaves the sign alone.
+                shifts = name.startswith("keep") and self._shifts(name)
+                column = np.minimum(column, 31) if shifts else column
+                column = column.astype(np.int32) if column.dtype == np.int64 else column
+            columns[name] = np.ascontiguousarray(column)
+        if program.weight.dtype.kind == "f":
+            columns["sum_shift"] = 2.0 ** columns["sum_shift"].astype(np.float64)
+        return Neurons(
+            **columns,
+            restless=np.ascontiguousarray(self.restless[at]),
+            bias=program.bias.astype(np.int32) if narrow else program.bias,
+            alias=program.alias,
+            identity=self.identity,
+        )
+
+    def _shifts(self, name: str) -> bool:
+        register = name.removeprefix("keep_")
+        return bool(getattr(self.chip.arithmetic, f"{register}_decay") == "shift")
+
+    def sleeps(self, threads: Sequence[int]) -> bool:
+        """Whether any block of neurons can fall asleep.
+
+        Parameters
+        ----------
+        threads : sequence of int
+            First neuron of each thread.
+        """
+        program = self.program
+        awake = self.restless | (program.bias != 0)
+        starts = np.unique(np.concatenate([np.arange(0, program.n_neurons, BLOCK), threads]))
+        starts = starts[starts < program.n_neurons]
+        return not np.all(np.logical_or.reduceat(awake, starts)) if starts.size else False
+
+    def synapses(self, first_core: int, last_core: int) -> Synapses:
+        """Runs of synapses onto some of the cores."""
+        return synapses_of(
+            self.program, first_core, last_core, self.targets,
+            merge=self.chip.arithmetic.accumulate == "sum" and not self.program.row_axon.size,
+        )  # fmt: skip
+
+
+def load(program: Program, chip: Chip) -> Loaded:
+    """Derive what the kernels want from a program that was checked."""
+    packets = packets_of(program)
+    pieces, alike = _pieces(program)
+    load_max, injected_max = narrow_limits(program, chip)
+    timing = chip.timing
+    costs = CoreCosts(0, 0, 0, 0)
+    if timing is not None:
+        costs = CoreCosts(
+            timing.neuron_active_ps.value, timing.neuron_inactive_ps.value,
+            timing.spike_ps.value, timing.axon_out_ps.value,
+        )  # fmt: skip
+    return Loaded(
+        program=program, chip=chip, packets=packets, pieces=pieces, alike=alike, costs=costs,
+        places=_places(program, packets, costs),
+        load=heaviest_load(program) * largest_burst(program),
+        load_max=load_max, injected_max=injected_max,
+    )  # fmt: skip
+
+
+def _pieces(program: Program) -> tuple[Pieces, bool]:
+    """Cut cores where constants change, unless they change all the time."""
+    n = program.n_neurons
+    cores = program.core_start[:-1][np.diff(program.core_start) > 0]
+    differs = np.zeros(n, np.bool_)
+    for name in (*_CONSTANTS, "bias"):
+        column = getattr(program, name)
+        if column.size and name != "bias":
+            changes = column[..., 1:] != column[..., :-1]
+            differs[1:] |= changes.any(axis=0) if changes.ndim == 2 else changes
+    differs[cores] = True
+    start = np.flatnonzero(differs)
+    alike = start.size * _NEURONS_A_PIECE <= n or start.size == cores.size
+    if not alike:
+        start = cores
+    first = np.arange(0, n, BLOCK)
+    return Pieces(
+        start=np.append(start, n),
+        core=np.searchsorted(program.core_start, start, "right") - 1,
+        kind=np.arange(start.size),
+        of_block=np.searchsorted(start, first, "right") - 1,
+    ), alike
+
+
+def _places(program: Program, packets: Packets, costs: CoreCosts) -> Places:
+    channel_core = program.channel_core.astype(np.int64)
+    if not np.any(channel_core >= 0):
+        channel_core = np.empty(0, np.int64)
+    rank = np.zeros(channel_core.size, np.int64)
+    order = np.argsort(channel_core, kind="stable")
+    held = channel_core[order]
+    rank[order] = np.arange(held.size) - np.searchsorted(held, held)
+    n_channels = np.bincount(channel_core[channel_core >= 0], minlength=program.n_cores)
+    held_neurons = np.diff(program.core_start)
+    blocks = np.arange(0, program.n_neurons, BLOCK)
+    repeated, once = packets_sent(packets)
+    return Places(
+        core_start=program.core_start,
+        block_core=np.searchsorted(program.core_start, blocks, "right") - 1,
+        rest_ps=(held_neurons + n_channels) * costs.neuron_inactive,
+        channel_core=channel_core,
+        channel_rank=rank,
+        packets_repeated=repeated,
+        packets_once=once,
+    )
+
+
+def synapses_of(
+    program: Program, first_core: int, last_core: int, target: Array | None, *, merge: bool
+) -> Synapses:
+    """List the runs of synapses onto the cores ``first_core:last_core``.
+
+    Rows of a source become one run where their weights and targets follow each other, so nothing
+    of the synapse memory is copied but targets, which then count from the first neuron of all.
+    """
+    rows = np.flatnonzero((program.row_core >= first_core) & (program.row_core < last_core))
+    source = np.repeat(
+        np.arange(program.source_row.size - 1, dtype=np.int32), np.diff(program.source_row)
+    )[rows]
+    dense, size = program.row_dense[rows], program.row_size[rows].astype(np.int64)
+    weight, at = program.row_weight[rows], program.row_target[rows]
+    core = program.row_core[rows]
+    begins = np.ones(rows.size, np.bool_)
+    if merge and rows.size:
+        begins[1:] = weight[1:] != weight[:-1] + size[:-1]
+        begins[1:] |= at[1:] != at[:-1] + size[:-1]
+        begins[1:] |= source[1:] != source[:-1]
+        begins[1:] |= dense[1:] != dense[:-1]
+        for name in ("row_delay", "row_shift", "row_group", "row_payload"):
+            column = getattr(program, name)[rows]
+            begins[1:] |= column[1:] != column[:-1]
+        if target is None:
+            begins |= ~dense
+    first = np.flatnonzero(begins)
+    runs = np.empty((first.size, 8), np.int64)
+    if first.size:
+        base = np.where(dense, -1, program.core_start[core] if target is None else 0)
+        kind = program.row_payload[rows[first]] + 4 * program.row_group[rows[first]].astype(int)
+        columns = (
+            weight[first], at[first], np.add.reduceat(size, first), base[first],
+            program.row_delay[rows[first]], program.row_shift[rows[first]], kind, core[first],
+        )  # fmt: skip
+        for k, column in enumerate(columns):
+            runs[:, k] = column
+    return Synapses(
+        source_run=np.searchsorted(source[first], np.arange(program.source_row.size)),
+        runs=runs,
+        axon=program.row_axon[rows] if program.row_axon.size else program.row_axon,
+        weight=program.weight,
+        target=program.target if target is None else target,
+    )
+
+
+def _global_targets(program: Program) -> Array | None:
+    """Targets counted from the first neuron of all; None where rows of several cores share them."""
+    listed = np.flatnonzero(~program.row_dense & (program.row_size > 0))
+    at, size = program.row_target[listed], program.row_size[listed]
+    if np.any(np.diff(at) < 0):
+        order = np.argsort(at, kind="stable")
+        listed, at, size = listed[order], at[order], size[order]
+    ends = at + size
+    if at.size and (at[0] != 0 or ends[-1] != program.target.size or np.any(at[1:] != ends[:-1])):
+        return None
+    narrow = np.uint16 if program.n_neurons <= 1 << 16 else np.uint32
+    base = program.core_start.astype(narrow)[program.row_core[listed]]
+    target = np.repeat(base, size)
+    target += program.target.astype(narrow, copy=False)
+    return target
