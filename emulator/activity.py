@@ -12,7 +12,8 @@ from typing import Any, NamedTuple
 
 from numpy.typing import NDArray
 
-from emulator.sweep import ACTIVE, BELOW, BLOCK, FIRED
+from emulator.neuron import MEMBRANE
+from emulator.sweep import ACTIVE, BELOW, BLOCK, FIRED, SPILLED
 from traces.jit import kernel
 
 Array = NDArray[Any]
@@ -21,6 +22,9 @@ Array = NDArray[Any]
 SLEEPLESS = MANY = SIGNED = False
 
 _EACH_BYTE = 0x0101010101010101
+_ONLY_ACTIVE = ACTIVE * _EACH_BYTE
+_SPILLED = sum(SPILLED)
+_SPILLED_FIRST = SPILLED[0]
 
 
 class Wake(NamedTuple):
@@ -164,6 +168,7 @@ def collect(
     runs, busy = wake.runs, wake.busy
     core_start, block_core, rest_ps = places.core_start, places.block_core, places.rest_ps
     active_total, times, repeats = counters.active, counters.times, counters.repeats
+    overflows = counters.overflows
     out_neuron, out_payload, out_ps = fired.neuron, fired.payload, fired.sent_ps
     active_ps = int(costs.neuron_active) - int(costs.neuron_inactive)
     inactive_ps, spike_ps = int(costs.neuron_inactive), int(costs.spike)
@@ -185,7 +190,7 @@ def collect(
                 count = min(stop - n, 8 - (n & 7))
                 if count == 8:
                     word = int(eights[n >> 3])
-                    if word & _EACH_BYTE == 0:
+                    if word | _ONLY_ACTIVE == _ONLY_ACTIVE:
                         active = (((word >> 1) & _EACH_BYTE) * _EACH_BYTE >> 56) & 255
                         on_core += active
                         extra += active * active_ps
@@ -214,6 +219,10 @@ def collect(
                         passed = int(rest_ps[core]) - (core_end - 1 - n) * inactive_ps
                         out_ps[n_fired] = passed + extra
                         n_fired += 1
+                    if did & _SPILLED:
+                        for variable in range(5):
+                            if did & (_SPILLED_FIRST << variable):
+                                overflows[min(variable, MEMBRANE), core] += 1
                     n += 1
             spent_ps[core] = int(rest_ps[core]) + extra
             active_total[core] += on_core

@@ -153,6 +153,10 @@ class Engine:
         chip = self.env.process(self._tick_loop(stimuli, n_ticks, observe))
         self.env.run(until=chip)
 
+    def prepare(self) -> None:
+        """Lay out tables and state now instead of when the run begins."""
+        self._lane()
+
     def steps(self, stimulus: Stimulus, n_ticks: int) -> Iterator[Block]:
         """Run one sample tick by tick, for looking at `state` in between."""
         self._start()

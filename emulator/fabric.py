@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emulator.chip import Chip
-from emulator.ideal import Latencies, ideal_ticks
+from emulator.ideal import Latencies, crowd_of, ideal_ticks
 from emulator.program import Program
 from emulator.traffic import Activity, Packets
 
@@ -117,10 +117,11 @@ def ideal(program: Program, chip: Chip, packets: Packets) -> Carry:
             timing.barrier_ps(n_routers_used(program.core, chip)),
         )  # fmt: skip
     latencies = Latencies(x, y, program.source_core, *costs)
+    crowd = crowd_of(packets, latencies)
     n_neurons = program.n_neurons
 
     def carry(activity: Activity, first: int, last: int, tick_ps: Array) -> None:
-        ideal_ticks(activity, packets, latencies, n_neurons, first, last, tick_ps)
+        ideal_ticks(activity, packets, crowd, latencies, n_neurons, first, last, tick_ps)
 
     return carry
 

@@ -18,6 +18,10 @@ from traces.jit import kernel
 Array = NDArray[Any]
 
 NEVER = np.iinfo(np.int64).max // 2
+CROWDED = 8
+"""A source that sends to one in so many cores is worth a row of all cores."""
+CORES_MOST = 1024
+"""With more cores than this no table of all pairs is made."""
 
 
 class Latencies(NamedTuple):
@@ -37,20 +41,75 @@ class Latencies(NamedTuple):
     barrier: int
 
 
+class Crowd(NamedTuple):
+    """The same packets as rows of all cores, where most cores get one.
+
+    ``events`` uint8 or uint16 [n_sources, n_cores]: synaptic events and 1, or 0 for no packet;
+    ``latency_ps`` int64 [n_cores + 1, n_cores], the last row for channels from outside. No rows
+    where packets are few.
+    """
+
+    events: Array
+    latency_ps: Array
+
+
+def crowd_of(packets: Packets, latencies: Latencies) -> Crowd:
+    """Spread packets out to rows, if that is worth it."""
+    n_sources, n_cores = latencies.source_core.size, latencies.x.size
+    most = int(packets.events.max(initial=0)) + 1
+    if (
+        packets.repeats.size
+        or n_cores > CORES_MOST
+        or packets.core.size * CROWDED < n_sources * n_cores
+        or most >= 1 << 16
+    ):
+        return Crowd(np.empty((0, n_cores), np.uint8), np.empty((0, n_cores), np.int64))
+    events = np.zeros((n_sources, n_cores), np.uint8 if most < 1 << 8 else np.uint16)
+    at = np.repeat(np.arange(n_sources, dtype=np.int32), np.diff(packets.first))
+    # A core may get several packets of one spike; those stay apart.
+    if np.any((at[1:] == at[:-1]) & (packets.core[1:] <= packets.core[:-1])):
+        return Crowd(np.empty((0, n_cores), np.uint8), np.empty((0, n_cores), np.int64))
+    events[at, packets.core] = packets.events + 1
+    x, y = latencies.x, latencies.y
+    latency_ps = np.zeros((n_cores + 1, n_cores), np.int64)
+    latency_ps[:-1] = (
+        np.abs(x[:, None] - x) * latencies.hop_ew
+        + np.abs(y[:, None] - y) * latencies.hop_ns
+        + latencies.local
+    )
+    return Crowd(events, latency_ps)
+
+
+@kernel
+def carry_crowds(
+    sources: Array, payloads: Array, sent_ps: Array, first: int, last: int, first_source: int,
+    crowd: Crowd, latencies: Latencies, earliest_ps: Array, latest_ps: Array, work_ps: Array,
+) -> None:  # fmt: skip
+    """Do what `carry` does, for all cores at once."""
+    events, latency_ps = crowd
+    source_core = latencies.source_core
+    n_cores = earliest_ps.size
+    axon_in, synaptic_event = latencies.axon_in, latencies.synaptic_event
+    for k in range(first, last):
+        source = first_source + int(sources[k])
+        times, left_ps = int(payloads[k]), int(sent_ps[k])
+        sender = int(source_core[source])
+        if sender < 0:
+            sender = n_cores
+        for core in range(n_cores):
+            marked = int(events[source, core])
+            arrival = left_ps + int(latency_ps[sender, core])
+            work = times * (axon_in + (marked - 1) * synaptic_event)
+            earliest_ps[core] = min(earliest_ps[core], arrival if marked > 0 else NEVER)
+            latest_ps[core] = max(latest_ps[core], arrival if marked > 0 else 0)
+            work_ps[core] += work if marked > 0 else 0
+
+
 @kernel
 def carry(
-    sources: Array,
-    payloads: Array,
-    sent_ps: Array,
-    first: int,
-    last: int,
-    first_source: int,
-    packets: Packets,
-    latencies: Latencies,
-    earliest_ps: Array,
-    latest_ps: Array,
-    work_ps: Array,
-) -> None:
+    sources: Array, payloads: Array, sent_ps: Array, first: int, last: int, first_source: int,
+    packets: Packets, latencies: Latencies, earliest_ps: Array, latest_ps: Array, work_ps: Array,
+) -> None:  # fmt: skip
     """Note when the packets of some spikes come, and what they make each core do.
 
     Parameters
@@ -64,8 +123,7 @@ def carry(
     axon_in, synaptic_event = latencies.axon_in, latencies.synaptic_event
     for k in range(first, last):
         source = first_source + int(sources[k])
-        times = int(payloads[k]) if payloads.size else 1
-        left_ps = int(sent_ps[k])
+        times, left_ps = int(payloads[k]), int(sent_ps[k])
         sender = int(source_core[source])
         at_x, at_y = int(x[max(sender, 0)]), int(y[max(sender, 0)])
         for packet in range(start[source], start[source + 1]):
@@ -86,6 +144,7 @@ def carry(
 def ideal_ticks(
     activity: Activity,
     packets: Packets,
+    crowd: Crowd,
     latencies: Latencies,
     n_neurons: int,
     first: int,
@@ -101,14 +160,26 @@ def ideal_ticks(
     latest_ps = np.zeros(n_cores, np.int64)
     work_ps = np.zeros(n_cores, np.int64)
     for tick in range(first, last):
-        carry(
-            input_channel, input_payload, input_ps, input_start[tick], input_start[tick + 1],
-            n_neurons, packets, latencies, earliest_ps, latest_ps, work_ps,
-        )  # fmt: skip
-        carry(
-            spike_neuron, spike_payload, spike_ps, spike_start[tick], spike_start[tick + 1],
-            0, packets, latencies, earliest_ps, latest_ps, work_ps,
-        )  # fmt: skip
+        inputs = int(input_start[tick]), int(input_start[tick + 1])
+        spikes = int(spike_start[tick]), int(spike_start[tick + 1])
+        if crowd.events.size:
+            carry_crowds(
+                input_channel, input_payload, input_ps, inputs[0], inputs[1], n_neurons, crowd,
+                latencies, earliest_ps, latest_ps, work_ps,
+            )  # fmt: skip
+            carry_crowds(
+                spike_neuron, spike_payload, spike_ps, spikes[0], spikes[1], 0, crowd, latencies,
+                earliest_ps, latest_ps, work_ps,
+            )  # fmt: skip
+        else:
+            carry(
+                input_channel, input_payload, input_ps, inputs[0], inputs[1], n_neurons, packets,
+                latencies, earliest_ps, latest_ps, work_ps,
+            )  # fmt: skip
+            carry(
+                spike_neuron, spike_payload, spike_ps, spikes[0], spikes[1], 0, packets, latencies,
+                earliest_ps, latest_ps, work_ps,
+            )  # fmt: skip
         if merged.size:
             for core in range(n_cores):
                 work_ps[core] -= merged[tick, core] * latencies.synaptic_event

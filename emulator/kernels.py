@@ -19,7 +19,7 @@ from emulator import sweep as sweeping
 from emulator.activity import CoreCosts, Counters, Fired, Places, Wake
 from emulator.delivery import Pending, Synapses
 from emulator.neuron import Neurons, State
-from emulator.sweep import BLOCK
+from emulator.sweep import BLOCK, Pieces
 from traces.jit import kernel, meet
 
 Array = NDArray[Any]
@@ -43,19 +43,6 @@ class Team(NamedTuple):
     first_core: int
     last_core: int
     gate: Array
-
-
-class Pieces(NamedTuple):
-    """Runs of neurons on one core with the same constants.
-
-    ``start`` int64 [n_pieces + 1]; ``core``, ``kind`` int64 [n_pieces]; ``of_block`` int64
-    [n_blocks]: piece of each block's first neuron.
-    """
-
-    start: Array
-    core: Array
-    kind: Array
-    of_block: Array
 
 
 class Events(NamedTuple):
@@ -140,8 +127,7 @@ def advance(
     room = listed.neuron.shape[1]
     payloads = listed.payload
     mine = Fired(listed.neuron[me], payloads[me], listed.sent_ps[me])
-    piece_start, piece_core, piece_kind, piece_of_block = pieces
-    runs, watched = wake.runs, listed.watched
+    watched = listed.watched
     first_neuron, last_neuron = int(wake.first_neuron), int(wake.last_neuron)
     n_fired = 0
     for done in range(n_ticks):
@@ -180,20 +166,10 @@ def advance(
         if BINARY_AXONS:
             pending.marks[slot] = False
         n_runs = awake_runs(wake, slot)
-        for run in range(n_runs):
-            first, last = int(runs[run, 0]), int(runs[run, 1])
-            piece = int(piece_of_block[first // BLOCK])
-            while piece_start[piece + 1] <= first:
-                piece += 1
-            while first < last:
-                end = min(int(piece_start[piece + 1]), last)
-                if first < end:
-                    sweep(
-                        first, end, piece_kind[piece], tick, slot, seed, pending.sums, neurons,
-                        state, flags, counters.overflows, piece_core[piece], alarm,
-                    )  # fmt: skip
-                first = end
-                piece += 1
+        sweep(
+            n_runs, wake.runs, pieces, tick, slot, seed, pending.sums, neurons, state, flags,
+            counters.overflows, alarm,
+        )  # fmt: skip
         n_fired = collect(
             n_runs, flags, eights, wake, places, costs, state.handed, counters, mine, n_fired,
             spent_ps,

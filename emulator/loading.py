@@ -12,10 +12,9 @@ from emulator import neuron
 from emulator.activity import CoreCosts, Places
 from emulator.chip import Chip
 from emulator.delivery import Synapses
-from emulator.kernels import Pieces
 from emulator.neuron import Neurons
 from emulator.program import Program
-from emulator.sweep import BLOCK
+from emulator.sweep import BLOCK, Pieces
 from emulator.traffic import Packets, packets_of, packets_sent
 from emulator.width import heaviest_load, largest_burst, narrow_limits
 
@@ -140,7 +139,7 @@ class Loaded:
 def load(program: Program, chip: Chip) -> Loaded:
     """Derive what the kernels want from a program that was checked."""
     packets = packets_of(program)
-    pieces, alike = _pieces(program)
+    pieces, alike = _pieces(program, chip)
     load_max, injected_max = narrow_limits(program, chip)
     timing = chip.timing
     costs = CoreCosts(0, 0, 0, 0)
@@ -157,27 +156,25 @@ def load(program: Program, chip: Chip) -> Loaded:
     )  # fmt: skip
 
 
-def _pieces(program: Program) -> tuple[Pieces, bool]:
-    """Cut cores where constants change, unless they change all the time."""
+def _pieces(program: Program, chip: Chip) -> tuple[Pieces, bool]:
+    """Cut where constants change, unless they change all the time."""
     n = program.n_neurons
-    cores = program.core_start[:-1][np.diff(program.core_start) > 0]
     differs = np.zeros(n, np.bool_)
-    for name in (*_CONSTANTS, "bias"):
+    for name in _CONSTANTS:
         column = getattr(program, name)
-        if column.size and name != "bias":
+        if column.size:
             changes = column[..., 1:] != column[..., :-1]
             differs[1:] |= changes.any(axis=0) if changes.ndim == 2 else changes
-    differs[cores] = True
+    differs[:1] = True
     start = np.flatnonzero(differs)
-    alike = start.size * _NEURONS_A_PIECE <= n or start.size == cores.size
-    if not alike:
-        start = cores
+    alike = start.size * _NEURONS_A_PIECE <= n or start.size == 1
+    start = start if alike else start[:1]
     first = np.arange(0, n, BLOCK)
+    each = chip.arithmetic.accumulate == "each"
     return Pieces(
         start=np.append(start, n),
-        core=np.searchsorted(program.core_start, start, "right") - 1,
-        kind=np.arange(start.size),
         of_block=np.searchsorted(start, first, "right") - 1,
+        core=program.neuron_core if each else np.empty(0, np.int64),
     ), alike
 
 
