@@ -168,35 +168,6 @@ class Chip(Table):
         return self
 
     @model_validator(mode="after")
-    def _in_time(self) -> "Chip":
-        """Refuse links and ports that are busy for longer than a packet takes through them."""
-        if self.timing is None:
-            return self
-        fabric, timing, problems = self.fabric, self.timing, []
-        for service, bit, whole in (
-            ("link", fabric.link_bit_ps, ("timing.hop_ew_ps", timing.hop_ew_ps)),
-            ("link", fabric.link_bit_ps, ("timing.hop_ns_ps", timing.hop_ns_ps)),
-            ("ejection", fabric.ejection_bit_ps, ("timing.local_spike_ps", timing.local_spike_ps)),
-            (
-                "off_chip_link",
-                fabric.link_bit_ps,
-                ("fabric.off_chip_hop_ps", fabric.off_chip_hop_ps),
-            ),
-        ):
-            fixed: Sourced[int] | None = getattr(fabric, f"{service}_ps")
-            key, most = whole
-            if most is None or (fixed is None and not bit.value):
-                continue
-            busy = (fixed.value if fixed else 0) + fabric.packet_bits * bit.value
-            if busy > most.value:
-                problems.append(
-                    f"fabric.{service}_ps: a packet of {fabric.packet_bits} bits keeps it busy for "
-                    f"{busy:,} ps, but {key}, which includes that, is {most.value:,}"
-                )
-        refuse(problems)
-        return self
-
-    @model_validator(mode="after")
     def _packable(self) -> "Chip":
         """Refuse sizes too small for what they must hold: memory would be counted too low."""
         if self.packing is None:

@@ -28,8 +28,8 @@ class Fabric(Table):
 
     The times that a packet takes over an idle hop and into an idle core are those of ``[timing]``;
     here stands for how long of them it keeps others from the same link (``link_ps``) or from the
-    same core (``ejection_ps``), a packet of ``packet_bits`` being a plain spike. Left out, that is
-    the whole of them: nothing is pipelined.
+    same core (``ejection_ps``), a packet of ``packet_bits`` being a plain spike. It is never more
+    than the whole of them; left out, it is the whole: nothing is pipelined.
 
     Attributes
     ----------

@@ -8,10 +8,10 @@ from numpy.typing import NDArray
 
 from emulator.activity import Counters
 from emulator.chip import Chip
-from emulator.fabric import ways
 from emulator.neuron import VARIABLES
 from emulator.program import Program
 from emulator.traffic import Packets
+from emulator.ways import ways
 
 Array = NDArray[Any]
 

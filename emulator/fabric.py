@@ -5,125 +5,56 @@ Function never waits for physics: a fabric looks at what happened in some ticks
 """
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Protocol
 
-import numpy as np
-from numpy.typing import NDArray
-
+from emulator.carried import Carried
 from emulator.chip import Chip
-from emulator.ideal import Latencies, crowd_of, ideal_ticks
+from emulator.ideal import crowd_of, ideal_ticks, latencies_of
 from emulator.program import Program
-from emulator.traffic import Activity, Packets
-
-Array = NDArray[Any]
-
-Carry = Callable[[Activity, int, int, Array], None]
-"""Fill ``tick_ps[first:last]`` from an activity: ``carry(activity, first, last, tick_ps)``. Ticks
-do not depend on each other, and several threads may call it for different ticks."""
-
-Fabric = Callable[[Program, Chip, Packets], Carry]
+from emulator.queued import QueuedCarry
+from emulator.traffic import Activity, Packets, Ticks
+from emulator.ways import n_routers_used
 
 
-class Ways(NamedTuple):
-    """Hops and latency from core to core; int64, broadcast over the arguments.
+class Carry(Protocol):
+    """A fabric at work for one program on one chip.
 
-    Of a tree ``hops_ew`` are those up, ``hops_ns`` those down.
+    Ticks do not depend on each other, and several threads may call it for different ticks.
     """
 
-    hops_ew: Array
-    hops_ns: Array
-    hops_off_chip: Array
-    latency_ps: Array
+    def __call__(self, activity: Activity, first: int, last: int, ticks: Ticks) -> None:
+        """Fill in the ticks ``first:last`` of a block."""
+
+    def carried(self) -> Carried | None:
+        """Totals so far; None where they follow from the counters alone."""
 
 
-def router_of(core: Array, chip: Chip) -> tuple[Array, Array]:
-    """Return x and y of the router of each core.
-
-    Cores of a router follow one another, then routers row by row, then chips row by row; x and y
-    count over all chips.
-    """
-    mesh = chip.mesh
-    router = np.asarray(core, np.int64) // mesh.cores_per_router
-    which, router = np.divmod(router, mesh.width * mesh.height)
-    x, y = router % mesh.width, router // mesh.width
-    return x + which % chip.fabric.chips_x * mesh.width, (
-        y + which // chip.fabric.chips_x * mesh.height
-    )
-
-
-def ways(source: Array, target: Array, chip: Chip) -> Ways:
-    """Hops and latency of a packet between cores on the chip; 0 hops within one router."""
-    source, target = np.asarray(source, np.int64), np.asarray(target, np.int64)
-    hops_ew, hops_ns, off_chip = _HOPS[chip.fabric.topology](source, target, chip)
-    timing = chip.timing
-    if timing is None:
-        return Ways(hops_ew, hops_ns, off_chip, np.zeros_like(hops_ew))
-    latency = hops_ew * timing.hop_ew_ps.value + hops_ns * timing.hop_ns_ps.value
-    if chip.fabric.off_chip_hop_ps is not None:
-        latency = latency + off_chip * chip.fabric.off_chip_hop_ps.value
-    return Ways(hops_ew, hops_ns, off_chip, latency + timing.local_spike_ps.value)
-
-
-def _mesh_hops(source: Array, target: Array, chip: Chip) -> tuple[Array, Array, Array]:
-    (x0, y0), (x1, y1) = router_of(source, chip), router_of(target, chip)
-    width, height = chip.mesh.width, chip.mesh.height
-    off_x, off_y = np.abs(x1 // width - x0 // width), np.abs(y1 // height - y0 // height)
-    return np.abs(x1 - x0) - off_x, np.abs(y1 - y0) - off_y, off_x + off_y
-
-
-def _torus_hops(source: Array, target: Array, chip: Chip) -> tuple[Array, Array, Array]:
-    (x0, y0), (x1, y1) = router_of(source, chip), router_of(target, chip)
-    dx, dy = np.abs(x1 - x0), np.abs(y1 - y0)
-    hops_ew = np.minimum(dx, chip.mesh.width - dx)
-    return hops_ew, np.minimum(dy, chip.mesh.height - dy), np.zeros_like(hops_ew)
-
-
-def _tree_hops(source: Array, target: Array, chip: Chip) -> tuple[Array, Array, Array]:
-    at, goal = (core // chip.mesh.cores_per_router for core in (source, target))
-    up = np.zeros(np.broadcast_shapes(at.shape, goal.shape), np.int64)
-    for fan in reversed(chip.fabric.fan_out or ()):
-        up += at != goal
-        at, goal = at // fan, goal // fan
-    return up, up, np.zeros_like(up)
-
-
-def _crossbar_hops(source: Array, target: Array, chip: Chip) -> tuple[Array, Array, Array]:
-    none = np.zeros(np.broadcast_shapes(source.shape, target.shape), np.int64)
-    return none, none, none
-
-
-_HOPS = {
-    "mesh": _mesh_hops,
-    "torus": _torus_hops,
-    "tree": _tree_hops,
-    "crossbar": _crossbar_hops,
-}
-
-
-def n_routers_used(core: Array, chip: Chip) -> int:
-    """Routers with at least one core in use; the barrier's length depends on them."""
-    return int(np.unique(np.asarray(core) // chip.mesh.cores_per_router).size)
-
-
-def ideal(program: Program, chip: Chip, packets: Packets) -> Carry:
+class _IdealCarry:
     """Hop latency without contention (`emulator.ideal`)."""
-    x, y = router_of(program.core, chip)
-    timing = chip.timing
-    costs = (0, 0, 0, 0, 0, 0)
-    if timing is not None:
-        costs = (
-            timing.hop_ew_ps.value, timing.hop_ns_ps.value, timing.local_spike_ps.value,
-            timing.axon_in_ps.value, timing.synaptic_event_ps.value,
-            timing.barrier_ps(n_routers_used(program.core, chip)),
-        )  # fmt: skip
-    latencies = Latencies(x, y, program.source_core, *costs)
-    crowd = crowd_of(packets, latencies)
-    n_neurons = program.n_neurons
 
-    def carry(activity: Activity, first: int, last: int, tick_ps: Array) -> None:
-        ideal_ticks(activity, packets, crowd, latencies, n_neurons, first, last, tick_ps)
+    def __init__(self, program: Program, chip: Chip, packets: Packets) -> None:
+        latencies = latencies_of(program, chip, packets, _barrier_ps(program, chip))
+        self._tables = packets, crowd_of(packets, latencies), latencies, program.n_neurons
 
-    return carry
+    def __call__(self, activity: Activity, first: int, last: int, ticks: Ticks) -> None:
+        ideal_ticks(activity, *self._tables, first, last, ticks)
+
+    def carried(self) -> None:
+        return None
 
 
-FABRICS: dict[str, Fabric] = {"ideal": ideal}
+def _queued(program: Program, chip: Chip, packets: Packets) -> Carry:
+    """Every packet and link, with finite buffers (`emulator.queued`)."""
+    return QueuedCarry(program, chip, packets, _barrier_ps(program, chip))
+
+
+def _barrier_ps(program: Program, chip: Chip) -> int:
+    if chip.timing is None:
+        return 0
+    return chip.timing.barrier_ps(n_routers_used(program.core, chip))
+
+
+FABRICS: dict[str, Callable[[Program, Chip, Packets], Carry]] = {
+    "ideal": _IdealCarry,
+    "queued": _queued,
+}

@@ -1,6 +1,6 @@
 """Fabric ``ideal``: hop latency without contention.
 
-A packet takes X first, then Y. Nothing queues: it leaves when its neuron's costs have passed
+Nothing queues: a packet leaves when its neuron's costs have passed
 (`emulator.activity`) and needs the sum of its hops. A core works off its synaptic events one after
 another, beside its neurons, from the first packet that comes. A tick ends with the slowest core,
 plus the barrier: no fabric with these latencies is faster. Input from outside is there at the
@@ -12,7 +12,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from emulator.traffic import Activity, Packets
+from emulator.chip import Chip
+from emulator.program import Program
+from emulator.traffic import Activity, Packets, Ticks
+from emulator.ways import ways
 from traces.jit import kernel
 
 Array = NDArray[Any]
@@ -25,59 +28,65 @@ CORES_MOST = 1024
 
 
 class Latencies(NamedTuple):
-    """Where cores are, and picoseconds.
+    """When packets come, and picoseconds.
 
-    ``x``, ``y`` int64 [n_cores]; ``source_core`` int64 [n_sources], -1 for channels from outside.
+    ``table`` int64 [n_cores + 1, n_cores] from core to core, the last row for channels from
+    outside; no rows where there are more than `CORES_MOST` cores, and then ``by_packet`` [n_packets]
+    has them. ``source_core`` int64 [n_sources], -1 for channels from outside.
     """
 
-    x: Array
-    y: Array
+    table: Array
+    by_packet: Array
     source_core: Array
-    hop_ew: int
-    hop_ns: int
-    local: int
     axon_in: int
     synaptic_event: int
     barrier: int
 
 
+def latencies_of(program: Program, chip: Chip, packets: Packets, barrier_ps: int) -> Latencies:
+    """Look up what each packet's way takes."""
+    n_cores, core = program.n_cores, program.core
+    table = np.zeros((n_cores + 1 if n_cores <= CORES_MOST else 0, n_cores), np.int64)
+    by_packet = np.empty(0, np.int64)
+    if table.size:
+        table[:-1] = ways(core[:, None], core, chip).latency_ps
+    else:
+        sender = np.repeat(program.source_core, np.diff(packets.first))
+        way = ways(core[np.maximum(sender, 0)], core[packets.core], chip)
+        by_packet = np.where(sender >= 0, way.latency_ps, 0)
+    timing = chip.timing
+    costs = (timing.axon_in_ps.value, timing.synaptic_event_ps.value) if timing else (0, 0)
+    return Latencies(table, by_packet, program.source_core, *costs, barrier_ps)
+
+
 class Crowd(NamedTuple):
     """The same packets as rows of all cores, where most cores get one.
 
-    ``events`` uint8 or uint16 [n_sources, n_cores]: synaptic events and 1, or 0 for no packet;
-    ``latency_ps`` int64 [n_cores + 1, n_cores], the last row for channels from outside. No rows
-    where packets are few.
+    ``events`` uint8 or uint16 [n_sources, n_cores]: synaptic events and 1, or 0 for no packet. No
+    rows where packets are few.
     """
 
     events: Array
-    latency_ps: Array
 
 
 def crowd_of(packets: Packets, latencies: Latencies) -> Crowd:
     """Spread packets out to rows, if that is worth it."""
-    n_sources, n_cores = latencies.source_core.size, latencies.x.size
+    n_sources, n_cores = latencies.source_core.size, latencies.table.shape[1]
     most = int(packets.events.max(initial=0)) + 1
     if (
         packets.repeats.size
-        or n_cores > CORES_MOST
+        or not latencies.table.size
         or packets.core.size * CROWDED < n_sources * n_cores
         or most >= 1 << 16
     ):
-        return Crowd(np.empty((0, n_cores), np.uint8), np.empty((0, n_cores), np.int64))
+        return Crowd(np.empty((0, n_cores), np.uint8))
     events = np.zeros((n_sources, n_cores), np.uint8 if most < 1 << 8 else np.uint16)
     at = np.repeat(np.arange(n_sources, dtype=np.int32), np.diff(packets.first))
     # A core may get several packets of one spike; those stay apart.
     if np.any((at[1:] == at[:-1]) & (packets.core[1:] <= packets.core[:-1])):
-        return Crowd(np.empty((0, n_cores), np.uint8), np.empty((0, n_cores), np.int64))
+        return Crowd(np.empty((0, n_cores), np.uint8))
     events[at, packets.core] = packets.events + 1
-    x, y = latencies.x, latencies.y
-    latency_ps = np.zeros((n_cores + 1, n_cores), np.int64)
-    latency_ps[:-1] = (
-        np.abs(x[:, None] - x) * latencies.hop_ew
-        + np.abs(y[:, None] - y) * latencies.hop_ns
-        + latencies.local
-    )
-    return Crowd(events, latency_ps)
+    return Crowd(events)
 
 
 @kernel
@@ -86,7 +95,7 @@ def carry_crowds(
     crowd: Crowd, latencies: Latencies, earliest_ps: Array, latest_ps: Array, work_ps: Array,
 ) -> None:  # fmt: skip
     """Do what `carry` does, for all cores at once."""
-    events, latency_ps = crowd
+    events, latency_ps = crowd.events, latencies.table
     source_core = latencies.source_core
     n_cores = earliest_ps.size
     axon_in, synaptic_event = latencies.axon_in, latencies.synaptic_event
@@ -118,19 +127,22 @@ def carry(
         First and last arrival, and the time that axons and synaptic events take.
     """
     start, core, events, once, repeated = packets
-    x, y, source_core = latencies.x, latencies.y, latencies.source_core
-    hop_ew, hop_ns, local = latencies.hop_ew, latencies.hop_ns, latencies.local
+    table, by_packet, source_core = latencies.table, latencies.by_packet, latencies.source_core
+    n_cores = earliest_ps.size
     axon_in, synaptic_event = latencies.axon_in, latencies.synaptic_event
     for k in range(first, last):
         source = first_source + int(sources[k])
         times, left_ps = int(payloads[k]), int(sent_ps[k])
         sender = int(source_core[source])
-        at_x, at_y = int(x[max(sender, 0)]), int(y[max(sender, 0)])
+        if sender < 0:
+            sender = n_cores
         for packet in range(start[source], start[source + 1]):
             to = int(core[packet])
             arrival = left_ps
-            if sender >= 0:
-                arrival += abs(int(x[to]) - at_x) * hop_ew + abs(int(y[to]) - at_y) * hop_ns + local
+            if by_packet.size:
+                arrival += int(by_packet[packet])
+            else:
+                arrival += int(table[sender, to])
             sent, done = times, times * int(events[packet])
             if repeated.size:
                 sent = times if repeated[packet] else 1
@@ -149,9 +161,9 @@ def ideal_ticks(
     n_neurons: int,
     first: int,
     last: int,
-    tick_ps: Array,
+    ticks: Ticks,
 ) -> None:
-    """Fill in the duration of the ticks ``first:last``."""
+    """Fill in the duration and slowest core of the ticks ``first:last``."""
     spike_start, spike_neuron, spike_payload, spike_ps = activity[:4]
     input_start, input_channel, input_payload, input_ps = activity[4:8]
     update_ps, merged = activity.update_ps, activity.merged_events
@@ -183,10 +195,13 @@ def ideal_ticks(
         if merged.size:
             for core in range(n_cores):
                 work_ps[core] -= merged[tick, core] * latencies.synaptic_event
-        slowest = 0
+        longest, slowest = -1, 0
         for core in range(n_cores):
             arrived = max(int(latest_ps[core]), int(earliest_ps[core]) + int(work_ps[core]))
             ready = int(update_ps[tick, core])
-            slowest = max(slowest, ready, 0 if earliest_ps[core] == NEVER else arrived)
+            ready = max(ready, 0 if earliest_ps[core] == NEVER else arrived)
+            if ready > longest:
+                longest, slowest = ready, core
             earliest_ps[core], latest_ps[core], work_ps[core] = NEVER, 0, 0
-        tick_ps[tick] = slowest + latencies.barrier
+        ticks.duration_ps[tick] = longest + latencies.barrier
+        ticks.slowest_core[tick] = slowest

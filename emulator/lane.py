@@ -12,7 +12,7 @@ from emulator import kernels, neuron
 from emulator.activity import Wake
 from emulator.arithmetic import hashed
 from emulator.counting import fresh_counters
-from emulator.delivery import Pending, Synapses
+from emulator.delivery import Pending
 from emulator.errors import OverflowAlarm
 from emulator.fabric import Carry
 from emulator.loading import Loaded
@@ -20,7 +20,7 @@ from emulator.machine import advance_of
 from emulator.neuron import Neurons, State
 from emulator.stimulus import Stimulus
 from emulator.sweep import BLOCK
-from emulator.traffic import Activity
+from emulator.traffic import Activity, Ticks, fresh_ticks
 
 Array = NDArray[Any]
 
@@ -40,6 +40,8 @@ class Block:
         Ticks count from the start of the sample.
     tick_ps : int64 [n_ticks]
         Duration of each tick.
+    slowest_core, busiest_link : int64 [n_ticks]
+        See `emulator.traffic.Ticks`.
     spike_tick, spike_neuron, spike_payload : int64 [n_spikes]
         In order of ticks; neurons as `Program` numbers them; a payload is 1, -1 below a lower
         threshold, or the number of spikes where neurons fire several times a tick.
@@ -50,6 +52,8 @@ class Block:
     sample: int
     first_tick: int
     tick_ps: Array
+    slowest_core: Array
+    busiest_link: Array
     spike_tick: Array
     spike_neuron: Array
     spike_payload: Array
@@ -63,7 +67,8 @@ class Block:
             mine = slice(start[k], start[k + 1])
             yield Block(
                 sample=self.sample, first_tick=self.first_tick + k,
-                tick_ps=self.tick_ps[k : k + 1], spike_tick=self.spike_tick[mine],
+                tick_ps=self.tick_ps[k : k + 1], slowest_core=self.slowest_core[k : k + 1],
+                busiest_link=self.busiest_link[k : k + 1], spike_tick=self.spike_tick[mine],
                 spike_neuron=self.spike_neuron[mine], spike_payload=self.spike_payload[mine],
                 frames=self.frames[k : k + 1],
             )  # fmt: skip
@@ -149,17 +154,19 @@ class Lane:
         marking = self._sleeps or stimulus.current_tick.size > 0
         at = (0, 0, 0)
         while at[0] < n_ticks:
-            ticks = min(length(), n_ticks - at[0], most)
-            listed = self._listed(ticks)
-            done, *following = self._advance(at, ticks, events, seed, marking, listed)
+            n_most = min(length(), n_ticks - at[0], most)
+            listed = self._listed(n_most)
+            done, *following = self._advance(at, n_most, events, seed, marking, listed)
             self._raise_alarm(sample)
             activity = self._activity(at[0], done, events, listed)
-            tick_ps = np.empty(done, np.int64)
-            self._time(activity, tick_ps)
+            ticks = fresh_ticks(done)
+            self._time(activity, ticks)
             yield Block(
                 sample=sample,
                 first_tick=at[0],
-                tick_ps=tick_ps,
+                tick_ps=ticks.duration_ps,
+                slowest_core=ticks.slowest_core,
+                busiest_link=ticks.busiest_link,
                 spike_tick=np.repeat(at[0] + np.arange(done), np.diff(activity.spike_start)),
                 spike_neuron=activity.spike_neuron,
                 spike_payload=activity.spike_payload,
@@ -236,7 +243,9 @@ class Lane:
             )  # fmt: skip
             return done
 
-        others = [self._pool.submit(run, me) for me in range(1, len(self._cores))] if self._pool else []
+        others = (
+            [self._pool.submit(run, me) for me in range(1, len(self._cores))] if self._pool else []
+        )
         done = run(0)
         for other in others:
             other.result()
@@ -265,16 +274,16 @@ class Lane:
             merged_events=listed.merged_events[:done],
         )
 
-    def _time(self, activity: Activity, tick_ps: Array) -> None:
+    def _time(self, activity: Activity, ticks: Ticks) -> None:
         """Let the fabric say how long ticks took, each thread for some of them."""
         parts = len(self._cores)
-        cuts = [tick_ps.size * k // parts for k in range(parts + 1)]
+        cuts = [ticks.duration_ps.size * k // parts for k in range(parts + 1)]
         others = [
-            self._pool.submit(self._carry, activity, cuts[k], cuts[k + 1], tick_ps)
+            self._pool.submit(self._carry, activity, cuts[k], cuts[k + 1], ticks)
             for k in range(1, parts)
             if self._pool
         ]
-        self._carry(activity, cuts[0], cuts[1], tick_ps)
+        self._carry(activity, cuts[0], cuts[1], ticks)
         for other in others:
             other.result()
 
@@ -324,7 +333,9 @@ def _shares(loaded: Loaded, n_threads: int) -> Array:
     work = np.bincount(program.row_core, program.row_size, minlength=program.n_cores)
     before = np.cumsum(work + np.diff(program.core_start))
     cuts = np.searchsorted(before, before[-1] * np.arange(1, n_threads) / n_threads) + 1
-    return np.unique(np.concatenate([[0], np.minimum(cuts, program.n_cores - 1), [program.n_cores]]))
+    return np.unique(
+        np.concatenate([[0], np.minimum(cuts, program.n_cores - 1), [program.n_cores]])
+    )
 
 
 def _events(loaded: Loaded, stimulus: Stimulus) -> kernels.Events:
@@ -367,7 +378,9 @@ def _state(loaded: Loaded, narrow: bool) -> State:
     program, chip = loaded.program, loaded.chip
     n, floats = program.n_neurons, chip.arithmetic.float_variables
     whole = np.int32 if narrow else np.int64
-    current, membrane = (np.float64 if name in floats else whole for name in ("current", "membrane"))
+    current, membrane = (
+        np.float64 if name in floats else whole for name in ("current", "membrane")
+    )
     resets = program.reset == neuron.SUBTRACT_ONCE
 
     def where(wanted: Any, dtype: Any) -> Array:

@@ -216,9 +216,7 @@ def queued_ticks(
         make_packets(
             input_channel, input_payload, input_ps, inputs[0], inputs[1], n_neurons, sendings, room
         )
-        make_packets(
-            spike_neuron, spike_payload, spike_ps, spikes[0], spikes[1], 0, sendings, room
-        )
+        make_packets(spike_neuron, spike_payload, spike_ps, spikes[0], spikes[1], 0, sendings, room)
         for core in range(n_places, 0, -1):
             first_packet[core] = first_packet[core - 1]
         first_packet[0] = 0
@@ -287,7 +285,9 @@ class QueuedCarry:
 
     def __call__(self, activity: Activity, first: int, last: int, ticks: Ticks) -> None:
         """Fill ``ticks[first:last]``."""
-        place = self._places.get() if not self._places.empty() else self._new_place(1 << 10, 1 << 10)
+        place = (
+            self._places.get() if not self._places.empty() else self._new_place(1 << 10, 1 << 10)
+        )
         no_bits, no_starts = np.zeros(0, np.int64), np.zeros((0, 4), np.int64)
         while True:
             first, status, n, n_copies = self._run(

@@ -173,7 +173,9 @@ def sweep(
                         did = did | (0 if fits else SPILLED_INPUT)
                         notice(alarm, neuron.INPUT, number, tick, arrived, fits)
                     chance = noise(seed, tick, identity[n], k)
-                    wanted_u, used, stored = current_step(u, taken, keep_current[place(k), c], chance)
+                    wanted_u, used, stored = current_step(
+                        u, taken, keep_current[place(k), c], chance
+                    )
                     if EACH and used != wanted_u:
                         overflows[neuron.CURRENT, core[number]] += 1
                     elif not EACH:

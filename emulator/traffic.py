@@ -45,6 +45,29 @@ class Activity(NamedTuple):
     merged_events: Array
 
 
+class Ticks(NamedTuple):
+    """Physics' account of some ticks; int64 [n_ticks] each.
+
+    Attributes
+    ----------
+    duration_ps
+    slowest_core
+        Index of the core that was done last, the first of equals.
+    busiest_link
+        Link of the network that was busy longest, the first of equals; -1 if none was used, or
+        where the fabric does not follow links.
+    """
+
+    duration_ps: Array
+    slowest_core: Array
+    busiest_link: Array
+
+
+def fresh_ticks(n: int) -> Ticks:
+    """Ticks of which nothing is known yet."""
+    return Ticks(np.zeros(n, np.int64), np.zeros(n, np.int64), np.full(n, -1, np.int64))
+
+
 class Packets(NamedTuple):
     """What one spike of each source sends.
 

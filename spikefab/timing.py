@@ -3,9 +3,9 @@
 from typing import Any
 
 import numpy as np
-from emulator.traffic import Traffic
 from numpy.typing import NDArray
 
+from emulator.carried import Carried
 from spikefab.decisions import UNDECIDED
 
 Array = NDArray[Any]
@@ -17,7 +17,7 @@ MOST_NAMED = 5
 def timing_numbers(
     ticks: dict[str, Array],
     settled: Array,
-    traffic: Traffic,
+    carried: Carried,
     core: Array,
     *,
     fabric: str,
@@ -31,7 +31,7 @@ def timing_numbers(
         ``duration_ps``, ``slowest_core`` and ``busiest_link`` of each tick; -1 stands for none.
     settled : int64 [samples]
         As `spikefab.decisions.Decisions` gives them.
-    traffic : Traffic
+    carried : Carried
     core : int array [n_cores]
         Place on the chip of each core in use.
     fabric : str
@@ -52,10 +52,15 @@ def timing_numbers(
         "slowest_cores": [
             {"core": int(core[k]), "ticks": n} for k, n in _most_often(ticks["slowest_core"])
         ],
-        "busiest_links": _links(ticks["busiest_link"], traffic, int(duration.sum())),
-        "packet_latency_s": _latency(traffic),
-        "queue_peaks": traffic.queue_peaks,
-        "injection_stall_s": traffic.stall_ps * 1e-12,
+        "busiest_links": _links(ticks["busiest_link"], carried, int(duration.sum())),
+        "packet_latency_s": _latency(carried),
+        "queue_peaks": {
+            "link": int(carried.queue_peak.max(initial=0)),
+            "injection": int(carried.injection_peak.max(initial=0)),
+            "core": int(carried.core_peak.max(initial=0)),
+        },
+        "injection_stall_s": float(carried.stall_ps.sum()) * 1e-12,
+        "packets_dropped": carried.dropped,
     }
 
 
@@ -81,30 +86,28 @@ def _most_often(numbers: Array) -> list[tuple[int, int]]:
     return [(int(k), int(count[k])) for k in order if count[k]]
 
 
-def _links(busiest: Array, traffic: Traffic, total_ps: int) -> list[dict[str, Any]]:
-    often = np.bincount(busiest[busiest >= 0], minlength=traffic.packets.size)
-    order = np.lexsort((np.arange(often.size), -traffic.busy_ps))[:MOST_NAMED]
+def _links(busiest: Array, carried: Carried, total_ps: int) -> list[dict[str, Any]]:
+    often = np.bincount(busiest[busiest >= 0], minlength=carried.packets.size)
+    order = np.lexsort((np.arange(often.size), -carried.busy_ps))[:MOST_NAMED]
     return [
         {
-            "link": traffic.noc.link_name[k],
-            "packets": int(traffic.packets[k]),
-            "utilisation": float(traffic.busy_ps[k] / max(total_ps, 1)),
+            "link": carried.noc.link_name[k],
+            "packets": int(carried.packets[k]),
+            "utilisation": float(carried.busy_ps[k] / max(total_ps, 1)),
             "busiest_in_ticks": int(often[k]),
         }
         for k in order
-        if traffic.packets[k]
+        if carried.packets[k]
     ]
 
 
-def _latency(traffic: Traffic) -> dict[str, float] | None:
+def _latency(carried: Carried) -> dict[str, float] | None:
     """Quantiles of the histogram: the upper end of the bin in which each falls."""
-    if traffic.latency_packets is None:
-        return None
-    n = np.cumsum(traffic.latency_packets)
+    n = np.cumsum(carried.latency)
     if not n.size or not n[-1]:
-        return {}
+        return None
     at = {
         name: int(np.searchsorted(n, share * n[-1]))
         for name, share in (("median", 0.5), ("p99", 0.99), ("max", 1.0))
     }
-    return {name: float(traffic.latency_edges_ps[k + 1]) * 1e-12 for name, k in at.items()}
+    return {name: float(carried.latency_edges_ps[k + 1]) * 1e-12 for name, k in at.items()}

@@ -19,21 +19,82 @@ there is no division. Names in capitals that are not imported are bound by `carr
 
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from emulator.noc.scratch import (
-    AFTER, AGE, ARRIVED, BASE, BEFORE, BIT, BRANCHES, BUCKET, BUCKETS, BUFFER_BITS, BUFFER_INJECT,
-    CAPACITY, DE_BRUIJN, DELTA_BITS, DEPTH, FEEDER, FIRST_STEP, FIXED, FLIGHT, FREE, GOES, HEAD,
-    LATENCY_BINS, LIMIT_PS, N_CLASSES, N_CORES, N_LEAVES, N_LINKS, NEVER, NEXT, NEXT_WAITING, NODE,
-    NONE, OK, PACKET, PACKET_BITS, PEAK, PLACE, PORT, READ_BEFORE, READ_FREE, READY, RECORD_FULL,
-    RING_IN, RING_OUT, RING_START, ROUTER, ROW, SERVER_BITS, STUCK, TAIL, TARGET, TICK_BUSY,
-    TICK_PACKETS, TIME_OVERFLOW, TOO_MANY, UNDELIVERED, USED, WAITING, WAKE, WIDTH_BITS, WORD_BITS,
-    Scratch, Traffic,
+    AFTER,
+    AGE,
+    ARRIVED,
+    BASE,
+    BEFORE,
+    BIT,
+    BRANCHES,
+    BUCKET,
+    BUCKETS,
+    BUFFER_BITS,
+    BUFFER_INJECT,
+    CAPACITY,
+    DE_BRUIJN,
+    DELTA_BITS,
+    DEPTH,
+    FEEDER,
+    FIRST_STEP,
+    FIXED,
+    FLIGHT,
+    FREE,
+    GOES,
+    HEAD,
+    LIMIT_PS,
+    N_CLASSES,
+    N_CORES,
+    N_LEAVES,
+    N_LINKS,
+    NEVER,
+    NEXT,
+    NEXT_WAITING,
+    NODE,
+    NONE,
+    OK,
+    PACKET,
+    PACKET_BITS,
+    PEAK,
+    PLACE,
+    PORT,
+    READ_BEFORE,
+    READ_FREE,
+    READY,
+    RECORD_FULL,
+    RING_IN,
+    RING_OUT,
+    RING_START,
+    ROUTER,
+    ROW,
+    SERVER_BITS,
+    STUCK,
+    TAIL,
+    TARGET,
+    TICK_BUSY,
+    TICK_PACKETS,
+    TIME_OVERFLOW,
+    TOO_MANY,
+    UNDELIVERED,
+    USED,
+    WAITING,
+    WAKE,
+    WIDTH_BITS,
+    WORD_BITS,
+    Scratch,
+    Traffic,
 )  # fmt: skip
 from emulator.noc.topology import HERE
 from emulator.noc.trees import (
-    EDGE_BITS, EDGE_BUFFER, EDGE_CHILD, EDGE_DOWN, EDGE_LEAF, EDGE_SERVER, EDGE_WAITING,
+    EDGE_BITS,
+    EDGE_BUFFER,
+    EDGE_CHILD,
+    EDGE_DOWN,
+    EDGE_LEAF,
+    EDGE_SERVER,
+    EDGE_WAITING,
 )  # fmt: skip
 from traces.jit import kernel
 
@@ -340,11 +401,7 @@ def carry_tick(
                         ready = max(ready, int(ring[buffer[e + RING_IN]]))
             if ready <= start and ready < NEVER:
                 age = int(buffer[b + AGE])
-                if (
-                    ready < start
-                    or age < oldest
-                    or (age == oldest and buffer[b + PORT] < port)
-                ):
+                if ready < start or age < oldest or (age == oldest and buffer[b + PORT] < port):
                     second = start
                     start, oldest, port = ready, age, int(buffer[b + PORT])
                     chosen, before_chosen = c, before

@@ -5,11 +5,11 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from emulator.noc.topology import Common, Cost, Noc, chips, crossbar, mesh, torus, tree
 from numpy.typing import NDArray
 
 from emulator.chip import Chip
 from emulator.chip_tables import Sourced
+from emulator.noc.topology import Common, Cost, Noc, chips, crossbar, mesh, torus, tree
 
 Array = NDArray[Any]
 
@@ -53,9 +53,9 @@ def _cost(
 ) -> Cost:
     """Divide the time of a plain packet into the part that keeps others out and the rest."""
     whole_ps = _value(whole, 0)
-    bits_ps = chip.fabric.packet_bits * bit_ps
-    fixed = _value(service, max(whole_ps - bits_ps, 0))
-    return Cost(fixed_ps=fixed, bit_ps=bit_ps, flight_ps=max(whole_ps - fixed - bits_ps, 0))
+    most = max(whole_ps - chip.fabric.packet_bits * bit_ps, 0)
+    fixed = min(_value(service, most), most)
+    return Cost(fixed_ps=fixed, bit_ps=bit_ps, flight_ps=most - fixed)
 
 
 def _link(chip: Chip, direction: str) -> Cost:
@@ -67,26 +67,22 @@ def _link(chip: Chip, direction: str) -> Cost:
 
 def _common(chip: Chip) -> Common:
     fabric, timing = chip.fabric, chip.timing
-    buffers = {
-        "buffer": fabric.link_buffer.value,
-        "buffer_inject": fabric.injection_buffer.value,
-        "buffer_core": fabric.core_buffer.value,
-    }
+    waiting = Common(
+        buffer=fabric.link_buffer.value,
+        buffer_inject=fabric.injection_buffer.value,
+        buffer_core=fabric.core_buffer.value,
+    )
     if timing is None:
-        return Common(**buffers)
+        return waiting
     eject = _cost(chip, timing.local_spike_ps, fabric.ejection_ps, fabric.ejection_bit_ps.value)
-    return Common(
-        eject=eject,
-        axon_ps=timing.axon_in_ps.value,
-        syn_ps=timing.synaptic_event_ps.value,
-        **buffers,
+    return waiting._replace(
+        eject=eject, axon_ps=timing.axon_in_ps.value, syn_ps=timing.synaptic_event_ps.value
     )
 
 
 def _mesh(chip: Chip, core: Array) -> tuple[Noc, Array]:
     grid, fabric = chip.mesh, chip.fabric
-    links = {"east_west": _link(chip, "ew"), "north_south": _link(chip, "ns")}
-    common = _common(chip)
+    east_west, north_south, common = _link(chip, "ew"), _link(chip, "ns"), _common(chip)
     if fabric.n_chips > 1:
         between = _cost(
             chip, fabric.off_chip_hop_ps, fabric.off_chip_link_ps, fabric.link_bit_ps.value
@@ -94,13 +90,13 @@ def _mesh(chip: Chip, core: Array) -> tuple[Noc, Array]:
         _check_size(chip, grid.width * grid.height * fabric.n_chips)
         whole = chips(
             chips_x=fabric.chips_x, chips_y=fabric.chips_y, width=grid.width, height=grid.height,
-            cores_per_router=grid.cores_per_router, between=between, common=common, **links,
+            cores_per_router=grid.cores_per_router, between=between, east_west=east_west, north_south=north_south, common=common,
         )  # fmt: skip
         return whole, core
     if grid.width * grid.height <= WHOLE_MESH:
         whole = mesh(
             width=grid.width, height=grid.height, cores_per_router=grid.cores_per_router,
-            common=common, **links,
+            east_west=east_west, north_south=north_south, common=common,
         )  # fmt: skip
         return whole, core
     router, local = np.divmod(core, grid.cores_per_router)
@@ -109,8 +105,9 @@ def _mesh(chip: Chip, core: Array) -> tuple[Noc, Array]:
     width, height = int(x.max()) - left + 1, int(y.max()) - low + 1
     _check_size(chip, width * height)
     part = mesh(
-        width=width, height=height, cores_per_router=grid.cores_per_router, common=common, **links
-    )
+        width=width, height=height, cores_per_router=grid.cores_per_router,
+        east_west=east_west, north_south=north_south, common=common,
+    )  # fmt: skip
     names = tuple(_moved(name, left, low) for name in part.link_name)
     there = ((y - low) * width + x - left) * grid.cores_per_router + local
     return replace(part, link_name=names), there

@@ -12,7 +12,7 @@ import numpy as np
 import simpy
 
 from emulator.noc.packets import Outcome, Packets, packets_of
-from emulator.noc.topology import TOPOLOGIES, Common, Cost, Noc
+from emulator.noc.topology import TOPOLOGIES, Common, Noc
 from emulator.noc.trees import Forest, plant
 
 Array = np.ndarray[Any, np.dtype[Any]]

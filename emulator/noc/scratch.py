@@ -246,5 +246,3 @@ def make_scratch(
         node_edge=forest.node_edge,
         root=forest.root,
     )
-
-

@@ -510,12 +510,16 @@ def carry_simulated(
     if network.n_delivered != n_copies:
         raise RuntimeError(undelivered(noc, n_copies - network.n_delivered, n_copies))
     traffic = network.traffic()
-    traffic.latency[:] = np.bincount(latency_bin(np.array(latency, np.int64)), minlength=LATENCY_BINS)
+    traffic.latency[:] = np.bincount(
+        latency_bin(np.array(latency, np.int64)), minlength=LATENCY_BINS
+    )
     links = traffic.busy_ps[: noc.n_links]
     used = links[traffic.packets[: noc.n_links] > 0]
     busiest = -1
     if used.size:
-        busiest = int(np.flatnonzero((traffic.packets[: noc.n_links] > 0) & (links == used.max()))[0])
+        busiest = int(
+            np.flatnonzero((traffic.packets[: noc.n_links] > 0) & (links == used.max()))[0]
+        )
     return Outcome(
         delivered_ps=np.array(delivered, np.int64),
         end_ps=max(delivered, default=0),

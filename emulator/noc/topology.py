@@ -143,7 +143,9 @@ def _problems(noc: Noc) -> list[str]:
             continue
         if value.shape != (size,) or value.dtype != np.int64:
             found.append(f"{field.name}: int64 [{size}] expected, got {value.dtype} {value.shape}")
-        elif field.name.endswith("_ps") and size and not 0 <= value.min() <= value.max() <= COST_MAX:
+        elif (
+            field.name.endswith("_ps") and size and not 0 <= value.min() <= value.max() <= COST_MAX
+        ):
             found.append(
                 f"{field.name}: {value.min():,} to {value.max():,} ps; costs are 0 to {COST_MAX:,} ps"
             )
