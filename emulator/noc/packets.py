@@ -182,6 +182,15 @@ def check_packets(noc: Noc, packets: Packets, forest: Forest | None = None) -> N
         raise ValueError("\n".join(found))
 
 
+def busiest_link(noc: Noc, traffic: Traffic) -> tuple[int, int]:
+    """Return the link that was busy longest, the first of equals, and how long; -1, 0 if none."""
+    used = np.flatnonzero(traffic.packets[: noc.n_links])
+    if not used.size:
+        return -1, 0
+    link = int(used[np.argmax(traffic.busy_ps[used])])
+    return link, int(traffic.busy_ps[link])
+
+
 def undelivered(noc: Noc, n_missing: int, n: int) -> str:
     """Say that packets were lost, which the rules exclude."""
     return (

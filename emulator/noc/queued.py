@@ -50,7 +50,8 @@ def carry_rules(noc: Noc, bits_min: int = 0, *, forks: bool = False) -> dict[str
         Whether packets fork.
     """
     wheel = least_service_ps(noc, bits_min) > 0
-    return {"WHEEL": wheel, "CLASSES": noc.n_classes > 1, "FORKS": forks}
+    # Rare networks share code that looks behind a server for each head: less to compile.
+    return {"WHEEL": wheel, "CLASSES": noc.n_classes > 1 or forks or not wheel, "FORKS": forks}
 
 
 def carry_kernel(noc: Noc, bits_min: int = 0, *, forks: bool = False) -> Any:

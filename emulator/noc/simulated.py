@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import simpy
 
-from emulator.noc.packets import Outcome, Packets, check_packets, undelivered
+from emulator.noc.packets import Outcome, Packets, busiest_link, check_packets, undelivered
 from emulator.noc.scratch import LATENCY_BINS, Traffic, latency_bin
 from emulator.noc.topology import HERE, Noc
 from emulator.noc.trees import Forest
@@ -510,21 +510,13 @@ def carry_simulated(
     if network.n_delivered != n_copies:
         raise RuntimeError(undelivered(noc, n_copies - network.n_delivered, n_copies))
     traffic = network.traffic()
-    traffic.latency[:] = np.bincount(
-        latency_bin(np.array(latency, np.int64)), minlength=LATENCY_BINS
-    )
-    links = traffic.busy_ps[: noc.n_links]
-    used = links[traffic.packets[: noc.n_links] > 0]
-    busiest = -1
-    if used.size:
-        busiest = int(
-            np.flatnonzero((traffic.packets[: noc.n_links] > 0) & (links == used.max()))[0]
-        )
+    traffic.latency[:] = np.bincount(latency_bin(np.array(latency, np.int64)), minlength=LATENCY_BINS)
+    busiest, busiest_ps = busiest_link(noc, traffic)
     return Outcome(
         delivered_ps=np.array(delivered, np.int64),
         end_ps=max(delivered, default=0),
         busiest=busiest,
-        busiest_ps=int(used.max(initial=0)),
+        busiest_ps=busiest_ps,
         traffic=traffic,
         starts=np.array(sorted(starts), np.int64).reshape(-1, 4),
     )

@@ -30,9 +30,9 @@ class Cost(NamedTuple):
     flight_ps: int = 0
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Noc:
-    """A network-on-chip. All arrays are read-only.
+    """A network-on-chip. All arrays are read-only; networks are equal only to themselves.
 
     Attributes
     ----------
