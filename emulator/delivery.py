@@ -18,11 +18,12 @@ from emulator import arithmetic, neuron
 from emulator.activity import Counters, Wake
 from emulator.neuron import State
 from emulator.sweep import BLOCK, passing
-from traces.jit import kernel
+from traces.jit import fetch_nothing, inlined, kernel
 
 Array = NDArray[Any]
 
-WEIGHT, TARGET, SIZE, BASE, DELAY, SHIFT, KIND, OWNER = range(8)
+N_COLUMNS = 8
+WEIGHT, TARGET, SIZE, BASE, DELAY, SHIFT, KIND, OWNER = range(N_COLUMNS)
 """Columns of `Synapses.runs`. Where the weights begin, and how many there are; dense runs: first
 neuron in ``TARGET``, -1 in ``BASE``; sparse runs: where the targets begin, and the neuron that they
 count from. ``KIND``: reading of payloads + 4 * sum; ``OWNER``: index of the core."""
@@ -35,6 +36,13 @@ place: Any = int
 as_weight: Any = int
 fit_current: Any = arithmetic.wrap
 notice: Any = passing
+fetch: Any = fetch_nothing
+
+FAR, NEARER, NEAR = 12, 8, 4
+"""Spikes ahead of their turn at which a source, its first run and that run's synapses are fetched:
+in large networks the wait for the first word of each is most of the time."""
+LINE, LINES_MOST = 64, 8
+"""Bytes of a cache line, and how many of a run are fetched; the rest is seen to come."""
 
 
 class Synapses(NamedTuple):
@@ -68,6 +76,53 @@ class Pending(NamedTuple):
     rank: Array
 
 
+@inlined
+def fetch_run(runs: Array, run: int, weight: Array, target: Array) -> None:
+    """Fetch the synapses of a run that is delivered soon."""
+    size = int(runs[run, SIZE])
+    step = LINE // weight.itemsize
+    for j in range(0, min(size, step * LINES_MOST), step):
+        fetch(weight, int(runs[run, WEIGHT]) + j)
+    if runs[run, BASE] >= 0:
+        step = LINE // target.itemsize
+        for j in range(0, min(size, step * LINES_MOST), step):
+            fetch(target, int(runs[run, TARGET]) + j)
+
+
+@inlined
+def add_four(
+    one: int, two: int, three: int, four: int, at: int, size: int, row: int, group: int,
+    sums: Array, weight: Array,
+) -> None:  # fmt: skip
+    """Add four rows of weights, which begin there, to the sums of ``at:at + size``."""
+    for j in range(size):
+        first = as_weight(weight[place(one + j)]) + as_weight(weight[place(two + j)])
+        second = as_weight(weight[place(three + j)]) + as_weight(weight[place(four + j)])
+        sums[row, group, place(at + j)] += as_weight(as_weight(first) + as_weight(second))
+
+
+@inlined
+def add_one(
+    begin: int, at: int, size: int, row: int, group: int, sums: Array, weight: Array
+) -> None:
+    """Add one row of weights."""
+    for j in range(size):
+        sums[row, group, place(at + j)] += as_weight(weight[place(begin + j)])
+
+
+@kernel
+def add_held(
+    held: int, one: int, two: int, three: int, at: int, size: int, row: int, group: int,
+    sums: Array, weight: Array,
+) -> None:  # fmt: skip
+    """Add up to three rows."""
+    add_one(one, at, size, row, group, sums, weight)
+    if held > 1:
+        add_one(two, at, size, row, group, sums, weight)
+    if held > 2:
+        add_one(three, at, size, row, group, sums, weight)
+
+
 @kernel
 def deliver(
     sources: Array,
@@ -94,12 +149,23 @@ def deliver(
         Gets the synaptic events that do not happen because their axon was hit before.
     """
     source_run, runs, axons, weight, target = synapses
+    flat = runs.reshape(runs.size)
     sums, hit = pending.sums, pending.marks
     marks = wake.marks
     n_slots = sums.shape[0]
     now = tick % n_slots
     marking = marks.shape[0] > 0
+    held = 0
+    held_1 = held_2 = held_3 = held_at = held_size = held_row = held_group = 0
     for k in range(first, last):
+        if k + FAR < last:
+            fetch(source_run, first_source + int(sources[k + FAR]))
+        if k + NEARER < last:
+            fetch(flat, int(source_run[first_source + int(sources[k + NEARER])]) * N_COLUMNS)
+        if k + NEAR < last:
+            run = int(source_run[first_source + int(sources[k + NEAR])])
+            if run < source_run[first_source + int(sources[k + NEAR]) + 1]:
+                fetch_run(runs, run, weight, target)
         source = first_source + int(sources[k])
         payload = int(payloads[k]) if payloads.size else 1
         for run in range(source_run[source], source_run[source + 1]):
@@ -128,13 +194,25 @@ def deliver(
             begin, at, base = int(runs[run, WEIGHT]), int(runs[run, TARGET]), int(runs[run, BASE])
             row, group = place(slot), place(group)
             if base < 0:
-                if times == 1:
-                    for j in range(size):
-                        sums[row, group, place(at + j)] += as_weight(weight[place(begin + j)])
-                else:
+                if times != 1:
                     for j in range(size):
                         product = as_weight(weight[place(begin + j)]) * times
                         sums[row, group, place(at + j)] += product
+                else:
+                    # Four rows onto the same neurons are added at once: reading and writing the
+                    # sums is most of the work.
+                    same = (held_at == at) & (held_size == size) & (held_row == slot)
+                    if held and not (same & (held_group == group)):
+                        add_held(held, held_1, held_2, held_3, held_at, held_size,
+                                 place(held_row), place(held_group), sums, weight)  # fmt: skip
+                        held = 0
+                    if held == 3:
+                        add_four(held_1, held_2, held_3, begin, at, size, row, group, sums, weight)
+                        held = 0
+                    else:
+                        held += 1
+                        held_3, held_2, held_1 = held_2, held_1, begin
+                        held_at, held_size, held_row, held_group = at, size, slot, int(group)
                 if marking:
                     for block in range(at // BLOCK, (at + size + BLOCK - 1) // BLOCK):
                         marks[slot, block] = 1
@@ -146,6 +224,9 @@ def deliver(
                     for j in range(size):
                         n = base + int(target[place(at + j)])
                         marks[row, place(n // BLOCK)] = 1
+    if held:
+        add_held(held, held_1, held_2, held_3, held_at, held_size, place(held_row),
+                 place(held_group), sums, weight)  # fmt: skip
 
 
 @kernel

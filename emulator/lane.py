@@ -345,9 +345,11 @@ def _events(loaded: Loaded, stimulus: Stimulus) -> kernels.Events:
     if most:
         columns["spike_payload"] = np.minimum(columns["spike_payload"], most)
     if loaded.places.channel_core.size:
-        order = np.lexsort((stimulus.spike_channel, stimulus.spike_tick))
-        for name in ("spike_channel", "spike_payload"):
-            columns[name] = columns[name][order]
+        tick, channel = stimulus.spike_tick, stimulus.spike_channel
+        if np.any((tick[1:] == tick[:-1]) & (channel[1:] < channel[:-1])):
+            order = np.lexsort((channel, tick))
+            for name in ("spike_channel", "spike_payload"):
+                columns[name] = columns[name][order]
     return kernels.Events(**columns, sent_ps=np.zeros(stimulus.spike_tick.size, np.int64))
 
 

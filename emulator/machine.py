@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from emulator import activity, arithmetic, delivery, kernels, neuron, sweep
 from emulator.chip import Chip
 from emulator.program import Program
-from traces.jit import COMPILES, specialised
+from traces.jit import COMPILES, fetch_nothing, prefetch, specialised
 
 Array = NDArray[Any]
 
@@ -43,6 +43,7 @@ def advance_of(
     """
     bound = _bound(program, chip, strict)
     bound |= {"ALIKE": alike, "place": np.uint64 if compiled and COMPILES else int}
+    bound["fetch"] = prefetch if compiled and COMPILES else fetch_nothing
     rules: tuple[Any, ...] = ()
     if narrow and compiled and COMPILES:
         rules = _rules_of(bound)
@@ -57,7 +58,8 @@ def _built(
 ) -> Callable[..., Any]:
     templates = (
         *rules, neuron.current_step, neuron.membrane_step, neuron.repeat, neuron.fire, sweep.sweep,
-        activity.awake_runs, activity.packets_of, activity.collect, delivery.deliver,
+        activity.awake_runs, activity.packets_of, activity.collect, delivery.fetch_run,
+        delivery.add_four, delivery.add_one, delivery.add_held, delivery.deliver,
         delivery.arrive, delivery.arrive_in_order, kernels.take_input, kernels.advance,
     )  # fmt: skip
     return specialised(templates, dict(bound), compiled=compiled)["advance"]  # type: ignore[no-any-return]

@@ -21,7 +21,8 @@ from types import FunctionType
 from typing import Any, TypeVar, cast
 
 import numba
-from numba.core import types
+from llvmlite import ir
+from numba.core import cgutils, types
 from numba.extending import intrinsic
 
 try:
@@ -230,6 +231,35 @@ def _told(value: Any) -> str:
 def python_of(compiled: Function) -> Function:
     """Return the plain Python function behind a kernel, itself where nothing is compiled."""
     return cast(Function, getattr(compiled, "py_func", compiled))
+
+
+@intrinsic
+def _prefetch(typing: Any, array: Any, index: Any) -> Any:  # type: ignore[misc]
+    """Ask for the cache line of one entry of a flat array."""
+
+    def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        flat = context.make_array(signature.args[0])(context, builder, args[0])
+        at = builder.gep(flat.data, [args[1]])
+        byte = ir.IntType(8).as_pointer()
+        whole = ir.IntType(32)
+        kind = ir.FunctionType(ir.VoidType(), [byte, whole, whole, whole])
+        fetch = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
+        to_read, near, data = (ir.Constant(whole, k) for k in (0, 3, 1))
+        builder.call(fetch, [builder.bitcast(at, byte), to_read, near, data])
+        return context.get_dummy_value()
+
+    return types.void(array, types.int64), code
+
+
+@inlined
+def prefetch(array: Any, index: int) -> None:
+    """Bring an entry of a flat array near that is read soon; for compiled kernels alone."""
+    _prefetch(array, index)
+
+
+@inlined
+def fetch_nothing(array: Any, index: int) -> None:
+    """Stand in for `prefetch` where kernels are plain Python."""
 
 
 # Threads in one compiled call meet at a gate, an int64 array of one entry that counts arrivals.
