@@ -10,6 +10,7 @@ from typing import Protocol
 from emulator.carried import Carried
 from emulator.chip import Chip
 from emulator.ideal import crowd_of, ideal_ticks, latencies_of
+from emulator.linked import LinksCarry
 from emulator.program import Program
 from emulator.queued import QueuedCarry
 from emulator.traffic import Activity, Packets, Ticks
@@ -48,6 +49,11 @@ def _queued(program: Program, chip: Chip, packets: Packets) -> Carry:
     return QueuedCarry(program, chip, packets, _barrier_ps(program, chip))
 
 
+def _links(program: Program, chip: Chip, packets: Packets) -> Carry:
+    """Waiting for links, never for room (`emulator.linked`)."""
+    return LinksCarry(program, chip, packets, _barrier_ps(program, chip))
+
+
 def _barrier_ps(program: Program, chip: Chip) -> int:
     if chip.timing is None:
         return 0
@@ -56,5 +62,6 @@ def _barrier_ps(program: Program, chip: Chip) -> int:
 
 FABRICS: dict[str, Callable[[Program, Chip, Packets], Carry]] = {
     "ideal": _IdealCarry,
+    "links": _links,
     "queued": _queued,
 }

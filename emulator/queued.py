@@ -1,28 +1,25 @@
 """Fabric ``queued``: every packet, every link, finite buffers and back-pressure, tick by tick.
 
-Between the function's account of some ticks (`emulator.traffic.Activity`) and the compiled network
-(`emulator.noc.carry`): here packets are made of spikes, in the order in which cores send them.
-Input from outside enters the router of its core at the start of the tick. A tick ends when every
-core and every packet is done, plus the barrier.
+Packets are made of spikes (`emulator.sending`) and carried through the compiled network
+(`emulator.noc.carry`). A tick ends when every core and every packet is done, plus the barrier.
 """
 
 from functools import cache
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from emulator import sending
 from emulator.carried import Carried, added, carried_of
 from emulator.chip import Chip
-from emulator.noc import carry as network
+from emulator.noc.carry import carry_tick
 from emulator.noc.of_chip import noc_of
-from emulator.noc.packets import SIZE_MAX
 from emulator.noc.queued import KERNELS, FabricError, carry_rules, told
 from emulator.noc.scratch import OK, Scratch, Traffic, make_scratch, make_traffic
-from emulator.noc.topology import Noc
-from emulator.noc.trees import Forest, plant
 from emulator.program import Program
+from emulator.sending import Room, Sendings, end_tick, fill_room, make_room, sendings_of
 from emulator.traffic import Activity, Packets, Ticks
 from traces.jit import kernel, specialised
 
@@ -31,160 +28,15 @@ Array = NDArray[Any]
 # Bound by `emulator.noc.queued.carry_rules`.
 FORKS = False
 
-
-class Sendings(NamedTuple):
-    """What one spike of each source puts into the network: packets to one core, or trees.
-
-    Attributes
-    ----------
-    first : int64 [n_sources + 1]
-        Source ``s`` makes the sendings ``first[s]:first[s + 1]``; a tree has its sending's number.
-    first_copy : int64 [n_sendings + 1] or [0]
-        Copies of a sending, one for each target core; none where each has just one.
-    copy_core : uint16 or uint32 [n_copies]
-        Core in use that a copy goes to.
-    work, once : uint16 or uint32 [n_copies]
-        Synaptic work of a copy for each spike of a payload, and whatever the payload; ``once`` is
-        empty where there is none.
-    repeats : uint8 [n_sendings] or [0]
-        Whether a payload sends it so many times; empty where it always does.
-    source_core : int32 [n_sources]
-        Core of the network that a source sends from; -1 from outside, where each copy enters at
-        the core that it goes to.
-    there : int64 [n_cores]
-        Core of the network for each core in use.
-    """
-
-    first: Array
-    first_copy: Array
-    copy_core: Array
-    work: Array
-    once: Array
-    repeats: Array
-    source_core: Array
-    there: Array
-
-
-class Room(NamedTuple):
-    """One tick's packets as `emulator.noc.carry.carry_tick` wants them, and what becomes of them.
-
-    ``weight`` and ``is_first`` [n_packets] are of packets that fork: the spikes that one carries,
-    and whether it is the first of its payload. ``copy_core``, ``delivered_ps`` [n_copies].
-    """
-
-    first_packet: Array
-    created_ps: Array
-    target: Array
-    n_syn: Array
-    first_copy: Array
-    weight: Array
-    is_first: Array
-    copy_core: Array
-    delivered_ps: Array
-
-
-@kernel
-def count_packets(
-    sources: Array, payloads: Array, first: int, last: int, first_source: int,
-    sendings: Sendings, first_packet: Array,
-) -> tuple[int, int]:  # fmt: skip
-    """Add up how many packets each core sends, in ``first_packet[core + 1]``.
-
-    Returns
-    -------
-    (packets, copies)
-    """
-    start, repeats, first_copy = sendings.first, sendings.repeats, sendings.first_copy
-    copy_core, source_core, there = sendings.copy_core, sendings.source_core, sendings.there
-    n_packets, n_copies = 0, 0
-    for k in range(first, last):
-        source = first_source + int(sources[k])
-        times = max(int(payloads[k]), 0) if payloads.size else 1
-        core = int(source_core[source])
-        for sending in range(start[source], start[source + 1]):
-            n = 1 if repeats.size and not repeats[sending] else times
-            copy, size = sending, 1
-            if FORKS:
-                copy = int(first_copy[sending])
-                size = int(first_copy[sending + 1]) - copy
-            enters = core if core >= 0 else int(there[copy_core[copy]])
-            first_packet[enters + 1] += n
-            n_packets += n
-            n_copies += n * size
-    return n_packets, n_copies
-
-
-@kernel
-def make_packets(
-    sources: Array, payloads: Array, sent_ps: Array, first: int, last: int, first_source: int,
-    sendings: Sendings, room: Room,
-) -> None:  # fmt: skip
-    """Put packets where those of their core go on; ``first_packet[core]`` moves along."""
-    start, repeats, first_copy = sendings.first, sendings.repeats, sendings.first_copy
-    copy_core, source_core, there = sendings.copy_core, sendings.source_core, sendings.there
-    work, once = sendings.work, sendings.once
-    first_packet, created_ps, target, n_syn = room[:4]
-    for k in range(first, last):
-        source = first_source + int(sources[k])
-        times = max(int(payloads[k]), 0) if payloads.size else 1
-        created, core = int(sent_ps[k]), int(source_core[source])
-        for sending in range(start[source], start[source + 1]):
-            repeated = not repeats.size or repeats[sending] != 0
-            copy = int(first_copy[sending]) if FORKS else sending
-            goal = int(there[copy_core[copy]])
-            enters = core if core >= 0 else goal
-            for time in range(times if repeated else 1):
-                p = int(first_packet[enters])
-                first_packet[enters] = p + 1
-                created_ps[p] = created
-                if FORKS:
-                    # Copies are laid down once all packets have their place.
-                    target[p] = sending
-                    room.weight[p] = 1 if repeated else times
-                    room.is_first[p] = time == 0
-                    continue
-                target[p] = goal
-                n = int(work[copy]) * (1 if repeated else times)
-                if once.size and time == 0:
-                    n += int(once[copy])
-                n_syn[p] = n
-                room.copy_core[p] = copy_core[copy]
-
-
-@kernel
-def lay_copies(n_packets: int, sendings: Sendings, room: Room) -> None:
-    """Give the packets that fork their copies, in the order of packets."""
-    first_copy, work, once, core = (
-        sendings.first_copy, sendings.work, sendings.once, sendings.copy_core,
-    )  # fmt: skip
-    n = 0
-    for p in range(n_packets):
-        room.first_copy[p] = n
-        sending = int(room.target[p])
-        for copy in range(first_copy[sending], first_copy[sending + 1]):
-            done = int(work[copy]) * int(room.weight[p])
-            if once.size and room.is_first[p]:
-                done += int(once[copy])
-            room.n_syn[n] = done
-            room.copy_core[n] = core[copy]
-            n += 1
+_ROOM = 1 << 10
+"""Packets in a tick that there is room for at first."""
 
 
 @kernel
 def queued_ticks(
-    activity: Activity,
-    sendings: Sendings,
-    n_neurons: int,
-    barrier_ps: int,
-    first: int,
-    last: int,
-    ticks: Ticks,
-    room: Room,
-    scratch: Scratch,
-    traffic: Traffic,
-    bits: Array,
-    starts: Array,
-) -> tuple[int, int, int, int]:
+    activity: Activity, sendings: Sendings, n_neurons: int, barrier_ps: int, first: int, last: int,
+    ticks: Ticks, room: Room, scratch: Scratch, traffic: Traffic, no_bits: Array, no_starts: Array,
+) -> tuple[int, int, int, int]:  # fmt: skip
     """Carry the packets of the ticks ``first:last``.
 
     Returns
@@ -192,62 +44,24 @@ def queued_ticks(
     (ticks done, status, packets, copies)
         Of the tick that did not fit into the room or the network, if any.
     """
-    spike_start, spike_neuron, spike_payload, spike_ps = activity[:4]
-    input_start, input_channel, input_payload, input_ps = activity[4:8]
-    update_ps = activity.update_ps
-    n_cores = update_ps.shape[1]
-    first_packet = room.first_packet
-    n_places = first_packet.size - 1
-    done_ps = np.empty(n_cores, np.int64)
     for tick in range(first, last):
-        inputs, spikes = input_start[tick : tick + 2], spike_start[tick : tick + 2]
-        first_packet[:] = 0
-        n_in, copies_in = count_packets(
-            input_channel, input_payload, inputs[0], inputs[1], n_neurons, sendings, first_packet
-        )
-        n_out, copies_out = count_packets(
-            spike_neuron, spike_payload, spikes[0], spikes[1], 0, sendings, first_packet
-        )
-        n, n_copies = n_in + n_out, copies_in + copies_out
+        n, n_copies = fill_room(activity, sendings, n_neurons, tick, room)
         if n > room.created_ps.size or n_copies > room.n_syn.size:
             return tick, OK, n, n_copies
-        for core in range(n_places):
-            first_packet[core + 1] += first_packet[core]
-        make_packets(
-            input_channel, input_payload, input_ps, inputs[0], inputs[1], n_neurons, sendings, room
-        )
-        make_packets(spike_neuron, spike_payload, spike_ps, spikes[0], spikes[1], 0, sendings, room)
-        for core in range(n_places, 0, -1):
-            first_packet[core] = first_packet[core - 1]
-        first_packet[0] = 0
-        if FORKS:
-            lay_copies(n, sendings, room)
-        delivered_ps = room.delivered_ps[:n_copies]
-        copies = room.first_copy[: n if FORKS else 0]
-        status, _, busiest, _, _ = network.carry_tick(
-            first_packet, room.created_ps, room.target, room.n_syn, bits, copies,
-            delivered_ps, starts, scratch, traffic,
+        status, _, busiest, _, _ = carry_tick(
+            room.first_packet, room.created_ps, room.target, room.n_syn, no_bits,
+            room.first_copy[: n if FORKS else 0], room.delivered_ps[:n_copies], no_starts, scratch,
+            traffic,
         )  # fmt: skip
         if status != OK:
             return tick, status, n, n_copies
-        done_ps[:] = update_ps[tick]
-        for copy in range(n_copies):
-            core = int(room.copy_core[copy])
-            done_ps[core] = max(int(done_ps[core]), int(delivered_ps[copy]))
-        slowest = 0
-        for core in range(n_cores):
-            if done_ps[core] > done_ps[slowest]:
-                slowest = core
-        ticks.duration_ps[tick] = done_ps[slowest] + barrier_ps
-        ticks.slowest_core[tick] = slowest
-        ticks.busiest_link[tick] = busiest
+        end_tick(activity, tick, n_copies, room, barrier_ps, busiest, ticks)
     return last, OK, 0, 0
 
 
 @cache
 def _compiled(**rules: bool) -> Any:
-    templates = [*KERNELS, count_packets, make_packets, lay_copies, queued_ticks]
-    return specialised(templates, rules)["queued_ticks"]
+    return specialised([*KERNELS, *sending.KERNELS, queued_ticks], rules)["queued_ticks"]
 
 
 class _Place(NamedTuple):
@@ -273,32 +87,32 @@ class QueuedCarry:
     """
 
     def __init__(self, program: Program, chip: Chip, packets: Packets, barrier_ps: int) -> None:
-        self.noc, there = noc_of(chip, program.core)
+        self._noc, there = noc_of(chip, program.core)
         self._chip, self._barrier_ps = chip, barrier_ps
-        self._n_neurons = program.n_neurons
-        self.forest: Forest | None = None
-        self.sendings, self.forest = sendings_of(program, packets, self.noc, there, chip)
+        self._n_neurons, self._n_cores = program.n_neurons, program.n_cores
+        self._sendings, self._forest = sendings_of(program, packets, self._noc, there, chip)
         bits = chip.fabric.packet_bits
-        self._run = _compiled(**carry_rules(self.noc, bits, forks=self.forest is not None))
+        self._run = _compiled(**carry_rules(self._noc, bits, forks=self._forest is not None))
         self._places: SimpleQueue[_Place] = SimpleQueue()
         self._traffics: list[Traffic] = []
 
     def __call__(self, activity: Activity, first: int, last: int, ticks: Ticks) -> None:
         """Fill ``ticks[first:last]``."""
-        place = (
-            self._places.get() if not self._places.empty() else self._new_place(1 << 10, 1 << 10)
-        )
+        try:
+            place = self._places.get_nowait()
+        except Empty:
+            place = self._new_place(_ROOM, _ROOM)
         no_bits, no_starts = np.zeros(0, np.int64), np.zeros((0, 4), np.int64)
         while True:
             first, status, n, n_copies = self._run(
-                activity, self.sendings, self._n_neurons, self._barrier_ps, first, last, ticks,
+                activity, self._sendings, self._n_neurons, self._barrier_ps, first, last, ticks,
                 place.room, place.scratch, place.traffic, no_bits, no_starts,
             )  # fmt: skip
             if status != OK:
                 missing = int((place.room.delivered_ps[:n_copies] < 0).sum())
                 raise FabricError(
                     f"{self._chip.name}, tick {first} of the block: "
-                    + told(self.noc, status, missing, n_copies)
+                    + told(self._noc, status, missing, n_copies)
                 )
             if first == last:
                 break
@@ -306,104 +120,18 @@ class QueuedCarry:
         self._places.put(place)
 
     def _new_place(self, n: int, n_copies: int) -> _Place:
-        traffic = make_traffic(self.noc)
+        traffic = make_traffic(self._noc)
         self._traffics.append(traffic)
         capacity = n
-        if self.forest is not None:
+        if self._forest is not None:
             # A packet that forks is split into no more parts than its tree has edges.
-            capacity = n * (1 + int(self.forest.n_edges_of().max(initial=1)))
+            capacity = n * (1 + int(self._forest.n_edges_of().max(initial=1)))
         scratch = make_scratch(
-            self.noc, capacity, bits=self._chip.fabric.packet_bits, forest=self.forest
+            self._noc, capacity, bits=self._chip.fabric.packet_bits, forest=self._forest
         )
-        room = Room(
-            first_packet=np.zeros(self.noc.n_cores + 1, np.int64),
-            created_ps=np.zeros(n, np.int64),
-            target=np.zeros(n, np.int32),
-            n_syn=np.zeros(n_copies, np.int32),
-            first_copy=np.zeros(n, np.int64),
-            weight=np.zeros(n, np.int64),
-            is_first=np.zeros(n, np.bool_),
-            copy_core=np.zeros(n_copies, np.int32),
-            delivered_ps=np.zeros(n_copies, np.int64),
-        )
+        room = make_room(self._noc.n_cores, self._n_cores, n, n_copies)
         return _Place(room, scratch, traffic)
 
     def carried(self) -> Carried:
         """Statistics so far."""
-        return carried_of(self.noc, added([*self._traffics, make_traffic(self.noc)]))
-
-
-def sendings_of(
-    program: Program, packets: Packets, noc: Noc, there: Array, chip: Chip
-) -> tuple[Sendings, Forest | None]:
-    """List what each source puts into the network, and the trees of what forks.
-
-    Parameters
-    ----------
-    there : int64 [n_cores]
-        Core of the network for each core in use.
-
-    Raises
-    ------
-    FabricError
-        If one packet causes more synaptic work than the network counts.
-    """
-    source_core = np.full(program.source_core.size, -1, np.int32)
-    on_chip = program.source_core >= 0
-    source_core[on_chip] = there[program.source_core[on_chip]]
-    most = int(packets.events.max(initial=0)) + int(packets.once.max(initial=0))
-    if most > SIZE_MAX:
-        raise FabricError(
-            f"{chip.name}: a packet causes {most:,} units of synaptic work, but the network counts "
-            f"up to {SIZE_MAX:,}; use smaller cores"
-        )
-    single = Sendings(
-        first=packets.first, first_copy=np.empty(0, np.int64), copy_core=packets.core,
-        work=packets.events, once=packets.once, repeats=packets.repeats, source_core=source_core,
-        there=there,
-    )  # fmt: skip
-    return _forking(single, noc) if chip.fabric.multicast else (single, None)
-
-
-def _forking(single: Sendings, noc: Noc) -> tuple[Sendings, Forest]:
-    """Join the packets of one source to different cores; those from outside stay single.
-
-    Packets to one core in several weight formats stay apart: the first of each core fork together,
-    then the second, as long as they agree in whether a payload repeats them.
-    """
-    n = single.copy_core.size
-    core = single.copy_core.astype(np.int64)
-    source = np.repeat(np.arange(single.first.size - 1), np.diff(single.first))
-    repeats = single.repeats if single.repeats.size else np.ones(n, np.uint8)
-    rank = _rank_of_equals(np.stack([source, repeats, core]))
-    outside = single.source_core[source] < 0
-    rank[outside] = np.arange(np.count_nonzero(outside))
-    order = np.lexsort((core, rank, repeats, source))
-    start = np.flatnonzero(_changes(np.stack([source, repeats, rank])[:, order]))
-    owner, first_copy = source[order][start], np.append(start, n)
-    begins = single.source_core[owner].astype(np.int64)
-    goal = single.there[core[order]]
-    forest = plant(noc, np.where(begins < 0, goal[start], begins), first_copy, goal)
-    return Sendings(
-        first=np.searchsorted(owner, np.arange(single.first.size)), first_copy=first_copy,
-        copy_core=single.copy_core[order], work=single.work[order],
-        once=single.once[order] if single.once.size else single.once,
-        repeats=repeats[order][start] if single.repeats.size else single.repeats,
-        source_core=single.source_core, there=single.there,
-    ), forest  # fmt: skip
-
-
-def _changes(columns: Array) -> Array:
-    """Whether each column differs from the one before it; bool [n]."""
-    differs = np.ones(columns.shape[1], np.bool_)
-    differs[1:] = np.any(columns[:, 1:] != columns[:, :-1], axis=0)
-    return differs
-
-
-def _rank_of_equals(columns: Array) -> Array:
-    """How many equal columns come before each; int64 [n]."""
-    order = np.lexsort(columns[::-1])
-    new = _changes(columns[:, order])
-    rank = np.empty(order.size, np.int64)
-    rank[order] = np.arange(order.size) - np.flatnonzero(new)[np.cumsum(new) - 1]
-    return rank
+        return carried_of(self._noc, added([*self._traffics, make_traffic(self._noc)]))
