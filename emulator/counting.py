@@ -7,8 +7,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emulator.activity import Counters
+from emulator.carried import Carried, carried_of
 from emulator.chip import Chip
 from emulator.neuron import VARIABLES
+from emulator.noc.of_chip import noc_of
+from emulator.noc.scratch import make_traffic
+from emulator.noc.ways import next_link
 from emulator.program import Program
 from emulator.traffic import Packets
 from emulator.ways import ways
@@ -71,6 +75,37 @@ def totals(
         "merged_packets": counted.merged_packets.copy(),
         **{f"{name}_overflows": counted.overflows[k].copy() for k, name in enumerate(VARIABLES)},
     }
+
+
+def carried_by_counters(
+    counted: Counters, packets: Packets, program: Program, chip: Chip
+) -> Carried:
+    """What has gone over each link, where the fabric does not follow packets itself.
+
+    Packets that fork count on each link as often as they have targets behind it.
+    """
+    noc, there = noc_of(chip, program.core)
+    traffic = make_traffic(noc)
+    between = np.zeros((program.n_cores, program.n_cores), np.int64)
+    n = program.n_neurons
+    repeats = counted.repeats.copy()
+    if not program.several_a_tick:
+        repeats[:n] = counted.times[:n]
+    for sender, target, sent, *_ in _pieces(counted.times, repeats, packets, program, chip):
+        on_chip = sender >= 0
+        np.add.at(between, (sender[on_chip], target[on_chip]), sent[on_chip])
+    source, target = np.nonzero(between)
+    count = between[source, target]
+    at, goal = noc.core_router[there[source]], noc.core_router[there[target]]
+    while at.size:
+        moving = at != goal
+        at, goal, count = at[moving], goal[moving], count[moving]
+        link = next_link(noc, at, goal)
+        np.add.at(traffic.packets, link, count)
+        at = noc.link_to[link]
+    service = noc.link_fixed_ps + chip.fabric.packet_bits * noc.link_bit_ps
+    traffic.busy_ps[: noc.n_links] = traffic.packets[: noc.n_links] * service
+    return carried_of(noc, traffic)
 
 
 def _pieces(

@@ -10,6 +10,7 @@ import os
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 from itertools import chain, islice
 from queue import SimpleQueue
 from typing import Any, NamedTuple
@@ -19,13 +20,17 @@ import simpy
 from numpy.typing import NDArray
 
 from emulator.activity import Counters
+from emulator.carried import Carried
 from emulator.chip import Chip
-from emulator.counting import fresh_counters, totals
-from emulator.fabric import FABRICS
+from emulator.counting import carried_by_counters, fresh_counters, totals
+from emulator.errors import EngineError, OverflowAlarm
+from emulator.fabric import FABRIC_NAMES, FABRICS, Carry, barrier_ps
 from emulator.lane import Block, Lane
 from emulator.loading import load
 from emulator.program import Program
+from emulator.simulation import Simulation
 from emulator.stimulus import Stimulus
+from emulator.traffic import Activity
 from traces.jit import COMPILES
 
 __all__ = ["Block", "Engine"]
@@ -70,11 +75,18 @@ class Engine:
     strict : bool
         End the run with an error at the first value that leaves its register.
     fabric : str
-        What carries packets; a key of `emulator.fabric.FABRICS`.
+        What carries packets; one of `emulator.fabric.FABRIC_NAMES`.
     n_threads : int, optional
         Threads that share the cores of a sample, or run short samples side by side; changes
         nothing but speed. By default samples take all processors, and a sample by itself one for
         every 16,384 neurons.
+
+    Attributes
+    ----------
+    env : simpy.Environment
+        For processes of your own; docs/extending.md shows some.
+    fabric : Simulation or None
+        The network, where it is made of processes (``fabric="simpy"``).
 
     Raises
     ------
@@ -99,8 +111,8 @@ class Engine:
             raise ValueError(f"block_ticks must be at least 1, but is {block_ticks}")
         if n_threads is not None and n_threads < 1:
             raise ValueError(f"n_threads must be at least 1, but is {n_threads}")
-        if fabric not in FABRICS:
-            raise ValueError(f"fabric must be one of {', '.join(FABRICS)}, not {fabric!r}")
+        if fabric not in FABRIC_NAMES:
+            raise ValueError(f"fabric must be one of {', '.join(FABRIC_NAMES)}, not {fabric!r}")
         watched = np.asarray([] if watched is None else watched, np.int64)
         if watched.size and not 0 <= watched.min() <= watched.max() < program.n_neurons:
             raise ValueError(f"watched neurons must lie in 0..{program.n_neurons - 1}")
@@ -109,7 +121,13 @@ class Engine:
         self._chip = chip
         self._block_ticks = block_ticks
         self._loaded = load(program, chip)
-        self._carry = FABRICS[fabric](program, chip, self._loaded.packets)
+        self.fabric: Simulation | None = None
+        self._carry: Carry | None = None
+        packets = self._loaded.packets
+        if fabric == "simpy":
+            self.fabric = Simulation(self.env, program, chip, packets, barrier_ps(program, chip))
+        else:
+            self._carry = FABRICS[fabric](program, chip, packets)
         self._lane_about: dict[str, Any] = {"watched": watched, "seed": seed, "strict": strict}
         self._side_by_side, self._threads = _threads(n_threads, program.n_neurons)
         self._counted = fresh_counters(program)
@@ -117,6 +135,9 @@ class Engine:
         self._main: Lane | None = None
         self._state: dict[str, Array] | None = None
         self._started = False
+        self._at = (0, 0)
+        self._ticked = self.env.event()
+        self._holds: list[simpy.Event] = []
 
     @property
     def counters(self) -> dict[str, Array]:
@@ -125,6 +146,47 @@ class Engine:
         if self._main is not None:
             counted = _added(counted, self._main.counters)
         return totals(counted, self._n_ticks, self._loaded.packets, self.program, self._chip)
+
+    @property
+    def carried(self) -> Carried:
+        """What the fabric has carried so far."""
+        followed = self.fabric or self._carry
+        carried = followed.carried() if followed is not None else None
+        if carried is not None:
+            return carried
+        counted = self._counted
+        if self._main is not None:
+            counted = _added(counted, self._main.counters)
+        return carried_by_counters(counted, self._loaded.packets, self.program, self._chip)
+
+    def ticked(self) -> simpy.Event:
+        """Return what happens at the end of the tick that runs; its value is (sample, tick)."""
+        return self._ticked
+
+    def hold(self) -> simpy.Event:
+        """Keep the next tick from beginning until the event that this returns has succeeded."""
+        event = self.env.event()
+        self._holds.append(event)
+        return event
+
+    def send(self, channel: int, payload: int = 1) -> None:
+        """Let an input channel spike in the tick that comes next, for processes in `env`.
+
+        Parameters
+        ----------
+        channel : int
+            As `Program` numbers them.
+        payload : int
+            Spikes.
+
+        Raises
+        ------
+        RuntimeError
+            If nothing was in `env` when the sample began, so that none was expected.
+        ValueError
+            If there is no such channel, or the payload is out of range.
+        """
+        self._lane().send(channel, payload)
 
     @property
     def state(self) -> dict[str, Array]:
@@ -151,7 +213,12 @@ class Engine:
         """
         self._start()
         chip = self.env.process(self._tick_loop(stimuli, n_ticks, observe))
-        self.env.run(until=chip)
+        try:
+            self.env.run(until=chip)
+        except Exception as error:
+            if chip.triggered:
+                raise
+            raise self._broken("a process beside the chip", error) from error
 
     def prepare(self) -> None:
         """Lay out tables and state now instead of when the run begins."""
@@ -160,6 +227,8 @@ class Engine:
     def steps(self, stimulus: Stimulus, n_ticks: int) -> Iterator[Block]:
         """Run one sample tick by tick, for looking at `state` in between."""
         self._start()
+        if self.fabric is not None:
+            raise ValueError("steps() runs nobody beside the chip; use run() with fabric simpy")
         for block in self._lane().blocks(0, stimulus, n_ticks, lambda: 1):
             self._n_ticks += block.tick_ps.size
             if block.tick_ps.any():
@@ -186,7 +255,12 @@ class Engine:
         """Run all samples; time passes as each block takes it."""
         waiting = iter(stimuli)
         first = list(islice(waiting, 2))
-        many = len(first) > 1 and self._side_by_side > 1 and n_ticks <= SIDE_BY_SIDE_TICKS
+        many = (
+            self._is_alone()
+            and len(first) > 1
+            and self._side_by_side > 1
+            and n_ticks <= SIDE_BY_SIDE_TICKS
+        )
         samples = enumerate(chain(first, waiting))
         if many:
             with ThreadPoolExecutor(self._side_by_side) as pool:
@@ -199,15 +273,60 @@ class Engine:
         self, sample: int, stimulus: Stimulus, n_ticks: int, observe: Callable[[Block], None]
     ) -> Generator[simpy.Event, None, None]:
         self._state = None
-        for block in self._lane().blocks(sample, stimulus, n_ticks, self._uninterrupted_ticks):
+        lane = self._lane()
+        is_open = not self._is_alone()
+        blocks = lane.blocks(sample, stimulus, n_ticks, self._uninterrupted_ticks, is_open=is_open)
+        self._at = sample, 0
+        while (block := self._following(blocks)) is not None:
             yield from self._pass(block, observe)
+
+    def _following(self, blocks: Iterator[Block]) -> Block | None:
+        """Run on, and say where it was if that fails."""
+        try:
+            return next(blocks, None)
+        except (OverflowAlarm, EngineError, ValueError):
+            raise
+        except Exception as error:
+            raise self._broken("the chip", error) from error
+
+    def _broken(self, who: str, error: Exception) -> EngineError:
+        sample, tick = self._at
+        cores = self.program.core
+        return EngineError(
+            f"{self._chip.name}, cores {cores.min()}..{cores.max()}: sample {sample}, tick {tick}, "
+            f"{int(self.env.now):,} ps: {who} failed ({type(error).__name__}: {error})"
+        )
 
     def _pass(
         self, block: Block, observe: Callable[[Block], None]
-    ) -> Generator[simpy.Event, None, None]:
+    ) -> Generator[simpy.Event, Any, None]:
+        """Let the time of some ticks pass."""
         self._n_ticks += block.tick_ps.size
-        yield self.env.timeout(int(block.tick_ps.sum()))
+        if self.fabric is not None and block.activity is not None:
+            activity = block.activity
+            ticks = yield from self.fabric.tick(activity)
+            block = replace(
+                block, tick_ps=ticks.duration_ps, slowest_core=ticks.slowest_core,
+                busiest_link=ticks.busiest_link, activity=None,
+            )  # fmt: skip
+            self._lose(self.fabric, activity)
+        else:
+            yield self.env.timeout(int(block.tick_ps.sum()))
+        last = block.first_tick + block.tick_ps.size
         observe(block)
+        self._at = block.sample, last
+        if self._ticked.callbacks or self._holds:
+            self._ticked.succeed((block.sample, last - 1))
+            self._ticked = self.env.event()
+            yield self.env.timeout(0)  # whoever waited for the tick may hold the next one
+            while self._holds:
+                yield self._holds.pop()
+
+    def _lose(self, fabric: Simulation, activity: Activity) -> None:
+        """Take back what lost packets would have done."""
+        if fabric.lost:
+            self._lane().take_back(fabric.lost, activity)
+            fabric.lost.clear()
 
     def _together(
         self,
@@ -249,7 +368,9 @@ class Engine:
                 yield from self._pass(part, observe)
 
     def _is_alone(self) -> bool:
-        return self.env.peek() == float("inf")
+        """Whether no process could do anything between two ticks."""
+        waited_for = self.fabric is not None or self._ticked.callbacks or self._holds
+        return not waited_for and self.env.peek() == float("inf")
 
     def _uninterrupted_ticks(self) -> int:
         """Ticks that may run in one call: many only while nobody else waits for the clock."""

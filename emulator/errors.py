@@ -36,3 +36,10 @@ class OverflowAlarm(ArithmeticError):  # noqa: N818 - it is an alarm that a stri
             f"not fit its {bits} bits at tick {tick} of sample {sample}; lower the weights' scale "
             f"or inputs, widen the register, or run without strict"
         )
+
+
+class EngineError(RuntimeError):
+    """A run broke off: a kernel, the fabric or a process beside the chip has failed.
+
+    The text says on which chip, at which sample, tick and time, and what went wrong.
+    """

@@ -34,7 +34,7 @@ class _IdealCarry:
     """Hop latency without contention (`emulator.ideal`)."""
 
     def __init__(self, program: Program, chip: Chip, packets: Packets) -> None:
-        latencies = latencies_of(program, chip, packets, _barrier_ps(program, chip))
+        latencies = latencies_of(program, chip, packets, barrier_ps(program, chip))
         self._tables = packets, crowd_of(packets, latencies), latencies, program.n_neurons
 
     def __call__(self, activity: Activity, first: int, last: int, ticks: Ticks) -> None:
@@ -46,15 +46,16 @@ class _IdealCarry:
 
 def _queued(program: Program, chip: Chip, packets: Packets) -> Carry:
     """Every packet and link, with finite buffers (`emulator.queued`)."""
-    return QueuedCarry(program, chip, packets, _barrier_ps(program, chip))
+    return QueuedCarry(program, chip, packets, barrier_ps(program, chip))
 
 
 def _links(program: Program, chip: Chip, packets: Packets) -> Carry:
     """Waiting for links, never for room (`emulator.linked`)."""
-    return LinksCarry(program, chip, packets, _barrier_ps(program, chip))
+    return LinksCarry(program, chip, packets, barrier_ps(program, chip))
 
 
-def _barrier_ps(program: Program, chip: Chip) -> int:
+def barrier_ps(program: Program, chip: Chip) -> int:
+    """Time that ends every tick of a program."""
     if chip.timing is None:
         return 0
     return chip.timing.barrier_ps(n_routers_used(program.core, chip))
@@ -65,3 +66,5 @@ FABRICS: dict[str, Callable[[Program, Chip, Packets], Carry]] = {
     "links": _links,
     "queued": _queued,
 }
+FABRIC_NAMES = (*FABRICS, "simpy")
+"""All fabrics; ``simpy`` lives in the engine's own environment (`emulator.simulation`)."""

@@ -1,6 +1,6 @@
 """A lane runs samples one after another: the state that changes, and the threads that change it."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -20,12 +20,14 @@ from emulator.machine import advance_of
 from emulator.neuron import Neurons, State
 from emulator.stimulus import Stimulus
 from emulator.sweep import BLOCK
-from emulator.traffic import Activity, Ticks, fresh_ticks
+from emulator.traffic import Activity, Ticks, first_rows, fresh_ticks
 
 Array = NDArray[Any]
 
 SPIKES_A_BLOCK = 1 << 18
 """Room for listed spikes in one compiled call; bounds the memory of a run."""
+OPEN_PAYLOAD_MAX = 1 << 15
+"""Most spikes of a channel in a tick that a process sends, where the chip has no limit."""
 CORE_TICKS_A_BLOCK = 1 << 20
 """Ticks of one call times cores; bounds it too."""
 
@@ -47,6 +49,8 @@ class Block:
         threshold, or the number of spikes where neurons fire several times a tick.
     frames : int64 or float64 [n_ticks, n_watched]
         Membranes of the watched neurons at the end of each tick.
+    activity : Activity, optional
+        Where the times of the ticks are not known yet.
     """
 
     sample: int
@@ -58,6 +62,7 @@ class Block:
     spike_neuron: Array
     spike_payload: Array
     frames: Array
+    activity: Activity | None = None
 
     def ticks(self) -> Iterator["Block"]:
         """Cut into blocks of one tick."""
@@ -90,8 +95,8 @@ class Lane:
     Parameters
     ----------
     loaded : Loaded
-    carry : Carry
-        The fabric.
+    carry : Carry, optional
+        The fabric; without one, blocks come with their activity and no times.
     n_threads : int
         Threads that share the cores; fewer where rules need one order of delivery for all cores.
     watched : int64 [n_watched]
@@ -100,7 +105,7 @@ class Lane:
     """
 
     def __init__(
-        self, loaded: Loaded, carry: Carry, *, n_threads: int, watched: Array, seed: int,
+        self, loaded: Loaded, carry: Carry | None, *, n_threads: int, watched: Array, seed: int,
         strict: bool,
     ) -> None:  # fmt: skip
         program = loaded.program
@@ -126,6 +131,8 @@ class Lane:
         self._neuron, self._sent_ps = np.empty(shape, np.int64), np.empty(shape, np.int64)
         self._payload = np.empty((len(self._cores), 0 if bare else self._room), np.int64)
         self._machine: _Machine = self._machine_for(Stimulus())
+        self._inbox: list[tuple[int, int]] | None = None
+        self._next_tick = 0
 
     @property
     def state(self) -> dict[str, Array]:
@@ -139,14 +146,86 @@ class Lane:
             for name, array in (("current", current), ("membrane", state.membrane))
         }
 
+    def send(self, channel: int, payload: int) -> None:
+        """Let an input channel spike in the tick that comes next.
+
+        Raises
+        ------
+        RuntimeError
+            If the sample was begun without anybody who could send.
+        ValueError
+            If there is no such channel, or the payload is no number of spikes.
+        """
+        if self._inbox is None:
+            raise RuntimeError(
+                "this sample takes no spikes from processes: they must be in Engine.env before the "
+                "run, or use fabric simpy"
+            )
+        n_channels = self._loaded.program.n_channels
+        if not 0 <= channel < n_channels:
+            raise ValueError(f"channel {channel}, but there are 0..{n_channels - 1}")
+        most = self._loaded.chip.numbers.input_payload_max or OPEN_PAYLOAD_MAX
+        if not 1 <= payload <= most:
+            raise ValueError(f"payload {payload}, but must be 1..{most:,}")
+        self._inbox.append((channel, payload))
+
+    def take_back(self, lost: Sequence[tuple[int, int]], activity: Activity) -> None:
+        """Undo what packets of the last tick would have delivered.
+
+        Parameters
+        ----------
+        lost : sequence of (packet, core in use)
+            Packets as `emulator.traffic.Packets` numbers them, each once for each time it was lost.
+        """
+        program, n = self._loaded.program, self._loaded.program.n_neurons
+        row_start = np.append(np.flatnonzero(first_rows(program)), program.row_size.size)
+        payloads = dict(
+            zip(activity.spike_neuron.tolist(), activity.spike_payload.tolist(), strict=True)
+        )
+        payloads |= {
+            n + channel: payload
+            for channel, payload in zip(
+                activity.input_channel.tolist(), activity.input_payload.tolist(), strict=True
+            )
+        }
+        for packet, _ in lost:
+            first, last = int(row_start[packet]), int(row_start[packet + 1])
+            source = int(np.searchsorted(program.source_row, first, "right")) - 1
+            latency = 1 if source < n else self._loaded.chip.arithmetic.input_latency
+            for row in range(first, last):
+                self._take_back_row(row, latency, payloads[source])
+
+    def _take_back_row(self, row: int, latency: int, payload: int) -> None:
+        program, sums = self._loaded.program, self._machine.pending.sums
+        size, at = int(program.row_size[row]), int(program.row_target[row])
+        targets = at + np.arange(size)
+        if not program.row_dense[row]:
+            start = int(program.core_start[program.row_core[row]])
+            targets = start + program.target[at : at + size].astype(np.int64)
+        # Of a payload that is so many packets, one is lost.
+        times = payload if program.row_payload[row] == neuron.AS_VALUE else 1
+        first = int(program.row_weight[row])
+        weights = program.weight[first : first + size].astype(sums.dtype)
+        act = self._next_tick - 1 + latency + int(program.row_delay[row])
+        slot = sums[act % len(sums), program.row_group[row]]
+        np.subtract.at(slot, targets, weights * (times << int(program.row_shift[row])))
+
     def blocks(
-        self, sample: int, stimulus: Stimulus, n_ticks: int, length: Callable[[], int]
-    ) -> Iterator[Block]:
-        """Run a sample from the initial state, ``length()`` ticks at a time or fewer."""
+        self, sample: int, stimulus: Stimulus, n_ticks: int, length: Callable[[], int],
+        *, is_open: bool = False,
+    ) -> Iterator[Block]:  # fmt: skip
+        """Run a sample from the initial state, ``length()`` ticks at a time or fewer.
+
+        Parameters
+        ----------
+        is_open : bool
+            Whether `send` may add to the stimulus on the way; one tick at a time then.
+        """
         program = self._loaded.program
         stimulus.check(program.n_channels, program.n_neurons)
         _check_signs(self._loaded, stimulus)
-        self._machine = self._machine_for(stimulus)
+        self._machine = self._machine_for(stimulus, is_open=is_open)
+        self._inbox = [] if is_open else None
         self._reset()
         events = _events(self._loaded, stimulus)
         seed = hashed(self._seed, sample, 0, 0)
@@ -155,12 +234,16 @@ class Lane:
         at = (0, 0, 0)
         while at[0] < n_ticks:
             n_most = min(length(), n_ticks - at[0], most)
+            if self._inbox:
+                events = _with(events, at[0], at[1], self._inbox, self._loaded)
+                self._inbox.clear()
             listed = self._listed(n_most)
             done, *following = self._advance(at, n_most, events, seed, marking, listed)
             self._raise_alarm(sample)
             activity = self._activity(at[0], done, events, listed)
             ticks = fresh_ticks(done)
             self._time(activity, ticks)
+            self._next_tick = at[0] + done
             yield Block(
                 sample=sample,
                 first_tick=at[0],
@@ -171,16 +254,17 @@ class Lane:
                 spike_neuron=activity.spike_neuron,
                 spike_payload=activity.spike_payload,
                 frames=listed.frames[:done],
+                activity=activity if self._carry is None else None,
             )
             at = (at[0] + done, following[0], following[1])
 
-    def _machine_for(self, stimulus: Stimulus) -> _Machine:
-        """Registers and sums as wide as a sample needs them."""
+    def _machine_for(self, stimulus: Stimulus, *, is_open: bool = False) -> _Machine:
+        """Registers and sums as wide as a sample needs them; the widest for an open one."""
         loaded, program = self._loaded, self._loaded.program
         load = loaded.load * stimulus.largest_payload
         injected = float(np.abs(stimulus.current_value).max(initial=0))
-        narrow = load <= loaded.load_max and injected <= loaded.injected_max
-        sums = np.int32 if load < 2**31 else np.int64
+        narrow = not is_open and load <= loaded.load_max and injected <= loaded.injected_max
+        sums: type = np.int32 if not is_open and load < 2**31 else np.int64
         if program.weight.dtype.kind == "f":
             sums = np.float64
         if (narrow, sums) not in self._machines:
@@ -276,6 +360,8 @@ class Lane:
 
     def _time(self, activity: Activity, ticks: Ticks) -> None:
         """Let the fabric say how long ticks took, each thread for some of them."""
+        if self._carry is None:
+            return
         parts = len(self._cores)
         cuts = [ticks.duration_ps.size * k // parts for k in range(parts + 1)]
         others = [
@@ -351,6 +437,31 @@ def _events(loaded: Loaded, stimulus: Stimulus) -> kernels.Events:
             for name in ("spike_channel", "spike_payload"):
                 columns[name] = columns[name][order]
     return kernels.Events(**columns, sent_ps=np.zeros(stimulus.spike_tick.size, np.int64))
+
+
+def _with(
+    events: kernels.Events, tick: int, at: int, more: list[tuple[int, int]], loaded: Loaded
+) -> kernels.Events:
+    """Add input spikes to a tick; ``at`` is the first event that has not happened."""
+    channel, payload = np.array(more, np.int64).T
+    following = {
+        "spike_tick": np.full(channel.size, tick), "spike_channel": channel,
+        "spike_payload": payload, "sent_ps": np.zeros(channel.size, np.int64),
+    }  # fmt: skip
+    columns = {
+        name: np.concatenate([getattr(events, name)[at:], added])
+        for name, added in following.items()
+    }
+    keys = [columns["spike_tick"]]
+    if loaded.places.channel_core.size:
+        keys.insert(0, columns["spike_channel"])
+    order = np.lexsort(keys)
+    return events._replace(
+        **{
+            name: np.concatenate([getattr(events, name)[:at], column[order]])
+            for name, column in columns.items()
+        }
+    )
 
 
 def _check_signs(loaded: Loaded, stimulus: Stimulus) -> None:

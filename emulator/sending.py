@@ -61,8 +61,8 @@ class Sendings(NamedTuple):
 class Room(NamedTuple):
     """One tick's packets as `emulator.noc.carry.carry_tick` wants them, and what becomes of them.
 
-    ``weight`` and ``is_first`` [n_packets] are of packets that fork: the spikes that one carries,
-    and whether it is the first of its payload. ``copy_core``, ``delivered_ps`` [n_copies];
+    ``sending`` [n_packets]: which of `Sendings` each is. ``weight`` and ``is_first`` [n_packets] are
+    of packets that fork: the spikes that one carries, and whether it is the first of its payload. ``copy_core``, ``delivered_ps`` [n_copies];
     ``done_ps`` [n_cores].
     """
 
@@ -71,6 +71,7 @@ class Room(NamedTuple):
     target: Array
     n_syn: Array
     first_copy: Array
+    sending: Array
     weight: Array
     is_first: Array
     copy_core: Array
@@ -132,6 +133,7 @@ def make_packets(
                 p = int(first_packet[enters])
                 first_packet[enters] = p + 1
                 created_ps[p] = created
+                room.sending[p] = sending
                 if FORKS:
                     # Copies are laid down once all packets have their place.
                     target[p] = sending
@@ -245,6 +247,7 @@ def make_room(n_places: int, n_cores: int, n: int, n_copies: int) -> Room:
         target=np.zeros(n, np.int32),
         n_syn=np.zeros(n_copies, np.int32),
         first_copy=np.zeros(n, np.int64),
+        sending=np.zeros(n, np.int32),
         weight=np.zeros(n, np.int64),
         is_first=np.zeros(n, np.bool_),
         copy_core=np.zeros(n_copies, np.int32),

@@ -92,12 +92,18 @@ class Packets(NamedTuple):
     repeats: Array
 
 
-def packets_of(program: Program) -> Packets:
-    """Read the packets off a program's rows."""
-    n_rows = program.row_size.size
+def first_rows(program: Program) -> Array:
+    """First row of each packet; bool [n_rows]."""
     begins = program.row_packet.copy()
     begins[program.source_row[:-1][np.diff(program.source_row) > 0]] = True
     begins[1:] |= program.row_core[1:] != program.row_core[:-1]
+    return np.asarray(begins)
+
+
+def packets_of(program: Program) -> Packets:
+    """Read the packets off a program's rows."""
+    n_rows = program.row_size.size
+    begins = first_rows(program)
     row = np.flatnonzero(begins)
     before = np.zeros(n_rows + 1, np.int64)
     np.cumsum(begins, out=before[1:])
