@@ -94,6 +94,41 @@ DECAYS = {
 }
 
 
+# Fractions: what a register in float keeps of a value, in steps of 2**-bits.
+
+
+@kernel
+def cut_toward_zero(x: float, bits: int) -> float:
+    """Cut what lies behind the last bit (SANA-FE: ``trunc(64 v) / 64``)."""
+    return float(np.trunc(x * math.pow(2.0, bits))) * math.pow(2.0, -bits)
+
+
+@kernel
+def cut_away(x: float, bits: int) -> float:
+    """The same, rounded away from zero."""
+    return math.copysign(float(np.ceil(abs(x) * math.pow(2.0, bits))) * math.pow(2.0, -bits), x)
+
+
+@kernel
+def cut_floor(x: float, bits: int) -> float:
+    """The same, rounded down."""
+    return float(np.floor(x * math.pow(2.0, bits))) * math.pow(2.0, -bits)
+
+
+@kernel
+def cut_nearest_even(x: float, bits: int) -> float:
+    """The same, rounded to the nearest, halves to the even one."""
+    return float(np.rint(x * math.pow(2.0, bits))) * math.pow(2.0, -bits)
+
+
+FRACTIONS = {
+    "toward-zero": cut_toward_zero,
+    "away": cut_away,
+    "floor": cut_floor,
+    "nearest-even": cut_nearest_even,
+}
+
+
 # Overflow: what a register of so many bits, sign included, makes of a value.
 
 

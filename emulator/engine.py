@@ -5,8 +5,8 @@ chip's ticks. While nothing else waits in the environment many ticks go into one
 as soon as a user's own process is there, the chip advances tick by tick, with the same result.
 """
 
-from collections.abc import Callable, Generator, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from emulator import kernels, neuron
 from emulator.arithmetic import hashed
 from emulator.chip import Chip
+from emulator.chip_costs import by_kind
 from emulator.errors import OverflowAlarm
 from emulator.fabric import n_routers_used, ways
 from emulator.machine import advance_of
@@ -44,6 +45,8 @@ class Block:
         threshold, or the number of spikes where neurons fire several times a tick.
     frames : int64 or float64 [n_ticks, n_watched]
         Membranes of the watched neurons at the end of each tick.
+    tick_counters : mapping of name to int64 [n_ticks]
+        What each tick added to `Engine.counters`, over all cores.
     """
 
     sample: int
@@ -53,6 +56,7 @@ class Block:
     spike_neuron: Array
     spike_payload: Array
     frames: Array
+    tick_counters: Mapping[str, Array] = field(default_factory=dict)
 
 
 class Engine:
@@ -183,10 +187,11 @@ class Engine:
             ticks = min(length(), n_ticks - tick)
             frames = np.empty((ticks, self._watched.size), self._state.membrane.dtype)
             tick_ps = np.empty(ticks, np.int64)
+            tick_counts = np.empty((ticks, len(self._counters)), np.int64)
             done, n_out, next_spike, next_current = self._advance(
                 tick, ticks, self._tables, self._neurons, self._state, self._pending, self._costs,
                 self._counters, events, self._chip.arithmetic.input_latency, seed, self._alarm,
-                next_spike, next_current, *self._out, frames, tick_ps,
+                next_spike, next_current, *self._out, frames, tick_ps, tick_counts,
             )  # fmt: skip
             self._raise_alarm(sample)
             yield Block(
@@ -197,6 +202,7 @@ class Engine:
                 spike_neuron=self._out[1][:n_out].copy(),
                 spike_payload=self._out[2][:n_out].copy(),
                 frames=frames[:done],
+                tick_counters=dict(zip(self._counters._fields, tick_counts[:done].T, strict=True)),
             )
             tick += done
 
@@ -275,6 +281,7 @@ def _tables(program: Program, chip: Chip, watched: Array) -> kernels.Tables:
     own = {
         name: getattr(program, name) for name in kernels.Tables._fields if hasattr(program, name)
     }
+    own["channel_core"] = program.source_core[program.n_neurons :]
     return kernels.Tables(
         **own,
         row_latency=latency,
@@ -311,11 +318,11 @@ def _restless(program: Program) -> Array:
 def _costs(program: Program, chip: Chip) -> kernels.Costs:
     timing = chip.timing
     if timing is None:
-        return kernels.Costs(0, 0, 0, 0, 0)
+        return kernels.Costs(0, 0, np.zeros(len(neuron.KINDS), np.int64), 0, 0)
     return kernels.Costs(
         neuron_active=timing.neuron_active_ps.value,
         neuron_inactive=timing.neuron_inactive_ps.value,
-        synaptic_event=timing.synaptic_event_ps.value,
+        synaptic_event=np.array([cost.value for cost in by_kind(timing.synaptic_event_ps)]),
         axon_in=timing.axon_in_ps.value,
         barrier=timing.barrier_ps(n_routers_used(program.core, chip)),
     )

@@ -25,9 +25,20 @@ class Ways(NamedTuple):
 
 
 def router_of(core: Array, chip: Chip) -> tuple[Array, Array]:
-    """Return x and y of the router of each core (row-major, ``cores_per_router`` together)."""
-    router = np.asarray(core, np.int64) // chip.mesh.cores_per_router
-    return router % chip.mesh.width, router // chip.mesh.width
+    """Return x and y of the router of each core (``cores_per_router`` together, in `tile_order`)."""
+    mesh = chip.mesh
+    router = np.asarray(core, np.int64) // mesh.cores_per_router
+    if mesh.tile_order == "column-major":
+        return router // mesh.height, router % mesh.height
+    return router % mesh.width, router // mesh.width
+
+
+def router_at(x: Array, y: Array, chip: Chip) -> Array:
+    """Return the number of the router at each place; the inverse of `router_of`."""
+    mesh = chip.mesh
+    if mesh.tile_order == "column-major":
+        return np.asarray(np.asarray(x, np.int64) * mesh.height + y)
+    return np.asarray(np.asarray(y, np.int64) * mesh.width + x)
 
 
 def ways(source: Array, target: Array, chip: Chip) -> Ways:

@@ -50,11 +50,11 @@ fire: Any = neuron.fire
 
 
 class Costs(NamedTuple):
-    """Picoseconds."""
+    """Picoseconds; ``synaptic_event`` [n_kinds] for each kind of synapse."""
 
     neuron_active: int
     neuron_inactive: int
-    synaptic_event: int
+    synaptic_event: Array
     axon_in: int
     barrier: int
 
@@ -78,7 +78,9 @@ class Tables(NamedTuple):
     row_delay: Array
     row_group: Array
     row_payload: Array
+    row_kind: Array
     row_axon: Array
+    channel_core: Array
     row_latency: Array
     row_hops_ew: Array
     row_hops_ns: Array
@@ -104,15 +106,24 @@ class Pending(NamedTuple):
 
 
 class Counters(NamedTuple):
-    """Totals for each core, int64 [n_cores]."""
+    """Totals for each core, int64 [n_cores].
+
+    ``synaptic_events`` are those of all kinds. ``packets`` to other cores and ``local_packets`` are
+    counted where they are sent, ``input_packets`` from outside of the mesh and ``received``, which
+    are all of them, where they come.
+    """
 
     active: Array
     inactive: Array
     spikes: Array
     synaptic_events: Array
+    dense_events: Array
+    sparse_events: Array
+    convolution_events: Array
     packets: Array
     local_packets: Array
     input_packets: Array
+    received: Array
     merged_packets: Array
     hops_ew: Array
     hops_ns: Array
@@ -159,6 +170,34 @@ spill: Any = counting
 
 
 @kernel
+def count_events(counters: Counters, core: int, kind: int, n: int) -> None:
+    """Count synaptic events, all together and those of their kind."""
+    counters.synaptic_events[core] += n
+    if kind == neuron.DENSE:
+        counters.dense_events[core] += n
+    elif kind == neuron.CONVOLUTION:
+        counters.convolution_events[core] += n
+    else:
+        counters.sparse_events[core] += n
+
+
+@kernel
+def tally(counters: Counters, so_far: Array, added: Array) -> None:
+    """Put what was added to each counter since the last time, over all cores, into a row.
+
+    Parameters
+    ----------
+    so_far, added : int64 [n_counters]
+    """
+    for k, counts in enumerate(counters):
+        total = 0
+        for core in range(counts.size):
+            total += counts[core]
+        added[k] = total - so_far[k]
+        so_far[k] = total
+
+
+@kernel
 def send(
     source: int,
     tick: int,
@@ -186,6 +225,7 @@ def send(
             if tables.row_payload[row] == neuron.AS_PRESENCE:
                 times = 1
         if tables.row_packet[row]:
+            counters.received[core] += repeats
             work.synapse_ps[core] += repeats * costs.axon_in
             arrival = sent_ps + tables.row_latency[row]
             work.arrival_ps[core] = max(work.arrival_ps[core], arrival)
@@ -204,8 +244,9 @@ def send(
                 counters.merged_packets[core] += 1
                 continue
             pending.marks[at_slot, axon] = True
-        counters.synaptic_events[core] += size * repeats
-        work.synapse_ps[core] += size * repeats * costs.synaptic_event
+        kind = int(tables.row_kind[row])
+        count_events(counters, core, kind, size * repeats)
+        work.synapse_ps[core] += size * repeats * costs.synaptic_event[kind]
         if EACH:
             continue
         group = 0
@@ -437,6 +478,7 @@ def advance(
     out_payload: Array,
     frames: Array,
     tick_ps: Array,
+    tick_counts: Array,
 ) -> tuple[int, int, int, int]:
     """Run ticks until the block ends or the list of spikes might overflow.
 
@@ -451,6 +493,8 @@ def advance(
         np.zeros(n_cores, np.int64), np.zeros(n_cores, np.int64), np.zeros(n_cores, np.int64)
     )
     spilled = np.zeros(4, np.int64)
+    so_far, ignored = np.zeros(len(counters), np.int64), np.zeros(len(counters), np.int64)
+    tally(counters, so_far, ignored)
     fired = np.empty(n_neurons, np.int64)
     fired_payload = np.empty(n_neurons, np.int64)
     fired_ps = np.empty(n_neurons, np.int64)
@@ -463,12 +507,13 @@ def advance(
         work.arrival_ps[:] = 0
         work.synapse_ps[:] = 0
         while next_spike < events.spike_tick.size and events.spike_tick[next_spike] == tick:
-            source = n_neurons + events.spike_channel[next_spike]
+            channel = events.spike_channel[next_spike]
+            source = n_neurons + channel
             payload = int(events.spike_payload[next_spike])
             if INPUT_MAX:
                 payload = min(payload, INPUT_MAX)
             send(
-                source, tick + input_latency, payload, 0, -1,
+                source, tick + input_latency, payload, 0, tables.channel_core[channel],
                 tables, pending, counters, work, costs,
             )  # fmt: skip
             if EACH:
@@ -515,6 +560,7 @@ def advance(
             ready = max(work.update_ps[core], work.arrival_ps[core])
             slowest = max(slowest, ready + work.synapse_ps[core])
         tick_ps[done] = slowest + costs.barrier
+        tally(counters, so_far, tick_counts[done])
         for k in range(tables.watched.size):
             frames[done, k] = state.membrane[tables.watched[k]]
     return n_ticks, n_out, next_spike, next_current

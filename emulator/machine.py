@@ -77,6 +77,7 @@ def _bound(program: Program, chip: Chip, strict: bool) -> dict[str, Any]:
         "DRIVE_BITS": numbers.drive_bits,
         "MEMBRANE_BITS": numbers.membrane_bits,
         "DECAY_BITS": numbers.decay_bits,
+        "FRACTION_BITS": numbers.membrane_fraction_bits or 0,
         "as_weight": float if sums_float else int,
         "as_current": float if current_floats else int,
         "as_membrane": float if membrane_floats else int,
@@ -89,6 +90,7 @@ def _bound(program: Program, chip: Chip, strict: bool) -> dict[str, Any]:
         "fit_membrane": _fit(rules.membrane_overflow, membrane_floats),
         "decay_current": _decay(rules.current_decay, floating, current_floats),
         "decay_membrane": _decay(rules.membrane_decay, floating, membrane_floats),
+        "cut_membrane": _cut(rules.membrane_decay, numbers.membrane_fraction_bits),
         "crosses": arithmetic.COMPARES[rules.compare],
         "noise": arithmetic.hashed if noisy else arithmetic.silent,
         "spill": kernels.alarming if strict else kernels.counting,
@@ -105,6 +107,11 @@ def _entering(value_floats: bool, register_floats: bool) -> Any:
 def _fit(rule: str, floats: bool) -> Any:
     """Float has no register to leave."""
     return arithmetic.unlimited if floats else arithmetic.OVERFLOWS[rule]
+
+
+def _cut(rule: str, fraction_bits: int | None) -> Any:
+    """Keep every bit of what the decay leaves, or so many behind the point."""
+    return arithmetic.unlimited if fraction_bits is None else arithmetic.FRACTIONS[rule]
 
 
 def _decay(rule: str, floating: tuple[str, ...], register_floats: bool) -> Any:

@@ -33,6 +33,10 @@ AS_REPEAT, AS_VALUE, AS_PRESENCE = range(3)
 """What a row of synapses makes of a spike's number (`Program.row_payload`): so many spikes, one
 spike that carries the number as a factor, or one spike whatever the number."""
 
+KINDS = ("dense", "sparse", "convolution")
+DENSE, SPARSE, CONVOLUTION = range(3)
+"""Codes of `Program.row_kind`: synapses of a matrix, of a list, or of weights that places share."""
+
 ORDERS = ("decay-add-use", "add-use-decay", "add-decay-use")
 DECAY_ADD_USE, ADD_USE_DECAY, ADD_DECAY_USE = range(3)
 
@@ -58,12 +62,14 @@ LOWER = NO_LOWER
 REPEATS = False
 CURRENT_BITS = DRIVE_BITS = MEMBRANE_BITS = 24
 DECAY_BITS = 12
+FRACTION_BITS = 0
 into_membrane: Any = arithmetic.unchanged
 fit_current: Any = arithmetic.wrap
 fit_drive: Any = arithmetic.unlimited
 fit_membrane: Any = arithmetic.saturate
 decay_current: Any = arithmetic.keep_toward_zero
 decay_membrane: Any = arithmetic.keep_toward_zero
+cut_membrane: Any = arithmetic.unlimited
 crosses: Any = arithmetic.above
 
 
@@ -158,7 +164,7 @@ def membrane_step(
     (wanted_drive, driven, wanted, v)
         Current plus bias, and the membrane, each before and after its register took it.
     """
-    kept = decay_membrane(v, keep, DECAY_BITS, chance)
+    kept = cut_membrane(decay_membrane(v, keep, DECAY_BITS, chance), FRACTION_BITS)
     wanted_drive = drive + push
     if FORM == SUM:
         driven = fit_drive(wanted_drive, DRIVE_BITS)

@@ -17,7 +17,10 @@ DOORS = {
         "mapping/nir_file.py", "mapping/vector_case.py", "spikefab/data.py",
     },
     "nir": {"mapping/nir_file.py", "mapping/nir_import.py"},
-    "pydantic": {"emulator/chip.py", "emulator/chip_file.py", "emulator/chip_tables.py"},
+    "pydantic": {
+        "emulator/chip.py", "emulator/chip_bounds.py", "emulator/chip_costs.py",
+        "emulator/chip_file.py", "emulator/chip_tables.py",
+    },
     "matplotlib": {"spikefab/figures.py"},
     "torch": set(),
 }  # fmt: skip
