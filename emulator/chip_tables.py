@@ -312,10 +312,10 @@ class Arithmetic(Table):
                 "membrane_form increment with refractory skip: leak and input are one change there, "
                 "so a resting neuron cannot take in the one and skip the other; take hold or freeze"
             )
-        if self.membrane_form == "increment" and self.drive_overflow != "none":
+        if self.membrane_form != "sum" and self.drive_overflow != "none":
             problems.append(
-                f"membrane_form increment with drive_overflow {self.drive_overflow}: currents and "
-                "bias enter the change one after another, so their sum has no register; take none"
+                f"membrane_form {self.membrane_form} with drive_overflow {self.drive_overflow}: "
+                "currents and bias enter one after another, so their sum has no register; take none"
             )
         for register in ("current", "membrane"):
             if getattr(self, f"{register}_decay") == "shift" and {"decays", register} & set(floats):

@@ -408,6 +408,7 @@ def update_core(
         if reset == neuron.NEVER or (REFRACTORY == neuron.SKIP and is_resting):
             membrane[n] = v
             continue
+        unreset = v
         spikes, v, above[n] = fire(
             v, threshold[n], reset, above[n],
             as_membrane(reset_to[n] if HAS_RESET_TO else 0),
@@ -417,7 +418,7 @@ def update_core(
             handed[n] if ALIAS else 0,
             spikes_max[n] if MANY else 1,
         )  # fmt: skip
-        if LOWER == neuron.LOWER_RESET:
+        if LOWER == neuron.LOWER_RESET and v != unreset:
             # A threshold of the other sign pushes the membrane further out when it is subtracted.
             wanted = v
             v = fit_membrane(wanted, MEMBRANE_BITS)

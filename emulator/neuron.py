@@ -4,8 +4,8 @@ Three functions of plain numbers, called in this order (`emulator.kernels.update
 
 1. `current_step`: the current decays, takes in what arrived and is used, in one of three orders
    (`ORDERS`);
-2. `membrane_step`: the membrane decays and takes in currents and bias, either as one sum or as an
-   increment that is limited by itself (`FORMS`); a neuron that rests after a spike holds, freezes
+2. `membrane_step`: the membrane decays and takes in currents and bias, as one sum, one after the
+   other, or as an increment that is limited by itself (`FORMS`); a neuron that rests after a spike holds, freezes
    or skips (`REFRACTORIES`);
 3. `fire`: one spike or several, of one sign or two, and the reset.
 
@@ -40,8 +40,8 @@ DENSE, SPARSE, CONVOLUTION = range(3)
 ORDERS = ("decay-add-use", "add-use-decay", "add-decay-use")
 DECAY_ADD_USE, ADD_USE_DECAY, ADD_DECAY_USE = range(3)
 
-FORMS = ("sum", "increment")
-SUM, INCREMENT = range(2)
+FORMS = ("sum", "increment", "bias-first")
+SUM, INCREMENT, BIAS_FIRST = range(3)
 
 REFRACTORIES = ("none", "hold", "freeze", "skip")
 ALERT, HOLD, FREEZE, SKIP = range(4)
@@ -172,6 +172,11 @@ def membrane_step(
         if REFRACTORY == SKIP and skips:
             wanted = kept
         return wanted_drive, driven, wanted, fit_membrane(wanted, MEMBRANE_BITS)
+    if FORM == BIAS_FIRST:
+        wanted = kept + into_membrane(push) + into_membrane(drive)
+        if REFRACTORY == SKIP and skips:
+            wanted = kept
+        return wanted_drive, wanted_drive, wanted, fit_membrane(wanted, MEMBRANE_BITS)
     # The change is formed and limited by itself, first with the currents, then with the bias.
     change = arithmetic.wrap(kept - v, MEMBRANE_BITS) + into_membrane(drive)
     wanted = v + change + push
