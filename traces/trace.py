@@ -320,6 +320,12 @@ class Trace:
         columns = ["timestamps", "node_ids", "values"]
         return Currents(*self._events(f"stimulus/currents/{name}", columns).window(start, stop))
 
+    def cores(self) -> dict[str, Array]:
+        """Place and number of neurons of each core, int64 [n_cores]; empty in earlier traces."""
+        names = self._file.get("cores", {})
+        datasets = {name: self._dataset(f"cores/{name}") for name in names}
+        return {name: self._read(data, 0, data.shape[0]) for name, data in datasets.items()}
+
     def core_counters(self) -> dict[str, Array]:
         """Totals of each core, int64 [n_cores]."""
         names = self._file.get("counters/core", {})

@@ -303,6 +303,18 @@ class TraceWriter:
                     del self._file[path]
                 self._file[path] = np.asarray(values, np.int64)
 
+    def cores(self, **columns: Array) -> None:
+        """Write what is known of each core before the run, int64 [n_cores] each.
+
+        Parameters
+        ----------
+        place : its number on the chip
+        neurons : how many it holds
+        """
+        with self._writing():
+            for name, values in columns.items():
+                self._file[f"cores/{name}"] = np.asarray(values, np.int64)
+
     def note(self, **provenance: str | int | float) -> None:
         """Add to the provenance.
 
