@@ -113,7 +113,9 @@ class Recorder:
             # What never resets is counted from 0, in the network as on the chip.
             writer.state(part.name, "v", frames, scale=1.0 / part.scale)
             first += part.size
-        counted = {name: block.tick_counters[name] for name in COUNTED if name in block.tick_counters}
+        counted = {
+            name: block.tick_counters[name] for name in COUNTED if name in block.tick_counters
+        }
         counted["spikes"] = np.bincount(
             block.spike_tick - block.first_tick,
             weights=np.abs(block.spike_payload),
