@@ -109,6 +109,10 @@ def recorded(trace: Trace) -> Recorded:
         )
     ticks, totals = trace.tick_counters(), trace.core_counters()
     n_ticks = min((values.size for values in ticks.values()), default=0)
+    if not trace.complete:
+        # What lies behind may have been written in part.
+        n_ticks = min(n_ticks, trace.whole_ticks)
+        ticks = {name: values[:n_ticks] for name, values in ticks.items()}
     whole = trace.complete and bool(totals)
     if whole:
         counted, n_ticks = n_ticks, trace.samples * trace.ticks

@@ -291,7 +291,10 @@ class TraceWriter:
         if key not in self._columns:
             rows = min(max(self._n_ticks, 1), 1 << 13)
             self._create(key, dict.fromkeys(columns, np.int64), chunk_rows=rows)
+        before = self._columns[key].n_added
         self._columns[key].add(**columns)
+        # As with spikes: what else belongs to the ticks before this batch has come.
+        self._whole_tick = max(self._whole_tick, before - 1)
         self._after(self._columns[key])
 
     def core_counters(self, columns: Mapping[str, Array]) -> None:

@@ -172,6 +172,16 @@ def test_of_a_run_that_broke_off_is_costed_what_is_there(trace):
     assert len(cost_json(found, by_tick=True)["energy_j_by_sample"]) == 2
 
 
+def test_ticks_that_may_be_there_in_part_are_left_out(trace):
+    broken_off(trace, 30)
+    with h5py.File(trace, "r+") as file:
+        file.attrs["whole_ticks"] = 25
+        file["counters/tick/active"][25:] = 0
+    found = costed(trace)
+    assert found.recorded.n_ticks == len(found.by_tick) == 25
+    assert found.recorded.neurons == 4
+
+
 def earlier(path):
     """Make of a trace what versions wrote that counted less."""
     with h5py.File(path, "r+") as file:
