@@ -265,7 +265,7 @@ def cost_trace(
     """Cost a recorded run again, on its chip or another: energy by part, and what time allows."""
     with told(debug):
         from emulator.chip_file import builtin_chips, load_chip
-        from spikefab.cost import cost
+        from spikefab.cost import cost_trace as costed
         from spikefab.cost_tables import cost_json, print_cost
         from traces.trace import Trace
 
@@ -276,7 +276,7 @@ def cost_trace(
                     f"{trace}: recorded on {name or 'a chip that it does not name'}, which is not "
                     "built in; name its file with --chip"
                 )
-            found = cost(recorded, load_chip(name))
+            found = costed(recorded, load_chip(name))
         if json:
             say(as_json({"trace": str(trace)} | cost_json(found, by_tick=by_tick)))
         else:

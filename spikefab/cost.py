@@ -140,7 +140,7 @@ def recorded(trace: Trace) -> Recorded:
     )
 
 
-def cost(trace: Trace, chip: Chip) -> Costing:
+def cost_trace(trace: Trace, chip: Chip) -> Costing:
     """Cost a recorded run again.
 
     Raises

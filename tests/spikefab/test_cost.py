@@ -16,7 +16,7 @@ from emulator.energy import COUNTED, energy_j
 from emulator.engine import Engine
 from mapping.nir_import import import_nir
 from spikefab import cli
-from spikefab.cost import cost
+from spikefab.cost import cost_trace
 from spikefab.cost_tables import cost_json
 from spikefab.data import Samples
 from spikefab.deployment import deploy
@@ -51,7 +51,7 @@ def trace(run, tmp_path):
 
 def costed(path, chip="loihi"):
     with Trace.open(path) as opened:
-        return cost(opened, load_chip(chip) if isinstance(chip, str) else chip)
+        return cost_trace(opened, load_chip(chip) if isinstance(chip, str) else chip)
 
 
 def banded(base="loihi", **bands):
@@ -133,7 +133,7 @@ def test_no_run_is_faster_than_the_least_time(run):
             engine = Engine(run.deployment.program, at_bound(chip, side))
             engine.run(events, 22, lambda block: None)
             with Trace.open(run.folder / "trace.h5") as opened:
-                least = cost(opened, chip).at_least_s
+                least = cost_trace(opened, chip).at_least_s
             assert 0 < least[at] <= engine.env.now * 1e-12 * (1 + 1e-12)
     assert least[0] == least[1] < least[2]
 
@@ -170,6 +170,19 @@ def test_of_a_run_that_broke_off_is_costed_what_is_there(trace):
     assert found.notes[0] == "the run broke off: costed are its first 30 of 66 ticks"
     assert found.at_least_s[0] <= found.recorded.duration_ps * 1e-12
     assert len(cost_json(found, by_tick=True)["energy_j_by_sample"]) == 2
+
+
+def test_a_run_that_is_interrupted_can_be_costed(run, tmp_path):
+    def interrupt(stage, done, total):
+        if (stage, done) == ("chip", 2):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run_network(run.deployment, SAMPLES, folder=tmp_path, progress=interrupt)
+    found, whole = costed(tmp_path / "trace.h5"), costed(run.folder / "trace.h5")
+    n = found.recorded.n_ticks
+    assert 22 <= n <= 44
+    np.testing.assert_array_equal(found.by_tick, whole.by_tick[:n])
 
 
 def test_ticks_that_may_be_there_in_part_are_left_out(trace):
