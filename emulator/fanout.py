@@ -32,7 +32,7 @@ def fanout_of(program: Program, chip: Chip) -> Fanout:
     """Read a program's fan-out, in packets, hops and synaptic events by kind."""
     source = program.row_source
     counted = _of_rows(program, chip)
-    repeats = np.equal(program.row_payload, AS_REPEAT)
+    repeats = np.asarray(program.row_payload == AS_REPEAT)
     n_sources = program.source_row.size - 1
 
     def summed(mine: Array) -> dict[str, Array]:

@@ -1,5 +1,9 @@
 """SANA-FE's states, counts, energies and times, and that each constant and rule is held by them."""
 
+import json
+import os
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,7 +20,8 @@ from mapping.vector_sanafe import CHIP, SanafeCase
 
 pytestmark = pytest.mark.plain_python
 
-FOLDER = Path(__file__).resolve().parents[1] / "data" / "oracles"
+CHECKOUT = Path(__file__).resolve().parents[2]
+FOLDER = CHECKOUT / "tests" / "data" / "oracles"
 FILES = sorted(FOLDER.glob("O5_*.h5"))
 SPARSE_UNIT = FOLDER / "O5_sanafe_random_sparse_unit.h5"
 
@@ -124,6 +129,21 @@ def test_the_first_difference_is_told_of_neurons_and_of_the_chip(tmp_path):
         (11, None, "soma_energy"),
         (59, None, "total packets_sent"),
     ]
+
+
+def test_the_benchmark_tells_what_is_of_the_whole_chip(tmp_path):
+    path = tmp_path / "O5_changed.h5"
+    path.write_bytes((FOLDER / "O5_sanafe_one_hop.h5").read_bytes())
+    with h5py.File(path, "r+") as file:
+        file["expected/per_step/hops"][3] = 5
+    done = subprocess.run(
+        [sys.executable, "benchmarks/vectors.py", str(path), "--json"], check=False, text=True,
+        capture_output=True, cwd=CHECKOUT,
+        env=os.environ | {"PYTHONPATH": str(CHECKOUT), "NUMBA_DISABLE_JIT": "1"},
+    )  # fmt: skip
+    assert done.returncode == 4
+    assert done.stderr == "O5_changed: step 3, hops: expected 5, got 1\n"
+    assert json.loads(done.stdout)["vectors"][0]["first"]["neuron"] is None
 
 
 def test_inputs_and_neurons_lie_where_the_file_says():
