@@ -20,7 +20,8 @@ from mapping.network import Input, Network, Population, Projection
 from mapping.reference import prepare, simulate
 from mapping.vector_case import VARIABLES, Case, Mismatch, Vector, VectorError, oracle_of
 from mapping.vector_models import MODELS
-from mapping.vector_sanafe import SanafeCase, sanafe_mismatches
+from mapping.vector_sanafe import SanafeCase
+from mapping.vector_steps import sanafe_mismatches
 
 Array = NDArray[Any]
 Seen = Mapping[tuple[str, str], Array]

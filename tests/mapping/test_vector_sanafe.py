@@ -14,7 +14,7 @@ import pytest
 from emulator.chip import Chip
 from emulator.chip_file import load_chip
 from emulator.neuron import KINDS
-from mapping import vector_sanafe
+from mapping import vector_sanafe, vector_steps
 from mapping.vector_file import VectorError, first_mismatch, mismatches, read_vector
 from mapping.vector_sanafe import CHIP, SanafeCase
 
@@ -109,7 +109,7 @@ def test_every_part_of_the_layout_is_held_by_a_vector(change, monkeypatch):
 
 def test_a_message_whose_weights_cancel_still_counts_as_an_update(monkeypatch):
     nothing = np.empty(0, int), np.empty(0, int)
-    monkeypatch.setattr(vector_sanafe, "_synapses", lambda program: nothing)
+    monkeypatch.setattr(vector_steps, "_synapses", lambda program: nothing)
     assert any_differs()
 
 
@@ -117,6 +117,11 @@ def test_the_first_difference_is_told_of_neurons_and_of_the_chip(tmp_path):
     path = tmp_path / "O5_changed.h5"
     path.write_bytes(SPARSE_UNIT.read_bytes())
     with h5py.File(path, "r+") as file:
+        messages = file["expected/messages_detailed"]
+        sent = np.flatnonzero(messages["placeholder"][()] == 0)
+        first = sent[messages["timestep"][()][sent] == 2]
+        messages["hops"][first] = 99
+        messages["placeholder"][sent[messages["timestep"][()][sent] == 3][0]] = 1
         file["expected/A/v"][7, 3] += 2**-20
         file["expected/per_step/hops"][9] += 1
         file["expected/per_step/soma_energy"][11] *= 1 + 1e-11
@@ -124,6 +129,8 @@ def test_the_first_difference_is_told_of_neurons_and_of_the_chip(tmp_path):
         file["expected/totals"].attrs["packets_sent"] += 1
     found = list(mismatches(path))
     assert [(m.step, m.neuron, m.variable) for m in found] == [
+        (1, None, "message 0, hops"),
+        (2, None, "messages"),
         (7, 3, "v"),
         (9, None, "hops"),
         (11, None, "soma_energy"),
