@@ -322,15 +322,27 @@ class Trace:
 
     def cores(self) -> dict[str, Array]:
         """Place and number of neurons of each core, int64 [n_cores]; empty in earlier traces."""
-        names = self._file.get("cores", {})
-        datasets = {name: self._dataset(f"cores/{name}") for name in names}
-        return {name: self._read(data, 0, data.shape[0]) for name, data in datasets.items()}
+        return self._of_cores("cores")
 
     def core_counters(self) -> dict[str, Array]:
         """Totals of each core, int64 [n_cores]."""
-        names = self._file.get("counters/core", {})
-        datasets = {name: self._dataset(f"counters/core/{name}") for name in names}
+        return self._of_cores("counters/core")
+
+    def _of_cores(self, group: str) -> dict[str, Array]:
+        names = self._file.get(group, {})
+        datasets = {name: self._counts(f"{group}/{name}") for name in names}
+        if len({data.shape for data in datasets.values()}) > 1:
+            raise TraceFormatError(f"{self.path}: damaged, '/{group}' differs in its cores")
         return {name: self._read(data, 0, data.shape[0]) for name, data in datasets.items()}
+
+    def _counts(self, path: str) -> Any:
+        data = self._dataset(path)
+        if data.ndim != 1 or data.dtype.kind not in "iu":
+            raise TraceFormatError(
+                f"{self.path}: damaged, {data.name} is {data.dtype} {data.shape}, not a list of "
+                "whole numbers"
+            )
+        return data
 
     def tick_counters(
         self, start: int | None = None, stop: int | None = None, *, names: Sequence[str] = ()
@@ -338,7 +350,7 @@ class Trace:
         """Read the counters of a window of ticks, all or those of some names."""
         there = tuple(self._file.get("counters/tick", {}))
         wanted = [self._known("counter", name, there) for name in names] or there
-        datasets = {name: self._dataset(f"counters/tick/{name}") for name in wanted}
+        datasets = {name: self._counts(f"counters/tick/{name}") for name in wanted}
         window = range(min((d.shape[0] for d in datasets.values()), default=0))[start:stop]
         return {n: self._read(d, window.start, window.stop) for n, d in datasets.items()}
 

@@ -283,6 +283,18 @@ def test_the_table_marks_what_rests_on_assumed_constants(trace, capsys, monkeypa
         (lambda path: drop(path, "counters/core/hops_ew"), None, "the counters lack hops_ew"),
         (lambda path: attribute(path, samples=4), None, "damaged, counters of 66 ticks, but .* 88"),
         (lambda path: broken_off(path, 0), None, "not a single tick was counted"),
+        (
+            lambda path: stored(path, "cores/place", 3),
+            None,
+            r"/cores/place is int64 \(\), not a list",
+        ),
+        (lambda path: stored(path, "cores/place", [1, 2]), None, "'/cores' differs in its cores"),
+        (lambda path: stored(path, "counters/core/active", [0.5]), None, "active is float64"),
+        (
+            lambda path: stored(path, "counters/tick/active", [[1]]),
+            None,
+            r"active is int64 \(1, 1\)",
+        ),
     ],
 )
 def test_what_cannot_be_costed_is_bad_input(trace, change, chip, message, capsys):
@@ -299,6 +311,12 @@ def attribute(path, **values):
 def drop(path, name):
     with h5py.File(path, "r+") as file:
         del file[name]
+
+
+def stored(path, name, values):
+    with h5py.File(path, "r+") as file:
+        del file[name]
+        file[name] = values
 
 
 def renamed(path, name):
