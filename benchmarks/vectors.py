@@ -17,6 +17,8 @@ from mapping.vector_file import Mismatch, first_mismatch
 
 def told(found: Mismatch) -> str:
     """Say where a vector differs."""
+    if found.neuron is None:
+        return f"step {found.step}, {found.variable}: expected {found.expected}, got {found.got}"
     return (
         f"step {found.step}, population {found.population}, neuron {found.neuron}, variable "
         f"{found.variable}: expected {found.expected}, got {found.got}"

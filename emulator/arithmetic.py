@@ -8,6 +8,7 @@ Published models that use each rule: Lava 0.10 (fixed point), nengo-loihi 1.1 (e
 brian2-loihi 0.5.2, XyloSim 0.1.3.
 """
 
+import math
 from typing import Any
 
 import numpy as np
@@ -109,6 +110,41 @@ DECAYS = {
     "nearest-even": keep_nearest_even,
     "stochastic": keep_stochastic,
     "shift": keep_by_shift,
+}
+
+
+# Fractions: what a register in float keeps of a value, in steps of 2**-bits.
+
+
+@inlined
+def cut_toward_zero(x: float, bits: int) -> float:
+    """Cut what lies behind the last bit (SANA-FE: ``trunc(64 v) / 64``)."""
+    return float(np.trunc(x * math.pow(2.0, bits))) * math.pow(2.0, -bits)
+
+
+@inlined
+def cut_away(x: float, bits: int) -> float:
+    """The same, rounded away from zero."""
+    return math.copysign(float(np.ceil(abs(x) * math.pow(2.0, bits))) * math.pow(2.0, -bits), x)
+
+
+@inlined
+def cut_floor(x: float, bits: int) -> float:
+    """The same, rounded down."""
+    return float(np.floor(x * math.pow(2.0, bits))) * math.pow(2.0, -bits)
+
+
+@inlined
+def cut_nearest_even(x: float, bits: int) -> float:
+    """The same, rounded to the nearest, halves to the even one."""
+    return float(np.rint(x * math.pow(2.0, bits))) * math.pow(2.0, -bits)
+
+
+FRACTIONS = {
+    "toward-zero": cut_toward_zero,
+    "away": cut_away,
+    "floor": cut_floor,
+    "nearest-even": cut_nearest_even,
 }
 
 

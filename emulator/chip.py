@@ -8,18 +8,18 @@ from typing import Annotated, Any, NamedTuple
 
 from pydantic import BaseModel, Field, model_validator
 
+from emulator.arithmetic import FRACTIONS
+from emulator.chip_costs import Energy, Timing
 from emulator.chip_fabric import Fabric
 from emulator.chip_tables import (
     LARGEST,
     Arithmetic,
-    Energy,
     Limits,
     Mesh,
     Numbers,
     Packing,
     Sourced,
     Table,
-    Timing,
     one_of,
     refuse,
 )
@@ -138,6 +138,17 @@ class Chip(Table):
                     f"arithmetic.{register}_decay: shift with numbers.{register}_decay_offset 1: a "
                     "shift has no field to add it to"
                 )
+        if numbers.membrane_fraction_bits is not None:
+            if "membrane" not in rules.float_variables:
+                problems.append(
+                    f"numbers.membrane_fraction_bits: {numbers.membrane_fraction_bits}, but the "
+                    "membrane is an integer, which has none; put membrane among float_variables"
+                )
+            if rules.membrane_decay not in FRACTIONS:
+                problems.append(
+                    f"numbers.membrane_fraction_bits: with arithmetic.membrane_decay "
+                    f"{rules.membrane_decay}; fractions are cut {', '.join(FRACTIONS)}"
+                )
         if "subtract-repeat" in rules.resets and numbers.spikes_per_tick_max == 1:
             problems.append(
                 "arithmetic.resets: subtract-repeat with numbers.spikes_per_tick_max 1: it fires "
@@ -227,6 +238,8 @@ def _rows(path: str, table: BaseModel) -> Iterator[Row]:
         value = getattr(table, name)
         key = f"{path}.{name}" if path else name
         if isinstance(value, Sourced):
+            if value.confidence == "absent":
+                continue
             yield Row(key, value.value, value.low, value.high, value.source, value.confidence)
         elif isinstance(value, BaseModel):
             yield from _rows(key, value)

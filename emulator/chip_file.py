@@ -4,7 +4,7 @@ import re
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 
@@ -135,7 +135,8 @@ _PLAIN_WORDS = {
 def _told(error: ValidationError, values: dict[str, Any]) -> Iterator[str]:
     """Say each problem with its key, its value and what is allowed."""
     for problem in error.errors():
-        where = [str(part) for part in problem["loc"] if part != "[key]"]
+        # Parts in brackets say which reading of the value was tried.
+        where = [str(part) for part in problem["loc"] if not str(part).startswith("[")]
         if where[-1:] == ["value"] and not isinstance(_at(values, where[:-1]), dict):
             where.pop()  # a bare number was written
         at = ".".join(where) + ": " if where else ""
@@ -160,10 +161,17 @@ def _at(values: Any, where: list[str]) -> Any:
 
 
 def _known_keys(path: list[str]) -> list[str]:
-    table: type[BaseModel] = Chip
+    """Keys of the table at a path; of all its forms where it may have several."""
+    tables: list[type[BaseModel]] = [Chip]
     for name in path:
-        annotation = table.model_fields[name].annotation if name in table.model_fields else None
-        if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
-            return []
-        table = annotation
-    return list(table.model_fields)
+        fields = [t.model_fields[name] for t in tables if name in t.model_fields]
+        tables = [form for field in fields for form in _forms(field.annotation)]
+    return [key for table in tables for key in table.model_fields]
+
+
+def _forms(annotation: Any) -> Iterator[type[BaseModel]]:
+    """Tables among the forms that a value may have."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for part in get_args(annotation):
+        yield from _forms(part)

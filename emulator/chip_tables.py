@@ -1,11 +1,10 @@
-"""The tables of a chip file: what cores hold, how they calculate, what time and energy it takes.
+"""The tables of a chip file that say what cores hold and how they calculate; values with sources.
 
 Every limit and cost can carry its source and a confidence; a bare number counts as ``assumed``.
 """
 
 import difflib
 from collections.abc import Iterable
-from itertools import pairwise
 from typing import Annotated, Any, Generic, Literal, TypeVar
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
@@ -13,7 +12,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from emulator.arithmetic import COMPARES, DECAYS, OVERFLOWS, ROUNDINGS
 from emulator.neuron import FORMS, LOWERS, ORDERS, REFRACTORIES, RESETS
 
-Confidence = Literal["measured", "published", "fitted", "assumed"]
+Confidence = Literal["absent", "measured", "published", "fitted", "assumed"]
 Number = TypeVar("Number", int, float)
 
 # A second in ps, a joule in pJ: larger constants are slips, and sums of them leave 64 bits.
@@ -40,7 +39,8 @@ class Sourced(Table, Generic[Number]):
     value, low, high : int or float
     source : str
         Key in the chip's ``sources``; empty if there is none.
-    confidence : {"measured", "published", "fitted", "assumed"}
+    confidence : {"absent", "measured", "published", "fitted", "assumed"}
+        ``absent``: the source's model has no such term, so that it is 0 and no constant at all.
     """
 
     value: Annotated[Number, Field(ge=0, le=LARGEST)]
@@ -56,7 +56,9 @@ class Sourced(Table, Generic[Number]):
         high = self.value if self.high is None else self.high
         if not low <= self.value <= high:
             problems.append(f"low <= value <= high must hold, but is {low}, {self.value}, {high}")
-        if self.confidence != "assumed" and not self.source:
+        if self.confidence == "absent" and (self.value or high):
+            problems.append(f"absent, but {self.value} to {high}; leave it out, or say assumed")
+        if self.confidence not in ("absent", "assumed") and not self.source:
             problems.append(f"{self.confidence}, but without a source; name it, or say assumed")
         refuse(problems)
         return self
@@ -68,12 +70,13 @@ def refuse(problems: list[str]) -> None:
         raise ValueError("\n".join(problems))
 
 
-def _bare_number(value: Any) -> Any:
+def bare_number(value: Any) -> Any:
+    """Let a number stand for itself without a source."""
     return value if isinstance(value, dict | Sourced) else {"value": value}
 
 
 def list_to_tuple(value: Any) -> Any:
-    """TOML knows lists only."""
+    """Turn the lists of TOML into what a frozen table can hold."""
     return tuple(list_to_tuple(v) for v in value) if isinstance(value, list) else value
 
 
@@ -98,9 +101,9 @@ def _ascending(sizes: tuple[int, ...]) -> tuple[int, ...]:
     return sizes
 
 
-Count = Annotated[Sourced[int], BeforeValidator(_bare_number)]
+Count = Annotated[Sourced[int], BeforeValidator(bare_number)]
 Capacity = Annotated[Count, AfterValidator(_at_least_one)]
-Cost = Annotated[Sourced[float], BeforeValidator(_bare_number)]
+Cost = Annotated[Sourced[float], BeforeValidator(bare_number)]
 Whole = Annotated[int, Field(ge=0, le=LARGEST)]
 Positive = Annotated[int, Field(ge=1, le=LARGEST)]
 Extent = Annotated[int, Field(ge=1, le=1024)]
@@ -114,11 +117,15 @@ Sizes = Annotated[
 
 
 class Mesh(Table):
-    """Routers in a rectangle, each with some cores; core ``k`` sits at router ``k // c``."""
+    """Routers in a rectangle, each with some cores; core ``k`` sits at router ``k // c``.
+
+    Routers are numbered along the rows (``row-major``, x first) or down the columns.
+    """
 
     width: Extent
     height: Extent
     cores_per_router: Extent
+    tile_order: Literal["row-major", "column-major"] = "row-major"
     routing: Literal["xy"] = "xy"
 
 
@@ -170,7 +177,11 @@ Exponent = Annotated[int, Field(ge=-32, le=32)]
 
 
 class Numbers(Table):
-    """Widths of the registers, signs included, and where values are shifted."""
+    """Widths of the registers, signs included, and where values are shifted.
+
+    ``membrane_fraction_bits``: bits behind the point that a membrane in float keeps when it decays,
+    rounded as ``membrane_decay`` says; all of them where it is left out.
+    """
 
     weight_bits: Width
     weight_shift: Shift = 0
@@ -186,6 +197,7 @@ class Numbers(Table):
     current_bits: Register
     drive_bits: Annotated[int, Field(ge=1, le=62)] = 62
     membrane_bits: Register
+    membrane_fraction_bits: Shift | None = None
     threshold_bits: Width
     threshold_shift: Shift = 0
     bias_bits: Width
@@ -300,10 +312,10 @@ class Arithmetic(Table):
                 "membrane_form increment with refractory skip: leak and input are one change there, "
                 "so a resting neuron cannot take in the one and skip the other; take hold or freeze"
             )
-        if self.membrane_form == "increment" and self.drive_overflow != "none":
+        if self.membrane_form != "sum" and self.drive_overflow != "none":
             problems.append(
-                f"membrane_form increment with drive_overflow {self.drive_overflow}: currents and "
-                "bias enter the change one after another, so their sum has no register; take none"
+                f"membrane_form {self.membrane_form} with drive_overflow {self.drive_overflow}: "
+                "currents and bias enter one after another, so their sum has no register; take none"
             )
         for register in ("current", "membrane"):
             if getattr(self, f"{register}_decay") == "shift" and {"decays", register} & set(floats):
@@ -312,60 +324,3 @@ class Arithmetic(Table):
                 )
         refuse(problems)
         return self
-
-
-class Timing(Table):
-    """Picoseconds.
-
-    A neuron that fires takes ``spike_ps`` on top of its update, and ``axon_out_ps`` for each packet;
-    a core takes ``axon_in_ps`` for each packet that comes, and its synaptic events.
-    """
-
-    neuron_active_ps: Count
-    neuron_inactive_ps: Count
-    spike_ps: Count = Sourced[int](value=0)
-    axon_out_ps: Count = Sourced[int](value=0)
-    synaptic_event_ps: Count
-    axon_in_ps: Count
-    hop_ew_ps: Count
-    hop_ns_ps: Count
-    local_spike_ps: Count
-    barrier: Annotated[
-        tuple[tuple[Positive, Whole], ...], BeforeValidator(list_to_tuple), Field(min_length=1)
-    ]
-    barrier_source: str = ""
-
-    @model_validator(mode="after")
-    def _ascending(self) -> "Timing":
-        tiles = [point[0] for point in self.barrier]
-        if sorted(set(tiles)) != tiles:
-            raise ValueError(f"the tile counts of barrier must ascend, but are {tiles}")
-        return self
-
-    def barrier_ps(self, n_tiles: int) -> int:
-        """Length of the barrier that ends a tick, if ``n_tiles`` take part.
-
-        Straight lines between the points of ``barrier`` are this project's assumption; outside
-        of them the nearest point holds.
-        """
-        first_tiles, first_ps = self.barrier[0]
-        if n_tiles <= first_tiles:
-            return first_ps
-        for (tiles, ps), (next_tiles, next_ps) in pairwise(self.barrier):
-            if n_tiles <= next_tiles:
-                return round(ps + (next_ps - ps) * (n_tiles - tiles) / (next_tiles - tiles))
-        return self.barrier[-1][1]
-
-
-class Energy(Table):
-    """Picojoules for each event, and the power that flows without any."""
-
-    neuron_active_pj: Cost
-    neuron_inactive_pj: Cost
-    spike_pj: Cost = Sourced[float](value=0.0)
-    axon_out_pj: Cost = Sourced[float](value=0.0)
-    synaptic_event_pj: Cost
-    local_spike_pj: Cost
-    hop_ew_pj: Cost
-    hop_ns_pj: Cost
-    static_power_w: Cost

@@ -9,13 +9,14 @@ from numpy.typing import NDArray
 from emulator.activity import Counters
 from emulator.carried import Carried, carried_of
 from emulator.chip import Chip
-from emulator.neuron import VARIABLES
+from emulator.fanout import events_by_core
+from emulator.neuron import KINDS, VARIABLES
 from emulator.noc.of_chip import noc_of
 from emulator.noc.scratch import make_traffic
 from emulator.noc.ways import next_link
 from emulator.program import Program
 from emulator.traffic import Packets
-from emulator.ways import ways
+from emulator.ways import Ways, ways
 
 Array = NDArray[Any]
 
@@ -42,8 +43,8 @@ def totals(
     """Totals of each core over ``n_ticks`` ticks, int64 [n_cores] each.
 
     ``packets`` and hops are those that leave a core for another one, by the core that sends;
-    ``local_packets`` stay on it; ``input_packets`` come from outside, by the core that they reach.
-    ``merged_packets``, of all of these, hit a binary axon that was hit before.
+    ``local_packets`` stay on it; ``input_packets`` come from outside, by the core that they reach;
+    ``received`` are all that reach a core. ``merged_packets``, of all of these, hit a binary axon that was hit before.
     """
     n, n_cores = program.n_neurons, program.n_cores
     times, repeats = counted.times, counted.repeats.copy()
@@ -51,30 +52,43 @@ def totals(
         repeats[:n] = times[:n]
     found = {
         name: np.zeros(n_cores, np.int64)
-        for name in ("synaptic_events", "packets", "local_packets", "input_packets", "hops_ew",
-                     "hops_ns")
+        for name in ("packets", "local_packets", "input_packets", "received", "hops_ew", "hops_ns",
+                     "hops_off_chip")
     }  # fmt: skip
-    for sender, target, sent, events, hops_ew, hops_ns in _pieces(
-        times, repeats, packets, program, chip
-    ):
-        np.add.at(found["synaptic_events"], target, events)
+    for sender, target, sent, way in _pieces(times, repeats, packets, program, chip):
+        np.add.at(found["received"], target, sent)
         outside, local = sender < 0, sender == target
         np.add.at(found["input_packets"], target[outside], sent[outside])
         np.add.at(found["local_packets"], target[local], sent[local])
         away = ~(outside | local)
-        for name, count in (("packets", 1), ("hops_ew", hops_ew[away]), ("hops_ns", hops_ns[away])):
-            np.add.at(found[name], sender[away], sent[away] * count)
+        np.add.at(found["packets"], sender[away], sent[away])
+        for name in ("hops_ew", "hops_ns", "hops_off_chip"):
+            np.add.at(found[name], sender[away], sent[away] * getattr(way, name)[away])
     size = np.diff(program.core_start)
     fired = np.add.reduceat(np.append(repeats[:n], 0), program.core_start[:-1]) * (size > 0)
     return {
         "active": counted.active.copy(),
         "inactive": size * n_ticks - counted.active,
         "spikes": fired,
+        **merged_off(events_by_core(program, times, repeats), counted.merged_events, program),
         **found,
-        "synaptic_events": found["synaptic_events"] - counted.merged_events,
         "merged_packets": counted.merged_packets.copy(),
         **{f"{name}_overflows": counted.overflows[k].copy() for k, name in enumerate(VARIABLES)},
     }
+
+
+def merged_off(events: dict[str, Array], merged: Array, program: Program) -> dict[str, Array]:
+    """Take off what did not happen on binary axons, and add up all kinds of synaptic events.
+
+    Where axons are binary, which kind of events did not happen is not kept: all count as those of
+    the first row.
+    """
+    total = np.asarray(sum(events.values()), np.int64)
+    if program.row_axon.size:
+        total = total - merged
+        kind = f"{KINDS[program.row_kind[0]]}_events"
+        events = {name: total if name == kind else np.zeros_like(total) for name in events}
+    return {"synaptic_events": total, **events}
 
 
 def carried_by_counters(
@@ -91,7 +105,7 @@ def carried_by_counters(
     repeats = counted.repeats.copy()
     if not program.several_a_tick:
         repeats[:n] = counted.times[:n]
-    for sender, target, sent, *_ in _pieces(counted.times, repeats, packets, program, chip):
+    for sender, target, sent, _ in _pieces(counted.times, repeats, packets, program, chip):
         on_chip = sender >= 0
         np.add.at(between, (sender[on_chip], target[on_chip]), sent[on_chip])
     source, target = np.nonzero(between)
@@ -110,8 +124,8 @@ def carried_by_counters(
 
 def _pieces(
     times: Array, repeats: Array, packets: Packets, program: Program, chip: Chip
-) -> Iterator[tuple[Array, ...]]:
-    """Yield sender, target, times sent, synaptic events, and hops of packets, piece by piece."""
+) -> Iterator[tuple[Array, Array, Array, Ways]]:
+    """Yield sender, target, times sent and ways of packets, piece by piece."""
     first, source_core = packets.first, program.source_core
     for start in range(0, packets.core.size, _PIECE):
         number = np.arange(start, min(start + _PIECE, packets.core.size))
@@ -120,9 +134,11 @@ def _pieces(
         number, source = number[fired], source[fired]
         sender, target = source_core[source], packets.core[number].astype(np.int64)
         sent = repeats[source]
-        events = sent * packets.events[number]
         if packets.repeats.size:
             sent = np.where(packets.repeats[number], sent, times[source])
-            events = events + times[source] * packets.once[number]
-        way = ways(program.core[np.maximum(sender, 0)], program.core[target], chip)
-        yield sender, target, sent, events, way.hops_ew, way.hops_ns
+        yield (
+            sender,
+            target,
+            sent,
+            ways(program.core[np.maximum(sender, 0)], program.core[target], chip),
+        )

@@ -55,24 +55,24 @@ def latencies_of(program: Program, chip: Chip, packets: Packets, barrier_ps: int
         way = ways(core[np.maximum(sender, 0)], core[packets.core], chip)
         by_packet = np.where(sender >= 0, way.latency_ps, 0)
     timing = chip.timing
-    costs = (timing.axon_in_ps.value, timing.synaptic_event_ps.value) if timing else (0, 0)
-    return Latencies(table, by_packet, program.source_core, *costs, barrier_ps)
+    axon_in = timing.axon_in_ps.value if timing else 0
+    return Latencies(table, by_packet, program.source_core, axon_in, packets.unit_ps, barrier_ps)
 
 
 class Crowd(NamedTuple):
     """The same packets as rows of all cores, where most cores get one.
 
-    ``events`` uint8 or uint16 [n_sources, n_cores]: synaptic events and 1, or 0 for no packet. No
+    ``work`` uint8 or uint16 [n_sources, n_cores]: synaptic work and 1, or 0 for no packet. No
     rows where packets are few.
     """
 
-    events: Array
+    work: Array
 
 
 def crowd_of(packets: Packets, latencies: Latencies) -> Crowd:
     """Spread packets out to rows, if that is worth it."""
     n_sources, n_cores = latencies.source_core.size, latencies.table.shape[1]
-    most = int(packets.events.max(initial=0)) + 1
+    most = int(packets.work.max(initial=0)) + 1
     if (
         packets.repeats.size
         or not latencies.table.size
@@ -80,13 +80,13 @@ def crowd_of(packets: Packets, latencies: Latencies) -> Crowd:
         or most >= 1 << 16
     ):
         return Crowd(np.empty((0, n_cores), np.uint8))
-    events = np.zeros((n_sources, n_cores), np.uint8 if most < 1 << 8 else np.uint16)
+    work = np.zeros((n_sources, n_cores), np.uint8 if most < 1 << 8 else np.uint16)
     at = np.repeat(np.arange(n_sources, dtype=np.int32), np.diff(packets.first))
     # A core may get several packets of one spike; those stay apart.
     if np.any((at[1:] == at[:-1]) & (packets.core[1:] <= packets.core[:-1])):
         return Crowd(np.empty((0, n_cores), np.uint8))
-    events[at, packets.core] = packets.events + 1
-    return Crowd(events)
+    work[at, packets.core] = packets.work + 1
+    return Crowd(work)
 
 
 @kernel
@@ -95,7 +95,7 @@ def carry_crowds(
     crowd: Crowd, latencies: Latencies, earliest_ps: Array, latest_ps: Array, work_ps: Array,
 ) -> None:  # fmt: skip
     """Do what `carry` does, for all cores at once."""
-    events, latency_ps = crowd.events, latencies.table
+    events, latency_ps = crowd.work, latencies.table
     source_core = latencies.source_core
     n_cores = earliest_ps.size
     axon_in, synaptic_event = latencies.axon_in, latencies.synaptic_event
@@ -126,7 +126,7 @@ def carry(
     earliest_ps, latest_ps, work_ps : int64 [n_cores]
         First and last arrival, and the time that axons and synaptic events take.
     """
-    start, core, events, once, repeated = packets
+    start, core, work, once, repeated = packets[:5]
     table, by_packet, source_core = latencies.table, latencies.by_packet, latencies.source_core
     n_cores = earliest_ps.size
     axon_in, synaptic_event = latencies.axon_in, latencies.synaptic_event
@@ -143,7 +143,7 @@ def carry(
                 arrival += int(by_packet[packet])
             else:
                 arrival += int(table[sender, to])
-            sent, done = times, times * int(events[packet])
+            sent, done = times, times * int(work[packet])
             if repeated.size:
                 sent = times if repeated[packet] else 1
                 done += int(once[packet])
@@ -174,7 +174,7 @@ def ideal_ticks(
     for tick in range(first, last):
         inputs = int(input_start[tick]), int(input_start[tick + 1])
         spikes = int(spike_start[tick]), int(spike_start[tick + 1])
-        if crowd.events.size:
+        if crowd.work.size:
             carry_crowds(
                 input_channel, input_payload, input_ps, inputs[0], inputs[1], n_neurons, crowd,
                 latencies, earliest_ps, latest_ps, work_ps,

@@ -66,7 +66,8 @@ class Listed(NamedTuple):
     ``neuron``, ``payload``, ``sent_ps`` [n_threads, room]; ``start`` int64 [n_threads, n_ticks +
     1]: where each tick's spikes begin; ``spent_ps`` int64 [n_ticks, n_cores]; ``merged_events``
     int64 [n_ticks, n_cores] or [0, 0]; ``watched`` int64 [n_watched] with ``frames`` [n_ticks,
-    n_watched].
+    n_watched]; ``tally`` int64 [n_threads, n_ticks + 1, 7]: counts before the first tick and after
+    each, of `TALLIED`.
     """
 
     neuron: Array
@@ -77,6 +78,31 @@ class Listed(NamedTuple):
     merged_events: Array
     watched: Array
     frames: Array
+    tally: Array
+
+
+@kernel
+def count_up(counters: Counters, first_core: int, last_core: int, row: Array) -> None:
+    """Sum up what some cores have counted so far, in the order of `TALLIED`; int64 [7]."""
+    for k in range(row.size):
+        total = 0
+        for core in range(first_core, last_core):
+            if k == 0:
+                total += counters.active[core]
+            elif k < 5:
+                total += counters.overflows[k - 1, core]
+            elif k == 5:
+                total += counters.merged_packets[core]
+            else:
+                total += counters.merged_events[core]
+        row[k] = total
+
+
+TALLIED = (
+    "active", "input_overflows", "current_overflows", "drive_overflows", "membrane_overflows",
+    "merged_packets", "merged_events",
+)  # fmt: skip
+"""What is counted up after every tick."""
 
 
 @kernel
@@ -130,6 +156,7 @@ def advance(
     watched = listed.watched
     first_neuron, last_neuron = int(wake.first_neuron), int(wake.last_neuron)
     n_fired = 0
+    count_up(counters, team.first_core, team.last_core, listed.tally[me, 0])
     for done in range(n_ticks):
         for other in range(team.size):
             if start[other, done] + n_neurons > room:
@@ -186,6 +213,7 @@ def advance(
                 pending.last[k - first] = mine.neuron[k]
                 pending.last_payload[k - first] = mine.payload[k] if MANY or SIGNED else 1
             pending.n_last[0] = n_fired - first
+            count_up(counters, team.first_core, team.last_core, listed.tally[me, done + 1])
             continue
         if input_latency == 1:
             deliver(
@@ -197,4 +225,5 @@ def advance(
                 listed.neuron[other], payloads[other], start[other, done], start[other, done + 1],
                 0, tick + 1, synapses, pending, wake, counters, merged,
             )  # fmt: skip
+        count_up(counters, team.first_core, team.last_core, listed.tally[me, done + 1])
     return n_ticks, next_spike, next_current

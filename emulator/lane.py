@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,16 +11,17 @@ from numpy.typing import NDArray
 from emulator import kernels, neuron
 from emulator.activity import Wake
 from emulator.arithmetic import hashed
-from emulator.counting import fresh_counters
+from emulator.counting import fresh_counters, merged_off
 from emulator.delivery import Pending
 from emulator.errors import OverflowAlarm
 from emulator.fabric import Carry
+from emulator.fanout import counts_by_tick
 from emulator.loading import Loaded
 from emulator.machine import advance_of
 from emulator.neuron import Neurons, State
 from emulator.stimulus import Stimulus
 from emulator.sweep import BLOCK
-from emulator.traffic import Activity, Ticks, first_rows, fresh_ticks
+from emulator.traffic import Activity, Ticks, first_rows, fresh_ticks, one_tick
 
 Array = NDArray[Any]
 
@@ -30,6 +31,46 @@ OPEN_PAYLOAD_MAX = 1 << 15
 """Most spikes of a channel in a tick that a process sends, where the chip has no limit."""
 CORE_TICKS_A_BLOCK = 1 << 20
 """Ticks of one call times cores; bounds it too."""
+
+
+class _Counted(NamedTuple):
+    """What happened in a block; ``tally`` int64 [n_ticks + 1, 7], see `kernels.Listed`."""
+
+    loaded: Loaded
+    activity: Activity
+    tally: Array
+
+    def tick(self, k: int) -> "_Counted":
+        """Cut one tick out."""
+        return _Counted(self.loaded, one_tick(self.activity, k), self.tally[k : k + 2])
+
+    def by_tick(self) -> dict[str, Array]:
+        """Count everything; int64 [n_ticks] by name."""
+        program, activity = self.loaded.program, self.activity
+        n_ticks = len(self.tally) - 1
+        tallied = dict(zip(kernels.TALLIED, np.diff(self.tally, axis=0).T, strict=True))
+        inputs, spikes = np.diff(activity.input_start), np.diff(activity.spike_start)
+        tick = np.concatenate([np.repeat(np.arange(n_ticks), n) for n in (inputs, spikes)])
+        source = np.concatenate([program.n_neurons + activity.input_channel, activity.spike_neuron])
+        payload = np.concatenate([activity.input_payload, activity.spike_payload])
+        found = counts_by_tick(self.loaded.fanout, n_ticks, tick, source, payload)
+        events = {f"{kind}_events": found.pop(f"{kind}_events") for kind in neuron.KINDS}
+        events = merged_off(events, tallied["merged_events"], program)
+        fired = np.abs(activity.spike_payload)
+        return {
+            "active": tallied["active"],
+            "inactive": program.n_neurons - tallied["active"],
+            "spikes": _summed(fired, activity.spike_start),
+            **events,
+            **found,
+            **{name: tallied[name] for name in kernels.TALLIED[1:-1]},
+        }
+
+
+def _summed(values: Array, start: Array) -> Array:
+    """Sum of each part of a list; int64 [n_parts]."""
+    before = np.concatenate([[0], np.cumsum(values)])
+    return np.asarray(before[start[1:]] - before[start[:-1]], np.int64)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -49,6 +90,8 @@ class Block:
         threshold, or the number of spikes where neurons fire several times a tick.
     frames : int64 or float64 [n_ticks, n_watched]
         Membranes of the watched neurons at the end of each tick.
+    counted
+        What `tick_counters` are made of when they are asked for.
     activity : Activity, optional
         Where the times of the ticks are not known yet.
     """
@@ -62,7 +105,13 @@ class Block:
     spike_neuron: Array
     spike_payload: Array
     frames: Array
+    counted: "_Counted"
     activity: Activity | None = None
+
+    @property
+    def tick_counters(self) -> dict[str, Array]:
+        """What each tick added to `Engine.counters`, over all cores; int64 [n_ticks] by name."""
+        return self.counted.by_tick()
 
     def ticks(self) -> Iterator["Block"]:
         """Cut into blocks of one tick."""
@@ -75,7 +124,7 @@ class Block:
                 tick_ps=self.tick_ps[k : k + 1], slowest_core=self.slowest_core[k : k + 1],
                 busiest_link=self.busiest_link[k : k + 1], spike_tick=self.spike_tick[mine],
                 spike_neuron=self.spike_neuron[mine], spike_payload=self.spike_payload[mine],
-                frames=self.frames[k : k + 1],
+                frames=self.frames[k : k + 1], counted=self.counted.tick(k),
             )  # fmt: skip
 
 
@@ -207,7 +256,7 @@ class Lane:
         first = int(program.row_weight[row])
         weights = program.weight[first : first + size].astype(sums.dtype)
         act = self._next_tick - 1 + latency + int(program.row_delay[row])
-        slot = sums[act % len(sums), program.row_group[row]]
+        slot = sums[act % len(sums), int(program.row_group[row])]
         np.subtract.at(slot, targets, weights * (times << int(program.row_shift[row])))
 
     def blocks(
@@ -254,6 +303,7 @@ class Lane:
                 spike_neuron=activity.spike_neuron,
                 spike_payload=activity.spike_payload,
                 frames=listed.frames[:done],
+                counted=_Counted(self._loaded, activity, listed.tally[:, : done + 1].sum(axis=0)),
                 activity=activity if self._carry is None else None,
             )
             at = (at[0] + done, following[0], following[1])
@@ -301,6 +351,7 @@ class Lane:
             merged_events=np.zeros((ticks, program.n_cores) if binary else (1, 0), np.int64),
             watched=self._watched,
             frames=np.empty((ticks, self._watched.size), np.float64 if floats else np.int64),
+            tally=np.zeros((len(self._cores), ticks + 1, len(kernels.TALLIED)), np.int64),
         )
 
     def _advance(

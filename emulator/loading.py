@@ -12,6 +12,7 @@ from emulator import neuron
 from emulator.activity import CoreCosts, Places
 from emulator.chip import Chip
 from emulator.delivery import Synapses
+from emulator.fanout import Fanout, fanout_of
 from emulator.neuron import Neurons
 from emulator.program import Program
 from emulator.sweep import BLOCK, Pieces
@@ -77,6 +78,11 @@ class Loaded:
         return np.asarray(starts[program.population] + program.index, np.int64)
 
     @cached_property
+    def fanout(self) -> Fanout:
+        """What a spike of each source adds to the counters."""
+        return fanout_of(self.program, self.chip)
+
+    @cached_property
     def targets(self) -> Array | None:
         """Targets of sparse rows, counted from the first neuron of all; None if they are shared."""
         return _global_targets(self.program)
@@ -138,7 +144,7 @@ class Loaded:
 
 def load(program: Program, chip: Chip) -> Loaded:
     """Derive what the kernels want from a program that was checked."""
-    packets = packets_of(program)
+    packets = packets_of(program, chip)
     pieces, alike = _pieces(program, chip)
     load_max, injected_max = narrow_limits(program, chip)
     timing = chip.timing

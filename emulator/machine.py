@@ -60,7 +60,8 @@ def _built(
         *rules, neuron.current_step, neuron.membrane_step, neuron.repeat, neuron.fire, sweep.sweep,
         activity.awake_runs, activity.packets_of, activity.collect, delivery.fetch_run,
         delivery.add_four, delivery.add_one, delivery.add_held, delivery.deliver,
-        delivery.arrive, delivery.arrive_in_order, kernels.take_input, kernels.advance,
+        delivery.arrive, delivery.arrive_in_order, kernels.count_up, kernels.take_input,
+        kernels.advance,
     )  # fmt: skip
     return specialised(templates, dict(bound), compiled=compiled)["advance"]  # type: ignore[no-any-return]
 
@@ -112,6 +113,7 @@ def _bound(program: Program, chip: Chip, strict: bool) -> dict[str, Any]:
         "DRIVE_BITS": numbers.drive_bits,
         "MEMBRANE_BITS": numbers.membrane_bits,
         "DECAY_BITS": numbers.decay_bits,
+        "FRACTION_BITS": numbers.membrane_fraction_bits or 0,
         "as_weight": float if sums_float else int,
         "as_current": float if current_floats else int,
         "as_drive": float if push_floats else int,
@@ -125,6 +127,7 @@ def _bound(program: Program, chip: Chip, strict: bool) -> dict[str, Any]:
         "fit_membrane": _fit(rules.membrane_overflow, membrane_floats),
         "decay_current": _decay(rules.current_decay, floating, current_floats),
         "decay_membrane": _decay(rules.membrane_decay, floating, membrane_floats),
+        "cut_membrane": _cut(rules.membrane_decay, numbers.membrane_fraction_bits),
         "crosses": arithmetic.COMPARES[rules.compare],
         "noise": arithmetic.hashed if noisy else arithmetic.silent,
         "arrivals": delivery.arrive_in_order if each else delivery.arrive_never,
@@ -142,6 +145,11 @@ def _entering(value_floats: bool, register_floats: bool) -> Any:
 def _fit(rule: str, floats: bool) -> Any:
     """Float has no register to leave."""
     return arithmetic.unlimited if floats else arithmetic.OVERFLOWS[rule]
+
+
+def _cut(rule: str, fraction_bits: int | None) -> Any:
+    """Keep every bit of what the decay leaves, or so many behind the point."""
+    return arithmetic.unlimited if fraction_bits is None else arithmetic.FRACTIONS[rule]
 
 
 def _decay(rule: str, floating: tuple[str, ...], register_floats: bool) -> Any:

@@ -4,8 +4,8 @@ Three functions of plain numbers, called in this order (`emulator.sweep.sweep`):
 
 1. `current_step`: the current decays, takes in what arrived and is used, in one of three orders
    (`ORDERS`);
-2. `membrane_step`: the membrane decays and takes in currents and bias, either as one sum or as an
-   increment that is limited by itself (`FORMS`); a neuron that rests after a spike holds, freezes
+2. `membrane_step`: the membrane decays and takes in currents and bias, as one sum, one after the
+   other, or as an increment that is limited by itself (`FORMS`); a neuron that rests after a spike holds, freezes
    or skips (`REFRACTORIES`);
 3. `fire`: one spike or several, of one sign or two, and the reset.
 
@@ -32,11 +32,15 @@ AS_REPEAT, AS_VALUE, AS_PRESENCE = range(3)
 """What a row of synapses makes of a spike's number (`Program.row_payload`): so many spikes, one
 spike that carries the number as a factor, or one spike whatever the number."""
 
+KINDS = ("dense", "sparse", "convolution")
+DENSE, SPARSE, CONVOLUTION = range(3)
+"""Codes of `Program.row_kind`: synapses of a matrix, of a list, or of weights that places share."""
+
 ORDERS = ("decay-add-use", "add-use-decay", "add-decay-use")
 DECAY_ADD_USE, ADD_USE_DECAY, ADD_DECAY_USE = range(3)
 
-FORMS = ("sum", "increment")
-SUM, INCREMENT = range(2)
+FORMS = ("sum", "increment", "bias-first")
+SUM, INCREMENT, BIAS_FIRST = range(3)
 
 REFRACTORIES = ("none", "hold", "freeze", "skip")
 ALERT, HOLD, FREEZE, SKIP = range(4)
@@ -60,12 +64,14 @@ DECAY_BITS = 12
 as_current: Any = int
 as_drive: Any = int
 as_membrane: Any = int
+FRACTION_BITS = 0
 into_membrane: Any = arithmetic.unchanged
 fit_current: Any = arithmetic.wrap
 fit_drive: Any = arithmetic.unlimited
 fit_membrane: Any = arithmetic.saturate
 decay_current: Any = arithmetic.keep_toward_zero
 decay_membrane: Any = arithmetic.keep_toward_zero
+cut_membrane: Any = arithmetic.unlimited
 crosses: Any = arithmetic.above
 wrap: Any = arithmetic.wrap
 
@@ -163,7 +169,7 @@ def membrane_step(
     (wanted_drive, driven, wanted, v)
         Current plus bias, and the membrane, each before and after its register took it.
     """
-    kept = as_membrane(decay_membrane(v, keep, DECAY_BITS, chance))
+    kept = as_membrane(cut_membrane(decay_membrane(v, keep, DECAY_BITS, chance), FRACTION_BITS))
     wanted_drive = as_drive(drive + push)
     if FORM == SUM:
         driven = as_drive(fit_drive(wanted_drive, DRIVE_BITS))
@@ -171,6 +177,12 @@ def membrane_step(
         if REFRACTORY == SKIP and skips:
             wanted = kept
         return wanted_drive, driven, wanted, as_membrane(fit_membrane(wanted, MEMBRANE_BITS))
+    if FORM == BIAS_FIRST:
+        wanted = as_membrane(as_membrane(kept + into_membrane(push)) + into_membrane(drive))
+        if REFRACTORY == SKIP and skips:
+            wanted = kept
+        v = as_membrane(fit_membrane(wanted, MEMBRANE_BITS))
+        return wanted_drive, wanted_drive, wanted, v
     # The change is formed and limited by itself, first with the currents, then with the bias.
     change = as_membrane(wrap(as_membrane(kept - v), MEMBRANE_BITS) + into_membrane(drive))
     wanted = as_membrane(as_membrane(v + change) + push)

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from emulator.chip import Chip
 from emulator.errors import ProgramError
-from emulator.neuron import REPEAT
+from emulator.neuron import DENSE, REPEAT, SPARSE
 from emulator.program_check import problems_of
 
 Array = NDArray[Any]
@@ -83,8 +83,9 @@ class Program:
     reset : uint8 [n]
         Index into `emulator.neuron.RESETS`.
     reset_to, membrane_min, membrane_max, refractory, reset_every, reset_phase, lower, lower_to,\
-    lower_reset, spikes_max, alias : int64 or float64 [n] or empty
-        Where not empty: the membrane after a reset to zero; its least and most; ticks of rest
+    lower_reset, spikes_max, alias : int64 [n] or empty
+        Those of the membrane (`reset_to`, its limits, `lower`, `lower_to`) may be float64 where the
+        membrane is. Where not empty: the membrane after a reset to zero; its least and most; ticks of rest
         after a spike, the one of the spike included; every so many ticks u and v start from 0, in
         the ticks with that remainder; the lower threshold, the membrane after it, and which
         reset it takes (a code of `emulator.neuron.RESETS`: zero, subtract or stay); most spikes
@@ -102,6 +103,9 @@ class Program:
     row_shift, row_delay : uint8, int16 [n_rows]
     row_group, row_payload : uint8 [n_rows]
         Which sum, or which current, it adds to; index into `emulator.neuron.PAYLOADS`.
+    row_kind : uint8 [n_rows], optional
+        Kind of its synapses, an index into `emulator.neuron.KINDS`; dense or sparse, as the
+        row is, where nothing is said.
     row_axon : int64 [n_rows] or empty
         Binary axon that the spike travels on; several spikes on it in one tick are one.
     weight : int8, int16, int32 or float64 [n_weights]
@@ -140,8 +144,9 @@ class Program:
     row_delay: Array
     weight: Array
     target: Array
-    row_group: Array | None = None
-    row_payload: Array | None = None
+    row_group: Array = field(default_factory=_none)
+    row_payload: Array = field(default_factory=_none)
+    row_kind: Array = field(default_factory=_none)
     row_axon: Array = field(default_factory=_none)
     reset_to: Array = field(default_factory=_none)
     membrane_min: Array = field(default_factory=_none)
@@ -158,8 +163,10 @@ class Program:
 
     def __post_init__(self) -> None:
         for name in ("row_group", "row_payload"):
-            if getattr(self, name) is None:
-                object.__setattr__(self, name, np.zeros(np.size(self.row_size)))
+            if not np.size(getattr(self, name)):
+                object.__setattr__(self, name, np.zeros(np.size(self.row_size), np.uint8))
+        if not np.size(self.row_kind):
+            object.__setattr__(self, "row_kind", np.where(self.row_dense, DENSE, SPARSE))
         for name, dtype in _DTYPES.items():
             array = np.asarray(getattr(self, name))
             if name in _TWO_AXES and array.ndim == 1:
@@ -305,7 +312,7 @@ class Program:
             raise ProgramError("the program cannot be loaded:\n  - " + "\n  - ".join(problems))
 
 
-_FORMAT = "spikefab-program-3"
+_FORMAT = "spikefab-program-4"
 _DTYPES = {
     "core": np.int32,
     "core_start": np.int64,
@@ -342,6 +349,7 @@ _DTYPES = {
     "row_delay": np.int16,
     "row_group": np.uint8,
     "row_payload": np.uint8,
+    "row_kind": np.uint8,
     "row_axon": np.int64,
     "weight": np.int64,
     "target": np.uint16,
@@ -349,7 +357,7 @@ _DTYPES = {
 }
 _FLOATS = frozenset(
     {"keep_current", "keep_membrane", "bias", "threshold", "initial_current", "initial_membrane",
-     "weight"}
+     "weight", "reset_to", "membrane_min", "membrane_max", "lower", "lower_to"}
 )  # fmt: skip
 _TWO_AXES = ("keep_current", "sum_shift", "initial_current")
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emulator.chip import Chip
-from emulator.neuron import AS_REPEAT, PAYLOADS, REPEAT, RESETS, STAY, SUBTRACT, TO_ZERO
+from emulator.neuron import AS_REPEAT, KINDS, PAYLOADS, REPEAT, RESETS, STAY, SUBTRACT, TO_ZERO
 
 if TYPE_CHECKING:
     from emulator.program import Program
@@ -20,12 +20,16 @@ _COLUMNS = (
     "population", "index", "compartments", "keep_current", "keep_membrane", "bias", "threshold",
     "initial_current", "initial_membrane", "sum_shift", "reset", "core_start", "source_row",
     "row_weight", "row_target", "row_size", "row_core", "row_dense", "row_packet", "row_shift",
-    "row_delay", "row_group", "row_payload",
+    "row_delay", "row_group", "row_payload", "row_kind",
 )  # fmt: skip
 _OPTIONAL = (
     "reset_to", "membrane_min", "membrane_max", "refractory", "reset_every", "reset_phase",
     "lower", "lower_to", "lower_reset", "spikes_max", "alias", "row_axon", "channel_core",
 )  # fmt: skip
+
+
+_OF_MEMBRANE = ("reset_to", "membrane_min", "membrane_max", "lower", "lower_to")
+"""What the membrane is compared with or set to: in float only where it is."""
 
 
 def problems_of(program: "Program", chip: Chip) -> list[str]:
@@ -131,6 +135,7 @@ def _outside_registers(program: "Program", chip: Chip) -> list[str]:
         ("row_shift", 0, 32),
         ("reset", 0, len(RESETS) - 1),
         ("row_payload", 0, len(PAYLOADS) - 1),
+        ("row_kind", 0, len(KINDS) - 1),
         (
             "row_group",
             0,
@@ -251,7 +256,10 @@ def _rules_broken(program: "Program", chip: Chip) -> list[str]:
                 "spikes of sign -1 reach rows that repeat a spike; their row_payload must be value "
                 "or presence"
             )
-    for name, floats in (("weight", "weights"), ("threshold", "thresholds")):
+    for name, floats in (
+        ("weight", "weights"), ("threshold", "thresholds"),
+        *((name, "membrane") for name in _OF_MEMBRANE),
+    ):  # fmt: skip
         if getattr(program, name).dtype.kind == "f" and floats not in rules.float_variables:
             problems.append(f"{name} is float, but {chip.name} has no float {floats}")
     return problems

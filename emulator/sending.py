@@ -283,7 +283,7 @@ def sendings_of(
     source_core = np.full(program.source_core.size, -1, np.int32)
     on_chip = program.source_core >= 0
     source_core[on_chip] = there[program.source_core[on_chip]]
-    most = int(packets.events.max(initial=0)) + int(packets.once.max(initial=0))
+    most = int(packets.work.max(initial=0)) + int(packets.once.max(initial=0))
     if most > SIZE_MAX:
         raise FabricError(
             f"{chip.name}: a packet causes {most:,} units of synaptic work, but the network counts "
@@ -291,7 +291,7 @@ def sendings_of(
         )
     single = Sendings(
         first=packets.first, first_copy=np.empty(0, np.int64), copy_core=packets.core,
-        work=packets.events, once=packets.once, repeats=packets.repeats, source_core=source_core,
+        work=packets.work, once=packets.once, repeats=packets.repeats, source_core=source_core,
         there=there,
     )  # fmt: skip
     return _forking(single, noc) if chip.fabric.multicast else (single, None)

@@ -4,11 +4,14 @@ A source's packets are its rows with ``row_packet``; rows that follow without it
 before them, as long as they lie on the same core.
 """
 
+from math import gcd
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from emulator.chip import Chip
+from emulator.chip_costs import by_kind
 from emulator.neuron import AS_REPEAT
 from emulator.program import Program
 
@@ -45,6 +48,23 @@ class Activity(NamedTuple):
     merged_events: Array
 
 
+def one_tick(activity: Activity, k: int) -> Activity:
+    """Cut one tick out."""
+    spikes = slice(*activity.spike_start[k : k + 2])
+    inputs = slice(*activity.input_start[k : k + 2])
+    merged = activity.merged_events
+    return Activity(
+        spike_start=np.array([0, spikes.stop - spikes.start]),
+        spike_neuron=activity.spike_neuron[spikes],
+        spike_payload=activity.spike_payload[spikes], spike_ps=activity.spike_ps[spikes],
+        input_start=np.array([0, inputs.stop - inputs.start]),
+        input_channel=activity.input_channel[inputs],
+        input_payload=activity.input_payload[inputs], input_ps=activity.input_ps[inputs],
+        update_ps=activity.update_ps[k : k + 1],
+        merged_events=merged[k : k + 1] if merged.size else merged,
+    )  # fmt: skip
+
+
 class Ticks(NamedTuple):
     """Physics' account of some ticks; int64 [n_ticks] each.
 
@@ -77,19 +97,22 @@ class Packets(NamedTuple):
         Source ``s`` sends the packets ``first[s]:first[s + 1]``, by ascending core.
     core : uint16 or uint32 [n_packets]
         Index of the core it goes to.
-    events : uint16 or uint32 [n_packets]
-        Synaptic events there, for each of the spikes of a payload.
+    work : uint16 or uint32 [n_packets]
+        Synaptic work there, in units of ``unit_ps``, for each of the spikes of a payload: as many
+        as there are events where all kinds of synapses take the same time.
     once : same, or empty
-        Synaptic events whatever the payload is; empty where there are none.
+        Work whatever the payload is; empty where there is none.
     repeats : uint8 [n_packets] or empty
         Whether a payload sends the packet so many times; empty where all do.
+    unit_ps : int
     """
 
     first: Array
     core: Array
-    events: Array
+    work: Array
     once: Array
     repeats: Array
+    unit_ps: int
 
 
 def first_rows(program: Program) -> Array:
@@ -100,27 +123,47 @@ def first_rows(program: Program) -> Array:
     return np.asarray(begins)
 
 
-def packets_of(program: Program) -> Packets:
+def packets_of(program: Program, chip: Chip) -> Packets:
     """Read the packets off a program's rows."""
     n_rows = program.row_size.size
     begins = first_rows(program)
     row = np.flatnonzero(begins)
     before = np.zeros(n_rows + 1, np.int64)
     np.cumsum(begins, out=before[1:])
+    unit_ps, units = _units(program, chip)
     size = program.row_size
+    if units is not None:
+        size = size * units[program.row_kind]
     once = repeats = np.empty(0, np.uint16)
     if np.any(program.row_payload):
-        repeated = program.row_payload == AS_REPEAT
+        repeated = np.asarray(program.row_payload == AS_REPEAT)
         once = np.add.reduceat(np.where(repeated, 0, size), row, dtype=np.int64)
         size = np.where(repeated, size, 0)
         repeats = repeated[row].astype(np.uint8)
-    events = np.add.reduceat(size, row, dtype=np.int64) if n_rows else np.empty(0, np.int64)
-    most = max(int(x.max(initial=0)) for x in (events, once, np.array([program.n_cores])))
+    work = np.add.reduceat(size, row, dtype=np.int64) if n_rows else np.empty(0, np.int64)
+    most = max(int(x.max(initial=0)) for x in (work, once, np.array([program.n_cores])))
     narrow = np.uint16 if most < 1 << 16 else np.uint32
     return Packets(
         first=before[program.source_row], core=program.row_core[row].astype(narrow),
-        events=events.astype(narrow), once=once.astype(narrow), repeats=repeats,
+        work=work.astype(narrow), once=once.astype(narrow), repeats=repeats, unit_ps=unit_ps,
     )  # fmt: skip
+
+
+def unit_of_work(chip: Chip) -> int:
+    """Picoseconds of which every kind of synaptic event takes a whole number."""
+    if chip.timing is None:
+        return 0
+    return gcd(*(cost.value for cost in by_kind(chip.timing.synaptic_event_ps)))
+
+
+def _units(program: Program, chip: Chip) -> tuple[int, Array | None]:
+    """Unit of synaptic work, and the units of an event of each kind if not all take just one."""
+    unit_ps = unit_of_work(chip)
+    if not unit_ps:
+        return 0, None
+    assert chip.timing is not None
+    costs = np.array([cost.value for cost in by_kind(chip.timing.synaptic_event_ps)])
+    return unit_ps, None if np.all(costs == unit_ps) else costs // unit_ps
 
 
 def packets_sent(packets: Packets) -> tuple[Array, Array]:

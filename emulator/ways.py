@@ -25,16 +25,26 @@ class Ways(NamedTuple):
 def router_of(core: Array, chip: Chip) -> tuple[Array, Array]:
     """Return x and y of the router of each core.
 
-    Cores of a router follow one another, then routers row by row, then chips row by row; x and y
-    count over all chips.
+    Cores of a router follow one another, then routers in ``tile_order``, then chips row by row; x
+    and y count over all chips.
     """
     mesh = chip.mesh
     router = np.asarray(core, np.int64) // mesh.cores_per_router
     which, router = np.divmod(router, mesh.width * mesh.height)
     x, y = router % mesh.width, router // mesh.width
-    return x + which % chip.fabric.chips_x * mesh.width, (
-        y + which // chip.fabric.chips_x * mesh.height
-    )
+    if mesh.tile_order == "column-major":
+        x, y = router // mesh.height, router % mesh.height
+    down, right = np.divmod(which, chip.fabric.chips_x)
+    return x + right * mesh.width, y + down * mesh.height
+
+
+def router_at(x: Array, y: Array, chip: Chip) -> Array:
+    """Return the number of the router at each place; the inverse of `router_of`."""
+    mesh = chip.mesh
+    right, x = np.divmod(np.asarray(x, np.int64), mesh.width)
+    down, y = np.divmod(np.asarray(y, np.int64), mesh.height)
+    within = x * mesh.height + y if mesh.tile_order == "column-major" else y * mesh.width + x
+    return np.asarray((down * chip.fabric.chips_x + right) * mesh.width * mesh.height + within)
 
 
 def ways(source: Array, target: Array, chip: Chip) -> Ways:

@@ -6,10 +6,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from emulator.neuron import RESETS
+from emulator.neuron import KINDS, RESETS
 from emulator.program import Program, ProgramPopulation
 from mapping.fixed import FixedNetwork, FixedPopulation, FixedProjection
-from mapping.linear import Dense, Sparse, sparse
+from mapping.linear import Convolution, Dense, Sparse, sparse
 from mapping.mapping import Mapping, Slice
 from mapping.network import Network
 
@@ -28,6 +28,9 @@ class Rows(NamedTuple):
     core, shift, delay, exponent, group, payload : int
         The same for all of these rows; ``exponent`` tells formats apart, which have axons and
         packets of their own.
+    kind : str, optional
+        One of `emulator.neuron.KINDS`, the same for all; dense or sparse, as ``dense`` says,
+        where there is none.
     """
 
     source: Array
@@ -41,6 +44,7 @@ class Rows(NamedTuple):
     exponent: int = 0
     group: int = 0
     payload: int = 0
+    kind: str | None = None
 
 
 def lags(network: Network, direct: frozenset[str], input_latency: int = 1) -> dict[str, int]:
@@ -211,6 +215,7 @@ def _sparse_rows(
     return Rows(
         numbers[present], size, weight[order], target[order], core, False,
         projection.shift, projection.delay, projection.exponent,
+        kind="convolution" if isinstance(projection.linear, Convolution) else "sparse",
     )  # fmt: skip
 
 
@@ -218,6 +223,10 @@ def _loaded(weight: Array) -> Array:
     """Mantissas are whole numbers; on a chip with float weights they are not and stay as they are."""
     whole: Array = weight.astype(np.int64)
     return whole if np.array_equal(whole, weight) else weight
+
+
+def _kind(rows: Rows) -> int:
+    return KINDS.index(rows.kind or ("dense" if rows.dense else "sparse"))
 
 
 def row_tables(rows: list[Rows], n_sources: int) -> dict[str, Array]:
@@ -258,6 +267,7 @@ def row_tables(rows: list[Rows], n_sources: int) -> dict[str, Array]:
         "row_delay": delay[order],
         "row_group": each("group")[order],
         "row_payload": each("payload")[order],
+        "row_kind": joined([np.full(r.source.size, _kind(r)) for r in rows])[order],
         "weight": weights,
         "target": joined([r.target for r in rows if not r.dense]),
     }

@@ -161,7 +161,10 @@ def _resized(chip: Chip, columns: int, rows: int, n_axons: int, n_neurons: int) 
             "neurons_per_core": sized("neurons_per_core", n_neurons),
         },
     )
-    mesh = chip.mesh.model_copy(update={"width": columns, "height": rows, "cores_per_router": 1})
+    mesh = chip.mesh.model_copy(update={
+            "width": columns, "height": rows, "cores_per_router": 1, "tile_order": "row-major",
+        }
+    )  # fmt: skip
     return chip.model_copy(update={"mesh": mesh, "limits": limits})
 
 

@@ -21,11 +21,11 @@ class VectorError(ValueError):
 
 
 class Mismatch(NamedTuple):
-    """The first value that differs."""
+    """The first value that differs; one of the whole chip is of no neuron."""
 
     step: int
     population: str
-    neuron: int
+    neuron: int | None
     variable: str
     expected: float
     got: float
@@ -162,6 +162,25 @@ class Case:
 
 VARIABLES = ("u", "i_syn", "i_syn2", "v", "spikes")
 """What files record, in the order in which differences are told."""
+
+
+def tree_of(path: Path) -> dict[str, Any]:
+    """Read a whole file: attributes, datasets, and groups within groups."""
+    with h5py.File(path, "r") as file:
+        return _tree(file)
+
+
+def _tree(group: Any) -> dict[str, Any]:
+    return dict(group.attrs) | {
+        name: _tree(item) if isinstance(item, h5py.Group) else item[()]
+        for name, item in group.items()
+    }
+
+
+def oracle_of(path: Path) -> str:
+    """Name what a file was recorded from, such as ``O1_lava``; empty where it does not say."""
+    with h5py.File(path, "r") as file:
+        return str(file.attrs.get("oracle", ""))
 
 
 def _values(group: Any) -> dict[str, Any]:

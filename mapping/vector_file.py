@@ -18,8 +18,10 @@ from mapping.drive import Drive
 from mapping.linear import Dense
 from mapping.network import Input, Network, Population, Projection
 from mapping.reference import prepare, simulate
-from mapping.vector_case import VARIABLES, Case, Mismatch, Vector, VectorError
+from mapping.vector_case import VARIABLES, Case, Mismatch, Vector, VectorError, oracle_of
 from mapping.vector_models import MODELS
+from mapping.vector_sanafe import SanafeCase
+from mapping.vector_steps import sanafe_mismatches
 
 Array = NDArray[Any]
 Seen = Mapping[tuple[str, str], Array]
@@ -38,14 +40,16 @@ def read_vector(path: str | Path) -> Vector:
         If it is broken, or recorded from a model that no preset is configured like.
     """
     with _told(path):
+        if _is_sanafe(path):
+            return SanafeCase.read(Path(path)).vector()
         return _loaded(Case(Path(path)))
 
 
 def mismatches(path: str | Path) -> Iterator[Mismatch]:
     """Run a case step by step and compare every value.
 
-    Integers run through the engine, on cores; what was recorded in float through the float
-    reference, in chip timing.
+    Integers run through the engine, on cores, and so do SANA-FE's floats, whose energies and times
+    are compared, too; what Lava recorded in float runs through the float reference, in chip timing.
 
     Yields
     ------
@@ -58,6 +62,9 @@ def mismatches(path: str | Path) -> Iterator[Mismatch]:
         As `read_vector` does.
     """
     with _told(path):
+        if _is_sanafe(path):
+            yield from sanafe_mismatches(SanafeCase.read(Path(path)))
+            return
         case = Case(Path(path))
         if case.root.get("run_tag") == "floating_pt":
             rows = _float_rows(case)
@@ -98,12 +105,16 @@ def _told(path: str | Path) -> Iterator[None]:
         raise VectorError(f"{path}: no vector file, or a damaged one ({error})") from error
 
 
+def _is_sanafe(path: str | Path) -> bool:
+    return oracle_of(Path(path)).startswith("O5")
+
+
 def _loaded(case: Case) -> Vector:
     kind = str(case.root.get("oracle", ""))[:2]
     if kind not in MODELS:
         raise VectorError(
             f"{case.path}: recorded from {case.root.get('oracle')!r}; known are "
-            f"{', '.join(sorted(MODELS))}"
+            f"{', '.join([*sorted(MODELS), 'O5'])}"
         )
     return MODELS[kind](case)
 

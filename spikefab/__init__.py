@@ -14,6 +14,7 @@ _HOME = {
     "ChipError": "emulator.chip_file",
     "compare": "traces.compare",
     "Convolution": "mapping.linear",
+    "cost_trace": "spikefab.cost",
     "DataError": "spikefab.data",
     "Dense": "mapping.linear",
     "deploy": "spikefab.deployment",

@@ -245,6 +245,44 @@ def compare_traces(
             raise typer.Exit(4)
 
 
+@app.command("cost")
+def cost_trace(
+    trace: Annotated[Path, typer.Argument(help="A chip's trace.", show_default=False)],
+    chip: Annotated[
+        str | None,
+        typer.Option(
+            "--chip",
+            help="A built-in chip or a TOML file.",
+            show_default="the built-in one that it was recorded on",
+        ),
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+    by_tick: Annotated[
+        bool, typer.Option("--by-tick", help="With --json: the energy of each tick, too.")
+    ] = False,
+    debug: Debug = False,
+) -> None:
+    """Cost a recorded run again, on its chip or another: energy by part, and what time allows."""
+    with told(debug):
+        from emulator.chip_file import builtin_chips, load_chip
+        from spikefab.cost import cost_trace as costed
+        from spikefab.cost_tables import cost_json, print_cost
+        from traces.trace import Trace
+
+        with Trace.open(trace) as recorded:
+            name = chip if chip is not None else str(recorded.provenance.get("chip", ""))
+            if chip is None and name not in builtin_chips():
+                raise BadInputError(
+                    f"{trace}: recorded on {name or 'a chip that it does not name'}, which is not "
+                    "built in; name its file with --chip"
+                )
+            found = costed(recorded, load_chip(name))
+        if json:
+            say(as_json({"trace": str(trace)} | cost_json(found, by_tick=by_tick)))
+        else:
+            print_cost(found, trace.name)
+
+
 @app.command()
 def info(
     file: Annotated[

@@ -14,7 +14,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
-from emulator.ways import router_of
+from emulator.ways import router_at, router_of
 from spikefab.run import RunResult
 from spikefab.wording import short
 from traces.trace import Trace
@@ -105,7 +105,7 @@ def _cores_to_draw(result: RunResult) -> tuple[NDArray[np.int64], str]:
     x, y = router_of(used, chip)
     columns = np.arange(max(x.min() - 1, 0), min(x.max() + 2, chip.mesh.width))
     rows = np.arange(max(y.min() - 1, 0), min(y.max() + 2, chip.mesh.height))
-    routers = (rows[:, None] * chip.mesh.width + columns).ravel()
+    routers = router_at(columns, rows[:, None], chip).ravel()
     per_router = chip.mesh.cores_per_router
     if routers.size * per_router <= MOST_CORES:
         cores = (routers[:, None] * per_router + np.arange(per_router)).ravel()

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from emulator.energy import COUNTED
 from emulator.engine import Block
 from emulator.neuron import RESETS
 from emulator.program import ProgramPopulation
@@ -69,6 +70,11 @@ class Recorder:
             )
         )  # fmt: skip
 
+    def cores(self, writer: TraceWriter) -> None:
+        """Record where the cores lie and how many neurons they hold."""
+        program = self._program
+        writer.cores(place=program.core, neurons=np.diff(program.core_start))
+
     def stimulus(self, writer: TraceWriter, events: Stimulus, sample: int) -> None:
         """Record a sample's input."""
         first = sample * self._ticks
@@ -107,8 +113,15 @@ class Recorder:
             # What never resets is counted from 0, in the network as on the chip.
             writer.state(part.name, "v", frames, scale=1.0 / part.scale)
             first += part.size
-        spikes = np.bincount(block.spike_tick - block.first_tick, minlength=block.tick_ps.size)
-        writer.tick_counters(duration_ps=block.tick_ps, spikes=spikes)
+        counted = {
+            name: block.tick_counters[name] for name in COUNTED if name in block.tick_counters
+        }
+        counted["spikes"] = np.bincount(
+            block.spike_tick - block.first_tick,
+            weights=np.abs(block.spike_payload),
+            minlength=block.tick_ps.size,
+        ).astype(np.int64)
+        writer.tick_counters(duration_ps=block.tick_ps, **counted)
 
     def finish(self) -> None:
         """Name each trace's partner by its content hash; warns where that cannot be done."""

@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from spikefab.figures import floor_plan, inked, inline, raster, rates
+from spikefab.marks import footnote, one_sided, starred
 from spikefab.run import RunResult
+from spikefab.tables import band_of
 from spikefab.wording import micro, percent, printable
 
 _STYLE = """
@@ -96,33 +98,42 @@ def _accuracy(numbers: dict[str, Any]) -> str:
 
 
 def _costs(numbers: dict[str, Any], chip_name: str) -> str:
-    n, energy = numbers["samples"], numbers["energy"]
+    n, energy, marks = numbers["samples"], numbers["energy"], numbers["marks"]
     total = sum((energy or {}).values()) or 1.0
     costs = numbers["costs"] or {"constants": 0, "assumed": 0}
     rows = [
         ["synaptic events per sample", f"{numbers['synaptic_events'] / n:,.0f}"],
         ["packets between cores per sample", f"{numbers['packets'] / n:,.0f}"],
         ["hops per sample", f"{numbers['hops'] / n:,.0f}"],
-        ["energy per sample", micro(numbers["energy_j_per_sample"], "J", 2)],
+        [
+            "energy per sample",
+            starred(micro(numbers["energy_j_per_sample"], "J", 2), "energy", marks),
+        ],
+        *[["  low … high", text] for text in band_of(numbers["energy_band"])],
         *[
-            [f"  of it {part}", f"{micro(value, 'J', 3)} ({percent(value / total, 1)})"]
+            [
+                f"  of it {part}",
+                f"{starred(micro(value, 'J', 3), part, marks)} ({percent(value / total, 1)})",
+            ]
             for part, value in (energy or {}).items()
         ],
         [
             "time per sample, as fast as the chip can",
-            micro(numbers["latency_s_per_sample"], "s", 0),
+            starred(micro(numbers["latency_s_per_sample"], "s", 0), "time", marks),
         ],
         *[
             [f"{part}s out of range", f"{count:,}"]
             for part, count in numbers["out_of_range"].items()
         ],
     ]
+    lines = [*footnote(marks), *one_sided(numbers["costs"])]
+    behind = "".join(f"<p class='quiet'>{html.escape(line)}</p>" for line in lines)
     command = html.escape(f"spikefab chips {shlex.quote(chip_name)}")
     return (
         f"<h2>Cost on the chip</h2>{_table(['', ''], rows)}<p class='quiet'>From the chip's "
         f"published estimates, {costs['assumed']} of {costs['constants']} constants assumed; "
         f"<code>{command}</code> lists each with its source. Host, boards and contention between "
-        f"packets are not in it.</p>"
+        f"packets are not in it.</p>{behind}"
     )
 
 

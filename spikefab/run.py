@@ -204,6 +204,8 @@ def _chip_run(
     counts = np.zeros((len(samples), program.n_neurons), np.int64)
     frame_sums = np.zeros((len(samples), sum(part.size for part in silent)))
     with record.chip_trace() as writer:
+        if writer is not None:
+            record.cores(writer)
 
         def events() -> Iterator[Stimulus]:
             for index in range(len(samples)):

@@ -7,7 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emulator.chip import Chip
+from emulator.chip_bounds import cost_rows, is_assumed, open_ends
+from emulator.energy import energy_band
 from emulator.neuron import VARIABLES
+from spikefab.marks import marks_of
 from spikefab.run import RunResult, versions
 
 Array = NDArray[Any]
@@ -19,17 +22,19 @@ SATURATED = 1.0
 def summary(result: RunResult, *, network: str, wall_s: float) -> dict[str, Any]:
     """Sum up a run; a value that was not measured is None.
 
-    Energy and latency are those of the chip running as fast as it can, per sample.
+    Energy and latency are those of the chip running as fast as it can, per sample. The band of the
+    energy has every cost at its low or high end; static power flows for the same time in all three.
     """
     samples, counters = result.samples, result.counters
     n = len(samples)
     float_class, chip_class = result.readout_float.argmax(1), result.readout_chip.argmax(1)
-    energy = result.energy
+    energy, chip = result.energy, result.deployment.chip
+    band = energy_band(counters, result.duration_ps, chip) if energy else None
     out_of_range = {part: int(counters[f"{part}_overflows"].sum()) for part in VARIABLES}
     order = [part.name for part in result.deployment.network.order]
     return {
         "network": network,
-        "chip": result.deployment.chip.name,
+        "chip": chip.name,
         "samples": n,
         "ticks": samples.n_ticks,
         "ticks_per_sample": result.ticks_per_sample,
@@ -60,9 +65,13 @@ def summary(result: RunResult, *, network: str, wall_s: float) -> dict[str, Any]
         "hops": int(counters["hops_ew"].sum() + counters["hops_ns"].sum()),
         "energy_j_per_sample": energy.total / n if energy else None,
         "energy": {part: value / n for part, value in energy._asdict().items()} if energy else None,
-        "latency_s_per_sample": (
-            result.duration_ps * 1e-12 / n if result.deployment.chip.timing else None
-        ),
+        "energy_band": band
+        and {
+            side: {part: value / n for part, value in joules._asdict().items()}
+            | {"total": joules.total / n}
+            for side, joules in band._asdict().items()
+        },
+        "latency_s_per_sample": result.duration_ps * 1e-12 / n if chip.timing else None,
         "cores_used": result.deployment.program.n_cores,
         "neurons": result.deployment.program.n_neurons,
         "saturations": sum(out_of_range.values()),
@@ -70,7 +79,8 @@ def summary(result: RunResult, *, network: str, wall_s: float) -> dict[str, Any]
         "out_of_range_by_core": _by_core(result),
         "currents_cut": result.currents_cut,
         "tensors": [vars(error) for error in result.deployment.fixed.errors],
-        "costs": _costs(result.deployment.chip),
+        "costs": _costs(chip),
+        "marks": marks_of(chip),
         "notes": [
             *result.deployment.network.notes,
             *result.deployment.fixed.notes,
@@ -96,11 +106,20 @@ def _about_readout(result: RunResult) -> list[str]:
     ]
 
 
-def _costs(chip: Chip) -> dict[str, int] | None:
-    """Count the constants behind time and energy, and how many of them have no source."""
-    rows = [row for row in chip.rows() if row.key.startswith(("timing.", "energy."))]
-    assumed = sum(row.confidence == "assumed" or not row.source for row in rows)
-    return {"constants": len(rows), "assumed": assumed} if rows else None
+def _costs(chip: Chip) -> dict[str, Any] | None:
+    """Count the constants behind time and energy, and say which of them are assumed or one-sided."""
+    rows = cost_rows(chip)
+    assumed = [row.key for row in rows if is_assumed(row)]
+    return (
+        {
+            "constants": len(rows),
+            "assumed": len(assumed),
+            "assumed_constants": assumed,
+            "one_sided": [*open_ends(chip, "timing"), *open_ends(chip, "energy")],
+        }
+        if rows
+        else None
+    )
 
 
 def _host_notes(result: RunResult) -> Iterator[str]:

@@ -6,6 +6,8 @@ from typing import Any
 from rich.table import Table
 
 from emulator.chip import Chip
+from emulator.chip_bounds import cost_rows, is_assumed
+from spikefab.marks import STAR, footnote, starred
 from spikefab.telling import console, say, warn
 from spikefab.wording import micro, percent
 from traces.compare import Comparison, Difference, PopulationComparison
@@ -32,6 +34,8 @@ def print_run(numbers: dict[str, Any], chip_name: str) -> None:
         f"{n} samples of {numbers['ticks']} ticks ({numbers['input']}), {numbers['wall_s']:.1f} s; "
         f"{_costs(numbers['costs'], chip_name)}"
     )
+    for line in footnote(numbers["marks"]):
+        say(line)
     for note in numbers["notes"]:
         say(f"note: {note}")
     for warning in numbers["warnings"]:
@@ -39,19 +43,34 @@ def print_run(numbers: dict[str, Any], chip_name: str) -> None:
 
 
 def _chip_rows(numbers: dict[str, Any]) -> list[tuple[str, str]]:
-    n, energy = numbers["samples"], numbers["energy"]
+    n, energy, marks = numbers["samples"], numbers["energy"], numbers["marks"]
     rows = [
         ("cores", f"{numbers['cores_used']}"),
         ("synaptic events per sample", f"{numbers['synaptic_events'] / n:,.0f}"),
         ("packets per sample", f"{numbers['packets'] / n:,.0f}"),
-        ("energy per sample", micro(numbers["energy_j_per_sample"], "J", digits=1)),
+        (
+            "energy per sample",
+            starred(micro(numbers["energy_j_per_sample"], "J", digits=1), "energy", marks),
+        ),
+        *(("  low … high", text) for text in band_of(numbers["energy_band"])),
     ]
     if energy is not None and sum(energy.values()) > 0:
         share = energy["static"] / sum(energy.values())
-        rows.append(("  of it static power, spikes or not", percent(share, digits=1)))
-    rows.append(("time per sample", micro(numbers["latency_s_per_sample"], "s")))
+        rows.append(
+            ("  of it static power, spikes or not", starred(percent(share, 1), "static", marks))
+        )
+    time = micro(numbers["latency_s_per_sample"], "s")
+    rows.append(("time per sample", starred(time, "time", marks)))
     rows += [(f"out of range, {part}", f"{k:,}") for part, k in numbers["out_of_range"].items()]
     return rows
+
+
+def band_of(band: dict[str, dict[str, float]] | None) -> list[str]:
+    """Write the band of an energy per sample, where it has one."""
+    if band is None or band["low"]["total"] == band["high"]["total"]:
+        return []
+    low, high = (micro(band[side]["total"], "J", digits=1) for side in ("low", "high"))
+    return [f"{low} … {high}"]
 
 
 def _costs(costs: dict[str, int] | None, chip_name: str) -> str:
@@ -68,10 +87,19 @@ def print_chip(chip: Chip) -> None:
     table = Table(title=f"{chip.name}: {chip.summary}", title_justify="left")
     for column in ("key", "value", "low … high", "confidence", "source"):
         table.add_column(column, overflow="fold")
+    costs = cost_rows(chip)
+    assumed = [
+        row
+        for row in chip.rows()
+        if row.confidence == "assumed" or (row in costs and is_assumed(row))
+    ]
     for row in chip.rows():
         band = "" if row.low is None and row.high is None else f"{row.low} … {row.high}"
-        table.add_row(row.key, str(row.value), band, row.confidence, row.source)
+        star = STAR if row in assumed else ""
+        table.add_row(row.key, f"{row.value}{star}", band, row.confidence, row.source)
     console().print(table)
+    if assumed:
+        say(f"{STAR} assumed, from nobody's figures: {', '.join(row.key for row in assumed)}")
     for key, source in chip.sources.items():
         say(f"{key}: {source}")
 

@@ -15,6 +15,18 @@ def micro(value: float | None, unit: str, digits: int = 0) -> str:
     return "not known" if value is None else f"{1e6 * value:,.{digits}f} µ{unit}"
 
 
+_PREFIXES = ("", "m", "µ", "n", "p", "f")
+
+
+def si(value: float | None, unit: str) -> str:
+    """Write a small quantity with four digits and the prefix that suits it."""
+    if value is None:
+        return "not known"
+    fitting = [k for k in range(len(_PREFIXES)) if abs(value) * 1000.0**k >= 0.99995]
+    k = 0 if value == 0 else fitting[0] if fitting else len(_PREFIXES) - 1
+    return f"{value * 1000.0**k:,.4g} {_PREFIXES[k]}{unit}"
+
+
 def short(name: str, most: int = 28) -> str:
     """Cut a name for a picture."""
     return name if len(name) <= most else f"{name[: most - 1]}…"

@@ -178,7 +178,7 @@ class Machine:
         if resting and rules.refractory == "hold":
             self.v[n] = 0
             return 0 if p.reset[n] == 0 else self.fire(n, handed)
-        if rules.membrane_form == "sum":
+        if rules.membrane_form in ("sum", "bias-first"):  # the same in integers without a limit
             skips = rules.refractory == "skip" and resting
             driven = 0
             if not skips:
@@ -223,6 +223,8 @@ class Machine:
         elif p.lower.size and v < p.lower[n]:
             spikes = -1 if rules.lower_threshold == "spike" else 0
             v = int(p.lower_to[n])
+        if p.lower.size and rules.lower_threshold == "reset" and v != self.v[n]:
+            v = self.fit("membrane", v, self.chip.numbers.membrane_bits, rules.membrane_overflow)
         self.v[n], self.above[n] = v, crosses(v)
         return self.rested(n, spikes)
 

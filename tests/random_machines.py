@@ -41,7 +41,7 @@ def random_chip(rng):
     """Rules and widths at random, as far as they suit each other."""
     pick = lambda names: str(rng.choice(sorted(names)))  # noqa: E731
     each = rng.random() < 0.25
-    form = "increment" if rng.random() < 0.3 else "sum"
+    form = str(rng.choice(["sum", "increment", "bias-first"], p=[0.5, 0.3, 0.2]))
     current, membrane = pick(DECAYS), pick(DECAYS)
     bits = int(rng.integers(1, 13))
     lower = "none" if each else pick(["none", "spike", "reset"])
@@ -53,11 +53,11 @@ def random_chip(rng):
         "current_decay": current, "membrane_decay": membrane,
         "input_overflow": "none" if each else pick(OVERFLOWS),
         "current_overflow": pick(OVERFLOWS),
-        "drive_overflow": "none" if form == "increment" else pick(OVERFLOWS),
+        "drive_overflow": pick(OVERFLOWS) if form == "sum" else "none",
         "membrane_form": form,
         "membrane_overflow": pick(OVERFLOWS),
         "compare": pick([">", ">="]),
-        "refractory": pick(["none", "hold", "freeze", *(["skip"] if form == "sum" else [])]),
+        "refractory": pick(["none", "hold", "freeze", *([] if form == "increment" else ["skip"])]),
         "lower_threshold": lower,
         "axons": "counting" if each or rng.random() < 0.7 else "binary",
         "resets": dict.fromkeys(RESETS[1:], 1),

@@ -11,13 +11,16 @@ CHECKOUT = Path(__file__).resolve().parent.parent
 ROOMS = ("traces", "emulator", "mapping", "spikefab")
 DOORS = {
     "numba": {"traces/jit.py"},
-    "simpy": {"emulator/engine.py"},
+    "simpy": {"emulator/engine.py", "emulator/simulation.py", "emulator/noc/simulated.py"},
     "h5py": {
         "traces/content.py", "traces/trace.py", "traces/writer.py", "mapping/netx_file.py",
         "mapping/nir_file.py", "mapping/vector_case.py", "spikefab/data.py",
     },
     "nir": {"mapping/nir_file.py", "mapping/nir_import.py"},
-    "pydantic": {"emulator/chip.py", "emulator/chip_file.py", "emulator/chip_tables.py"},
+    "pydantic": {
+        "emulator/chip.py", "emulator/chip_bounds.py", "emulator/chip_costs.py",
+        "emulator/chip_fabric.py", "emulator/chip_file.py", "emulator/chip_tables.py",
+    },
     "matplotlib": {"spikefab/figures.py"},
     "torch": set(),
 }  # fmt: skip

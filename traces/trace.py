@@ -320,15 +320,33 @@ class Trace:
         columns = ["timestamps", "node_ids", "values"]
         return Currents(*self._events(f"stimulus/currents/{name}", columns).window(start, stop))
 
+    def cores(self) -> dict[str, Array]:
+        """Place and number of neurons of each core, int64 [n_cores]; empty in earlier traces."""
+        return self._table("cores")
+
     def core_counters(self) -> dict[str, Array]:
         """Totals of each core, int64 [n_cores]."""
         return self.totals("core")
 
     def totals(self, table: str) -> dict[str, Array]:
         """Totals of the run by ``core``, ``link`` or ``latency``; empty where none were kept."""
-        names = self._file.get(f"counters/{table}", {})
-        datasets = {name: self._dataset(f"counters/{table}/{name}") for name in names}
+        return self._table(f"counters/{table}")
+
+    def _table(self, group: str) -> dict[str, Array]:
+        names = self._file.get(group, {})
+        datasets = {name: self._counts(f"{group}/{name}") for name in names}
+        if len({data.shape for data in datasets.values()}) > 1:
+            raise TraceFormatError(f"{self.path}: damaged, columns of '/{group}' differ in length")
         return {name: self._read(data, 0, data.shape[0]) for name, data in datasets.items()}
+
+    def _counts(self, path: str) -> Any:
+        data = self._dataset(path)
+        if data.ndim != 1 or data.dtype.kind not in "iu":
+            raise TraceFormatError(
+                f"{self.path}: damaged, {data.name} is {data.dtype} {data.shape}, not a list of "
+                "whole numbers"
+            )
+        return data
 
     def tick_counters(
         self, start: int | None = None, stop: int | None = None, *, names: Sequence[str] = ()
@@ -336,7 +354,7 @@ class Trace:
         """Read the counters of a window of ticks, all or those of some names."""
         there = tuple(self._file.get("counters/tick", {}))
         wanted = [self._known("counter", name, there) for name in names] or there
-        datasets = {name: self._dataset(f"counters/tick/{name}") for name in wanted}
+        datasets = {name: self._counts(f"counters/tick/{name}") for name in wanted}
         window = range(min((d.shape[0] for d in datasets.values()), default=0))[start:stop]
         return {n: self._read(d, window.start, window.stop) for n, d in datasets.items()}
 

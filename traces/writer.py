@@ -291,7 +291,10 @@ class TraceWriter:
         if key not in self._columns:
             rows = min(max(self._n_ticks, 1), 1 << 13)
             self._create(key, dict.fromkeys(columns, np.int64), chunk_rows=rows)
+        before = self._columns[key].n_added
         self._columns[key].add(**columns)
+        # As with spikes: what else belongs to the ticks before this batch has come.
+        self._whole_tick = max(self._whole_tick, before - 1)
         self._after(self._columns[key])
 
     def totals(self, table: str, columns: Mapping[str, Array]) -> None:
@@ -310,6 +313,18 @@ class TraceWriter:
                 if path in self._file:
                     del self._file[path]
                 self._file[path] = np.asarray(values, np.int64)
+
+    def cores(self, **columns: Array) -> None:
+        """Write what is known of each core before the run, int64 [n_cores] each.
+
+        Parameters
+        ----------
+        place : its number on the chip
+        neurons : how many it holds
+        """
+        with self._writing():
+            for name, values in columns.items():
+                self._file[f"cores/{name}"] = np.asarray(values, np.int64)
 
     def note(self, **provenance: str | int | float) -> None:
         """Add to the provenance.

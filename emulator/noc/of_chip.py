@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 from emulator.chip import Chip
 from emulator.chip_tables import Sourced
 from emulator.noc.topology import Common, Cost, Noc, chips, crossbar, mesh, torus, tree
+from emulator.traffic import unit_of_work
+from emulator.ways import router_of
 
 Array = NDArray[Any]
 
@@ -75,9 +77,7 @@ def _common(chip: Chip) -> Common:
     if timing is None:
         return waiting
     eject = _cost(chip, timing.local_spike_ps, fabric.ejection_ps, fabric.ejection_bit_ps.value)
-    return waiting._replace(
-        eject=eject, axon_ps=timing.axon_in_ps.value, syn_ps=timing.synaptic_event_ps.value
-    )
+    return waiting._replace(eject=eject, axon_ps=timing.axon_in_ps.value, syn_ps=unit_of_work(chip))
 
 
 def _mesh(chip: Chip, core: Array) -> tuple[Noc, Array]:
@@ -90,17 +90,17 @@ def _mesh(chip: Chip, core: Array) -> tuple[Noc, Array]:
         _check_size(chip, grid.width * grid.height * fabric.n_chips)
         whole = chips(
             chips_x=fabric.chips_x, chips_y=fabric.chips_y, width=grid.width, height=grid.height,
-            cores_per_router=grid.cores_per_router, between=between, east_west=east_west, north_south=north_south, common=common,
+            cores_per_router=grid.cores_per_router, tile_order=grid.tile_order, between=between, east_west=east_west, north_south=north_south, common=common,
         )  # fmt: skip
         return whole, core
     if grid.width * grid.height <= WHOLE_MESH:
         whole = mesh(
             width=grid.width, height=grid.height, cores_per_router=grid.cores_per_router,
-            east_west=east_west, north_south=north_south, common=common,
+            tile_order=grid.tile_order, east_west=east_west, north_south=north_south, common=common,
         )  # fmt: skip
         return whole, core
-    router, local = np.divmod(core, grid.cores_per_router)
-    y, x = np.divmod(router, grid.width)
+    local = core % grid.cores_per_router
+    x, y = router_of(core, chip)
     left, low = int(x.min()), int(y.min())
     width, height = int(x.max()) - left + 1, int(y.max()) - low + 1
     _check_size(chip, width * height)
@@ -125,7 +125,7 @@ def _torus(chip: Chip, core: Array) -> tuple[Noc, Array]:
     _check_size(chip, grid.width * grid.height)
     whole = torus(
         width=grid.width, height=grid.height, cores_per_router=grid.cores_per_router,
-        east_west=_link(chip, "ew"), north_south=_link(chip, "ns"), common=_common(chip),
+        tile_order=grid.tile_order, east_west=_link(chip, "ew"), north_south=_link(chip, "ns"), common=_common(chip),
     )  # fmt: skip
     return whole, core
 

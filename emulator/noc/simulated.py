@@ -510,7 +510,9 @@ def carry_simulated(
     if network.n_delivered != n_copies:
         raise RuntimeError(undelivered(noc, n_copies - network.n_delivered, n_copies))
     traffic = network.traffic()
-    traffic.latency[:] = np.bincount(latency_bin(np.array(latency, np.int64)), minlength=LATENCY_BINS)
+    traffic.latency[:] = np.bincount(
+        latency_bin(np.array(latency, np.int64)), minlength=LATENCY_BINS
+    )
     busiest, busiest_ps = busiest_link(noc, traffic)
     return Outcome(
         delivered_ps=np.array(delivered, np.int64),

@@ -5,10 +5,14 @@ import pytest
 from naive import simulate_integers
 from networks import random_network
 
+from emulator.chip_bounds import cost_rows
+from emulator.chip_costs import Timing
 from emulator.chip_file import load_chip
 from emulator.energy import energy_j
 from emulator.engine import Engine
 from emulator.errors import ProgramError
+from emulator.ways import router_of
+from emulator.neuron import KINDS
 from emulator.program import Program
 from emulator.stimulus import Stimulus
 from mapping.assemble import assemble
@@ -306,3 +310,117 @@ def test_a_stimulus_for_channels_that_are_not_there_is_refused(case):
     event = Stimulus(spike_tick=[0], spike_channel=[60], spike_payload=[1])
     with pytest.raises(ValueError, match=r"channel 60..60, but the program has 60"):
         Engine(program, chip).run([event], 1, lambda block: None)
+
+
+def test_counters_of_ticks_add_up_to_those_of_cores_whatever_the_blocks(case):
+    chip, fixed, _, events, _ = case()
+    _, program = scattered(fixed, chip, np.random.default_rng(2), 5)
+    series = []
+    for block_ticks in (1, 7, 256):
+        engine = Engine(program, chip, block_ticks=block_ticks)
+        blocks = []
+        engine.run([events, events], TICKS, blocks.append)
+        ticks = {
+            name: np.concatenate([b.tick_counters[name] for b in blocks])
+            for name in engine.counters
+        }
+        for name, counts in engine.counters.items():
+            assert ticks[name].shape == (2 * TICKS,)
+            assert ticks[name].sum() == counts.sum(), name
+        series.append(ticks)
+    for name, first in series[0].items():
+        assert all(np.array_equal(first, other[name]) for other in series[1:]), name
+    assert np.array_equal(series[0]["spikes"][:TICKS], series[0]["spikes"][TICKS:])
+    assert len(set(series[0]["spikes"].tolist())) > 3
+
+
+def test_each_kind_of_synapse_is_counted_and_what_comes_is_received(case):
+    chip, fixed, _, events, _ = case()
+    _, program = scattered(fixed, chip, np.random.default_rng(3), 4)
+    spikes = []
+    engine = Engine(program, chip)
+    engine.run([events], TICKS, lambda b: spikes.append(np.repeat(b.spike_neuron, b.spike_payload)))
+    times = np.bincount(np.concatenate(spikes), minlength=program.source_row.size - 1)
+    times[program.n_neurons :] = np.bincount(
+        events.spike_channel, weights=events.spike_payload, minlength=program.n_channels
+    )
+    source, total = program.row_source, engine.counters
+    for code, kind in enumerate(KINDS):
+        mine = program.row_kind == code
+        expected = np.bincount(
+            program.row_core[mine],
+            weights=times[source[mine]] * program.row_size[mine],
+            minlength=program.n_cores,
+        )
+        np.testing.assert_array_equal(total[f"{kind}_events"], expected)
+        assert expected.sum() > 0, kind
+    came = times[source] * program.row_packet
+    np.testing.assert_array_equal(
+        total["received"], np.bincount(program.row_core, weights=came, minlength=program.n_cores)
+    )
+
+
+def test_inputs_on_cores_send_packets_like_neurons(case):
+    chip, fixed, _, events, _ = case()
+    chip = load_chip("loihi-sanafe").model_copy(update={"arithmetic": chip.arithmetic})
+    _, program = scattered(fixed, chip, np.random.default_rng(5), 4)
+    outside, engine = run(program, chip, events)
+    placed = replace(program, channel_core=np.arange(program.n_channels) % program.n_cores)
+    inside, other = run(placed, chip, events)
+    for name, raster in outside.items():
+        np.testing.assert_array_equal(inside[name], raster)
+    rows = np.flatnonzero(program.row_packet & (program.row_source >= program.n_neurons))
+    sender = placed.source_core[program.row_source[rows]]
+    x, y = router_of(program.core, chip)
+    to = program.row_core[rows]
+    times = np.bincount(
+        events.spike_channel, weights=events.spike_payload, minlength=program.n_channels
+    )[program.row_source[rows] - program.n_neurons]
+    before, after = (
+        {name: int(counts.sum()) for name, counts in e.counters.items()} for e in (engine, other)
+    )
+    assert (before["input_packets"], after["input_packets"]) == (times.sum(), 0)
+    assert after["local_packets"] - before["local_packets"] == times[sender == to].sum()
+    assert after["packets"] - before["packets"] == times[sender != to].sum() > 0
+    assert after["hops_ew"] - before["hops_ew"] == (times * abs(x[sender] - x[to])).sum()
+    assert after["hops_ns"] - before["hops_ns"] == (times * abs(y[sender] - y[to])).sum()
+    joules = [energy_j(e.counters, 0, chip) for e in (engine, other)]
+    hops_pj = 3.0 * (after["hops_ew"] - before["hops_ew"]) + 4.2 * (
+        after["hops_ns"] - before["hops_ns"]
+    )
+    assert joules[1].network - joules[0].network == pytest.approx(
+        1e-12 * (111 * times.sum() + hops_pj)
+    )
+
+
+def test_the_time_of_a_synaptic_event_is_that_of_its_kind(case):
+    chip, _, program, events, _ = case()
+    chip = load_chip("loihi").model_copy(update={"arithmetic": chip.arithmetic})
+    free = {row.key.split(".")[1]: {"value": 0} for row in cost_rows(chip)
+            if row.key.startswith("timing.") and row.key != "timing.barrier"}  # fmt: skip
+    free |= {
+        "barrier": [[1, 0]],
+        "synaptic_event_ps": {"dense": 1, "sparse": 1000, "convolution": 10**6},
+    }
+    timed = chip.model_copy(update={"timing": Timing.model_validate(free)})
+    assert program.n_cores == 1
+    engine = Engine(program, timed)
+    engine.run([events], TICKS, lambda block: None)
+    total = {name: int(counts.sum()) for name, counts in engine.counters.items()}
+    assert engine.env.now == (
+        total["dense_events"] + 1000 * total["sparse_events"] + 10**6 * total["convolution_events"]
+    )
+
+
+def test_kinds_of_rows_that_are_not_there_are_refused(case):
+    chip, _, program, _, _ = case()
+    with pytest.raises(ProgramError, match=r"values of row_kind are outside 0\.\.2"):
+        replace(program, row_kind=program.row_kind + 2).check(chip)
+    assert replace(program, row_kind=np.empty(0)).row_kind.tolist() == (~program.row_dense).tolist()
+
+
+def test_floats_of_the_membrane_need_a_membrane_in_float(case):
+    chip, _, program, _, _ = case()
+    halves = replace(program, reset_to=np.full(program.n_neurons, 0.5))
+    with pytest.raises(ProgramError, match="reset_to is float, but loihi has no float membrane"):
+        halves.check(chip)

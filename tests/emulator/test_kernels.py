@@ -9,6 +9,7 @@ import pytest
 from emulator.arithmetic import (
     COMPARES,
     DECAYS,
+    FRACTIONS,
     OVERFLOWS,
     hashed,
     keep_by_shift,
@@ -126,3 +127,12 @@ def test_noise_is_the_same_compiled_or_not_and_spread_evenly():
     for bit in range(32):
         assert 0.45 < sum(x >> bit & 1 for x in draws) / 4096 < 0.55
     assert len({hashed(a, b, c, -1) for a, b, c in product(range(16), repeat=3)}) > 4090
+
+
+@pytest.mark.parametrize(("name", "run"), both(FRACTIONS))
+@pytest.mark.parametrize("bits", [0, 1, 6, 20])
+def test_fractions_of_floats_equal_exact_ones(name, run, bits, rng):
+    values = [0.0, 0.5, -0.5, 1.5, -1.5, 2.5, -2.5, 1 / 64, -1 / 64, 3.671037620570385, -1e9 - 0.3]
+    for x in [*values, *(float(v) for v in rng.normal(0, 100, 50))]:
+        assert Fraction(run(x, bits)) == rounded(Fraction(x) * 2**bits, name) / Fraction(2**bits)
+    assert run(1e300, bits) == 1e300  # beyond all integers

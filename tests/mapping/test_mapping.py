@@ -6,6 +6,7 @@ import pytest
 from networks import random_network
 
 from emulator.chip_file import load_chip
+from emulator.neuron import KINDS
 from mapping.errors import CapacityError, UnsupportedNodeError
 from mapping.linear import Dense, matrix
 from mapping.mapping import resources
@@ -206,3 +207,28 @@ def test_biases_keep_to_mantissa_and_exponent(rng):
         assert abs(value - inside) <= 2 ** max(
             exponent, math.ceil(math.log2(max(abs(inside) / 4095, 1)))
         )
+
+
+def test_rows_are_of_the_kind_that_their_weights_are_given_in(rng):
+    """Convolution into conv, a list into middle, matrices between all others; by source and target."""
+    _, program = map_network(quantise(random_network(rng), LOIHI), LOIHI)
+    names = [p.name for p in program.populations]
+    first = program.core_start[program.row_core]
+    at = np.where(
+        program.row_dense, program.row_target,
+        first + program.target[np.where(program.row_dense, 0, program.row_target)],
+    )  # fmt: skip
+    into = program.population[at]
+    source = program.row_source
+    inputs = source >= program.n_neurons
+    out_of = np.where(inputs, -1, program.population[np.where(inputs, 0, source)])
+    found = {
+        (names[a] if a >= 0 else "in", names[b]): {KINDS[k] for k in program.row_kind[mine]}
+        for a, b in {(int(a), int(b)) for a, b in zip(out_of, into, strict=True)}
+        if np.any(mine := (out_of == a) & (into == b))
+    }
+    assert found == {
+        ("in", "conv"): {"convolution"}, ("conv", "middle"): {"sparse"},
+        ("middle", "middle"): {"dense"}, ("middle", "out"): {"dense"},
+        ("out", "middle"): {"dense"}, ("middle", "sum"): {"dense"}, ("in", "out"): {"dense"},
+    }  # fmt: skip

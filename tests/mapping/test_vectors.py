@@ -15,14 +15,15 @@ from mapping.weight_rules import loaded
 pytestmark = pytest.mark.plain_python
 
 FOLDER = Path(__file__).resolve().parents[1] / "data" / "oracles"
-FILES = sorted(FOLDER.glob("O[1-4]_*.h5"))
+FILES = sorted(FOLDER.glob("O[1-5]_*.h5"))
 
 
 def test_all_vectors_are_here():
     count = {
-        oracle: sum(f.name.startswith(oracle) for f in FILES) for oracle in ("O1", "O2", "O3", "O4")
+        oracle: sum(f.name.startswith(oracle) for f in FILES)
+        for oracle in ("O1", "O2", "O3", "O4", "O5")
     }
-    assert count == {"O1": 29, "O2": 18, "O3": 17, "O4": 14}
+    assert count == {"O1": 29, "O2": 18, "O3": 17, "O4": 14, "O5": 6}
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
@@ -35,7 +36,7 @@ def test_every_vector_is_equal(path):
 @pytest.mark.parametrize(
     "name",
     ["O1_lava_ternary_rec", "O2_nengo_loihi_refractory_sweep", "O3_brian2_loihi_rec_delays",
-     "O4_xylosim_v2_alias"],
+     "O4_xylosim_v2_alias", "O5_sanafe_random_9tiles"],
 )  # fmt: skip
 def test_vectors_are_equal_compiled(name):
     assert first_mismatch(FOLDER / f"{name}.h5") is None

@@ -192,3 +192,14 @@ def test_an_interrupt_in_the_middle_of_a_write_loses_and_doubles_nothing(recordi
         interrupted()
     with Trace.open(recording.folder / "t.h5") as trace:
         assert [c.tolist() for c in trace.spikes("a")[:2]] == [[5, 6], [1, 2]]
+
+
+def test_counters_of_ticks_tell_how_far_a_silent_run_came(recording):
+    writer = recording.writer("t.h5")
+    for _ in range(3):
+        writer.tick_counters(active=np.ones(5, int), duration_ps=np.ones(5, int))
+    writer.__exit__(KeyboardInterrupt, KeyboardInterrupt(), None)
+    with Trace.open(recording.folder / "t.h5") as trace:
+        assert not trace.complete
+        # The spikes of the last batch may still have been on their way.
+        assert trace.whole_ticks == 10

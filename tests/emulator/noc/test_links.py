@@ -37,7 +37,9 @@ def naive_links(noc, packets, bits):
                 order[p] = (came[p][0], came[p][1], rank)
         for k, p in enumerate(sorted(order, key=order.get)):
             size = int(packets.bits[p]) if packets.bits.size else bits
-            free = max(free, came[p][0]) + int(noc.link_fixed_ps[link] + size * noc.link_bit_ps[link])
+            free = max(free, came[p][0]) + int(
+                noc.link_fixed_ps[link] + size * noc.link_bit_ps[link]
+            )
             came[p] = (free + int(noc.link_flight_ps[link]), int(noc.link_port[link]), p)
             starts[link, p] = (free, k)
     delivered = [0] * packets.n
@@ -50,7 +52,9 @@ def naive_links(noc, packets, bits):
 
         for p in sorted(mine, key=lambda p: (*came[p][:2], rank(p))):
             size = int(packets.bits[p]) if packets.bits.size else bits
-            free = max(free, came[p][0]) + int(noc.eject_fixed_ps[core] + size * noc.eject_bit_ps[core])
+            free = max(free, came[p][0]) + int(
+                noc.eject_fixed_ps[core] + size * noc.eject_bit_ps[core]
+            )
             begin = max(done, free + int(noc.eject_flight_ps[core]))
             done = begin + int(noc.axon_ps[core] + int(packets.n_syn[p]) * noc.syn_ps[core])
             delivered[p] = done
