@@ -45,12 +45,17 @@ class Wake(NamedTuple):
 
 
 class CoreCosts(NamedTuple):
-    """Picoseconds for each neuron of a core, each one that fires, and each packet it sends."""
+    """Picoseconds for each neuron of a core, and each one that fires.
+
+    ``repeated_ps``, ``once_ps`` int64 [n_sources] or empty: what the packets of a source take the
+    core that sends them, for each spike of a payload, and whatever the payload is.
+    """
 
     neuron_active: int
     neuron_inactive: int
     spike: int
-    axon_out: int
+    repeated_ps: Array
+    once_ps: Array
 
 
 class Places(NamedTuple):
@@ -58,8 +63,7 @@ class Places(NamedTuple):
 
     ``core_start`` [n_cores + 1]; ``block_core`` [n_blocks]: core of each block's first neuron;
     ``rest_ps`` [n_cores]: time of a core in which nothing is active; ``channel_core`` [n_channels]
-    or empty, ``channel_rank``: which of its core's channels each is. ``packets_repeated`` and
-    ``packets_once`` [n_sources]: packets of a spike, and of any number of spikes in a tick.
+    or empty, ``channel_rank``: which of its core's channels each is.
     """
 
     core_start: Array
@@ -67,8 +71,6 @@ class Places(NamedTuple):
     rest_ps: Array
     channel_core: Array
     channel_rank: Array
-    packets_repeated: Array
-    packets_once: Array
 
 
 class Fired(NamedTuple):
@@ -127,15 +129,6 @@ def awake_runs(wake: Wake, slot: int) -> int:
 
 
 @kernel
-def packets_of(source: int, payload: int, places: Places) -> int:
-    """How many packets a source sends in one tick."""
-    n = abs(payload) * int(places.packets_repeated[source])
-    if places.packets_once.size:
-        n += int(places.packets_once[source])
-    return n
-
-
-@kernel
 def collect(
     n_runs: int,
     flags: Array,
@@ -172,7 +165,7 @@ def collect(
     out_neuron, out_payload, out_ps = fired.neuron, fired.payload, fired.sent_ps
     active_ps = int(costs.neuron_active) - int(costs.neuron_inactive)
     inactive_ps, spike_ps = int(costs.neuron_inactive), int(costs.spike)
-    axon_out_ps = int(costs.axon_out)
+    repeated_ps, once_ps = costs.repeated_ps, costs.once_ps
     for run in range(n_runs):
         n, last = int(runs[run, 0]), int(runs[run, 1])
         block = n // BLOCK
@@ -213,8 +206,8 @@ def collect(
                             out_payload[n_fired] = spikes
                         times[n] += 1
                         extra += spike_ps
-                        if axon_out_ps:
-                            extra += axon_out_ps * packets_of(n, spikes, places)
+                        if repeated_ps.size:
+                            extra += abs(spikes) * int(repeated_ps[n]) + int(once_ps[n])
                         out_neuron[n_fired] = n
                         passed = int(rest_ps[core]) - (core_end - 1 - n) * inactive_ps
                         out_ps[n_fired] = passed + extra

@@ -68,10 +68,11 @@ def ideal(program: Program, chip: Chip, packets: Packets) -> Carry:
         )  # fmt: skip
     latencies = Latencies(x, y, program.source_core, *costs)
     crowd = crowd_of(packets, latencies)
+    listed = packets if crowd is None else None
     n_neurons = program.n_neurons
 
     def carry(activity: Activity, first: int, last: int, tick_ps: Array) -> None:
-        ideal_ticks(activity, packets, crowd, latencies, n_neurons, first, last, tick_ps)
+        ideal_ticks(activity, listed, crowd, latencies, n_neurons, first, last, tick_ps)
 
     return carry
 

@@ -45,15 +45,14 @@ class Crowd(NamedTuple):
     """The same packets as rows of all cores, where most cores get one.
 
     ``events`` uint8 or uint16 [n_sources, n_cores]: synaptic events and 1, or 0 for no packet;
-    ``latency_ps`` int64 [n_cores + 1, n_cores], the last row for channels from outside. No rows
-    where packets are few.
+    ``latency_ps`` int64 [n_cores + 1, n_cores], the last row for channels from outside.
     """
 
     events: Array
     latency_ps: Array
 
 
-def crowd_of(packets: Packets, latencies: Latencies) -> Crowd:
+def crowd_of(packets: Packets, latencies: Latencies) -> Crowd | None:
     """Spread packets out to rows, if that is worth it."""
     n_sources, n_cores = latencies.source_core.size, latencies.x.size
     most = int(packets.events.max(initial=0)) + 1
@@ -63,12 +62,12 @@ def crowd_of(packets: Packets, latencies: Latencies) -> Crowd:
         or packets.core.size * CROWDED < n_sources * n_cores
         or most >= 1 << 16
     ):
-        return Crowd(np.empty((0, n_cores), np.uint8), np.empty((0, n_cores), np.int64))
+        return None
     events = np.zeros((n_sources, n_cores), np.uint8 if most < 1 << 8 else np.uint16)
     at = np.repeat(np.arange(n_sources, dtype=np.int32), np.diff(packets.first))
     # A core may get several packets of one spike; those stay apart.
     if np.any((at[1:] == at[:-1]) & (packets.core[1:] <= packets.core[:-1])):
-        return Crowd(np.empty((0, n_cores), np.uint8), np.empty((0, n_cores), np.int64))
+        return None
     events[at, packets.core] = packets.events + 1
     x, y = latencies.x, latencies.y
     latency_ps = np.zeros((n_cores + 1, n_cores), np.int64)
@@ -143,15 +142,15 @@ def carry(
 @kernel
 def ideal_ticks(
     activity: Activity,
-    packets: Packets,
-    crowd: Crowd,
+    packets: Packets | None,
+    crowd: Crowd | None,
     latencies: Latencies,
     n_neurons: int,
     first: int,
     last: int,
     tick_ps: Array,
 ) -> None:
-    """Fill in the duration of the ticks ``first:last``."""
+    """Fill in the duration of the ticks ``first:last``, from packets in one form or the other."""
     spike_start, spike_neuron, spike_payload, spike_ps = activity[:4]
     input_start, input_channel, input_payload, input_ps = activity[4:8]
     update_ps, merged = activity.update_ps, activity.merged_events
@@ -162,7 +161,8 @@ def ideal_ticks(
     for tick in range(first, last):
         inputs = int(input_start[tick]), int(input_start[tick + 1])
         spikes = int(spike_start[tick]), int(spike_start[tick + 1])
-        if crowd.events.size:
+        # What is None is not compiled.
+        if crowd is not None:
             carry_crowds(
                 input_channel, input_payload, input_ps, inputs[0], inputs[1], n_neurons, crowd,
                 latencies, earliest_ps, latest_ps, work_ps,
@@ -171,7 +171,7 @@ def ideal_ticks(
                 spike_neuron, spike_payload, spike_ps, spikes[0], spikes[1], 0, crowd, latencies,
                 earliest_ps, latest_ps, work_ps,
             )  # fmt: skip
-        else:
+        if packets is not None:
             carry(
                 input_channel, input_payload, input_ps, inputs[0], inputs[1], n_neurons, packets,
                 latencies, earliest_ps, latest_ps, work_ps,

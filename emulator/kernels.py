@@ -26,9 +26,9 @@ Array = NDArray[Any]
 
 # Bound by `emulator.machine`.
 EACH = BINARY_AXONS = MANY = SIGNED = False
+LATENCY = 1
 as_drive: Any = int
 awake_runs: Any = activity.awake_runs
-packets_of: Any = activity.packets_of
 collect: Any = activity.collect
 deliver: Any = delivery.deliver
 arrivals: Any = delivery.arrive_never
@@ -101,8 +101,9 @@ def take_input(
             continue
         if k == first or events.spike_channel[k - 1] != channel:
             spent_ps[core] += costs.neuron_active - costs.neuron_inactive + costs.spike
-        if costs.axon_out:
-            spent_ps[core] += costs.axon_out * packets_of(n_neurons + channel, payload, places)
+        if costs.repeated_ps.size:
+            source = n_neurons + channel
+            spent_ps[core] += abs(payload) * costs.repeated_ps[source] + costs.once_ps[source]
         waits = (int(places.channel_rank[channel]) + 1) * costs.neuron_inactive
         events.sent_ps[k] = waits + int(spent_ps[core]) - int(places.rest_ps[core])
 
@@ -111,8 +112,8 @@ def take_input(
 def advance(
     team: Team, first_tick: int, n_ticks: int, synapses: Synapses, places: Places, pieces: Pieces,
     neurons: Neurons, state: State, pending: Pending, wake: Wake, costs: CoreCosts,
-    counters: Counters, events: Events, next_spike: int, next_current: int, input_latency: int,
-    seed: int, flags: Array, eights: Array, alarm: Array, listed: Listed,
+    counters: Counters, events: Events, next_spike: int, next_current: int, seed: int,
+    flags: Array, eights: Array, alarm: Array, listed: Listed,
 ) -> tuple[int, int, int]:  # fmt: skip
     """Run ticks until the block ends or the list of spikes might overflow.
 
@@ -158,7 +159,7 @@ def advance(
                 events.spike_channel, events.spike_payload, first_spike, next_spike, tick, synapses,
                 pending, state, counters, alarm,
             )  # fmt: skip
-        elif input_latency == 0:
+        elif LATENCY == 0:
             deliver(
                 events.spike_channel, events.spike_payload, first_spike, next_spike, n_neurons,
                 tick, synapses, pending, wake, counters, merged,
@@ -187,7 +188,7 @@ def advance(
                 pending.last_payload[k - first] = mine.payload[k] if MANY or SIGNED else 1
             pending.n_last[0] = n_fired - first
             continue
-        if input_latency == 1:
+        if LATENCY == 1:
             deliver(
                 events.spike_channel, events.spike_payload, first_spike, next_spike, n_neurons,
                 tick + 1, synapses, pending, wake, counters, merged,

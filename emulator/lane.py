@@ -231,7 +231,7 @@ class Lane:
             done: tuple[int, int, int] = machine.advance(
                 team, at[0], ticks, self._synapses[me], loaded.places, loaded.pieces,
                 machine.neurons, machine.state, machine.pending, wake, loaded.costs, self.counters,
-                events, at[1], at[2], loaded.chip.arithmetic.input_latency, seed, self._flags,
+                events, at[1], at[2], seed, self._flags,
                 self._eights, self._alarm[me], listed,
             )  # fmt: skip
             return done
@@ -393,6 +393,7 @@ def _pending(loaded: Loaded, sums: type) -> Pending:
     return Pending(
         sums=np.zeros((loaded.n_slots, program.n_sums, program.n_neurons), sums),
         marks=np.zeros((loaded.n_slots, n_axons), np.bool_),
+        held=np.zeros(4, np.int64),
         last=np.zeros(listed, np.int64),
         last_payload=np.zeros(listed, np.int64),
         n_last=np.zeros(1, np.int64),
