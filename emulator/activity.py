@@ -28,17 +28,20 @@ _SPILLED_FIRST = SPILLED[0]
 
 
 class Wake(NamedTuple):
-    """What one thread knows about the blocks of neurons.
+    """What one thread knows about the blocks of neurons; n_blocks is a multiple of 8 here.
 
-    ``busy`` uint8 [n_blocks, a multiple of 8] and ``marks`` uint8 [n_slots, n_blocks]: whether one
-    of a block's neurons was active in the last tick, and whether input arrives for it, in the slot
-    of `emulator.delivery.Pending`; no rows where all neurons are active anyway. ``runs`` int64
-    [n_blocks, 2]: first and last neuron of what is awake. ``first_neuron``, ``last_neuron``: of
-    the thread.
+    ``busy`` uint8 [n_blocks] and ``marks`` uint8 [n_slots, n_blocks]: whether one of a block's
+    neurons was active in the last tick, and whether input arrives for it, in the slot of
+    `emulator.delivery.Pending`; no rows where all neurons are active anyway. ``busy_eights``,
+    ``marks_eights``: the same as int64, eight blocks each. ``runs`` int64 [n_blocks, 2]: first and
+    last neuron of what is awake. ``first_neuron``, ``last_neuron``: of the thread, which leaves
+    blocks of others at 0.
     """
 
     busy: Array
+    busy_eights: Array
     marks: Array
+    marks_eights: Array
     runs: Array
     first_neuron: int
     last_neuron: int
@@ -109,22 +112,26 @@ def awake_runs(wake: Wake, slot: int) -> int:
     int
         Number of ``wake.runs``.
     """
-    busy, marks, runs = wake.busy, wake.marks, wake.runs
+    busy, marks, runs = wake.busy_eights, wake.marks_eights, wake.runs
     first_neuron, last_neuron = int(wake.first_neuron), int(wake.last_neuron)
+    marking = marks.shape[0] > 0
     n_runs = 0
     end = -1
-    marking = marks.shape[0] > 0
-    for block in range(first_neuron // BLOCK, (last_neuron + BLOCK - 1) // BLOCK):
-        awake = int(busy[block])
-        if marking:
-            awake |= int(marks[slot, block])
-            marks[slot, block] = 0
-        if awake:
-            if block != end:
-                runs[n_runs, 0] = max(block * BLOCK, first_neuron)
-                n_runs += 1
-            end = block + 1
-            runs[n_runs - 1, 1] = min(end * BLOCK, last_neuron)
+    for word in range(first_neuron // (8 * BLOCK), (last_neuron + 8 * BLOCK - 1) // (8 * BLOCK)):
+        awake = int(busy[word])
+        if marking and marks[slot, word]:
+            awake |= int(marks[slot, word])
+            marks[slot, word] = 0
+        if awake == 0:
+            continue
+        for k in range(8):
+            if (awake >> (8 * k)) & 255:
+                block = 8 * word + k
+                if block != end:
+                    runs[n_runs, 0] = max(block * BLOCK, first_neuron)
+                    n_runs += 1
+                end = block + 1
+                runs[n_runs - 1, 1] = min(end * BLOCK, last_neuron)
     return n_runs
 
 

@@ -108,10 +108,8 @@ class Lane:
         self._sleeps = loaded.sleeps(program.core_start[cuts[:-1]].tolist())
         self._pool = ThreadPoolExecutor(len(self._cores) - 1) if len(self._cores) > 1 else None
         self._machines: dict[tuple[bool, type], _Machine] = {}
-        n_blocks = -(-program.n_neurons // BLOCK)
-        self._busy = np.zeros((len(self._cores), n_blocks), np.uint8)
-        self._runs = np.zeros((len(self._cores), n_blocks, 2), np.int64)
-        self._marks = np.zeros((len(self._cores), loaded.n_slots, n_blocks), np.uint8)
+        self._wakes = [_wake(loaded, cores) for cores in self._cores]
+        self._spent_ps = np.empty((0, program.n_cores), np.int64)
         self._eights = np.zeros(-(-program.n_neurons // 8), np.int64)
         self._flags = self._eights.view(np.uint8)
         self._room = SPIKES_A_BLOCK + program.n_neurons
@@ -192,21 +190,25 @@ class Lane:
         state.current[:] = program.initial_current
         state.membrane[:] = program.initial_membrane
         state.push[:] = program.bias
-        for array in (*state[3:], pending.sums, pending.marks, pending.n_last, self._marks):
+        for array in (*state[3:], pending.sums, pending.marks, pending.n_last):
             array[:] = 0
-        self._busy[:] = 1
+        for wake in self._wakes:
+            wake.marks[:] = 0
+            wake.busy[wake.first_neuron // BLOCK : -(-wake.last_neuron // BLOCK)] = 1
         self._alarm = np.full((len(self._cores), 4), -1.0)
 
     def _listed(self, ticks: int) -> kernels.Listed:
         program = self._loaded.program
         floats = self._machine.state.membrane.dtype.kind == "f"
+        if len(self._spent_ps) < ticks:
+            self._spent_ps = np.empty((ticks, program.n_cores), np.int64)
         binary = program.row_axon.size > 0
         return kernels.Listed(
             neuron=self._neuron,
             payload=self._payload,
             sent_ps=self._sent_ps,
             start=np.zeros((len(self._cores), ticks + 1), np.int64),
-            spent_ps=np.empty((ticks, program.n_cores), np.int64),
+            spent_ps=self._spent_ps,
             merged_events=np.zeros((ticks, program.n_cores) if binary else (1, 0), np.int64),
             watched=self._watched,
             frames=np.empty((ticks, self._watched.size), np.float64 if floats else np.int64),
@@ -219,15 +221,13 @@ class Lane:
         """Run every thread's cores."""
         loaded, machine = self._loaded, self._machine
         gate = np.zeros(1, np.int64)
-        starts = loaded.program.core_start
 
         def run(me: int) -> tuple[int, int, int]:
             first, last = self._cores[me]
             team = kernels.Team(me, len(self._cores), first, last, gate)
-            wake = Wake(
-                self._busy[me], self._marks[me] if marking else self._marks[me, :0],
-                self._runs[me], int(starts[first]), int(starts[last]),
-            )  # fmt: skip
+            wake = self._wakes[me]
+            if not marking:
+                wake = wake._replace(marks=wake.marks[:0], marks_eights=wake.marks_eights[:0])
             done: tuple[int, int, int] = machine.advance(
                 team, at[0], ticks, self._synapses[me], loaded.places, loaded.pieces,
                 machine.neurons, machine.state, machine.pending, wake, loaded.costs, self.counters,
@@ -249,6 +249,9 @@ class Lane:
         start = listed.start[:, : done + 1]
         inputs = np.searchsorted(events.spike_tick, first_tick + np.arange(done + 1))
         mine = slice(inputs[0], inputs[-1])
+        sources = self._loaded.program.n_neurons + events.spike_channel[mine]
+        np.add.at(self.counters.times, sources, 1)
+        np.add.at(self.counters.repeats, sources, events.spike_payload[mine])
         neurons, sent_ps, payload = (
             _joined(column, start) for column in (listed.neuron, listed.sent_ps, listed.payload)
         )
@@ -325,6 +328,17 @@ def _shares(loaded: Loaded, n_threads: int) -> Array:
     before = np.cumsum(work + np.diff(program.core_start))
     cuts = np.searchsorted(before, before[-1] * np.arange(1, n_threads) / n_threads) + 1
     return np.unique(np.concatenate([[0], np.minimum(cuts, program.n_cores - 1), [program.n_cores]]))
+
+
+def _wake(loaded: Loaded, cores: tuple[int, int]) -> Wake:
+    words = -(-loaded.program.n_neurons // (8 * BLOCK))
+    busy, marks = np.zeros(words, np.int64), np.zeros((loaded.n_slots, words), np.int64)
+    start = loaded.program.core_start
+    return Wake(
+        busy=busy.view(np.uint8), busy_eights=busy, marks=marks.view(np.uint8), marks_eights=marks,
+        runs=np.zeros((8 * words, 2), np.int64),
+        first_neuron=int(start[cores[0]]), last_neuron=int(start[cores[1]]),
+    )  # fmt: skip
 
 
 def _events(loaded: Loaded, stimulus: Stimulus) -> kernels.Events:

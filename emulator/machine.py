@@ -60,7 +60,8 @@ def _built(
         *rules, neuron.current_step, neuron.membrane_step, neuron.repeat, neuron.fire, sweep.sweep,
         activity.awake_runs, activity.collect, delivery.add,
         delivery.deliver,
-        delivery.arrive, delivery.arrive_in_order, kernels.take_input, kernels.advance,
+        delivery.arrive, delivery.arrive_in_order, kernels.take_input, kernels.keep_last,
+        kernels.advance,
     )  # fmt: skip
     return specialised(templates, dict(bound), compiled=compiled)["advance"]  # type: ignore[no-any-return]
 
