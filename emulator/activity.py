@@ -28,29 +28,37 @@ _SPILLED_FIRST = SPILLED[0]
 
 
 class Wake(NamedTuple):
-    """What one thread knows about the blocks of neurons.
+    """What one thread knows about the blocks of neurons; n_blocks is a multiple of 8 here.
 
-    ``busy`` uint8 [n_blocks, a multiple of 8] and ``marks`` uint8 [n_slots, n_blocks]: whether one
-    of a block's neurons was active in the last tick, and whether input arrives for it, in the slot
-    of `emulator.delivery.Pending`; no rows where all neurons are active anyway. ``runs`` int64
-    [n_blocks, 2]: first and last neuron of what is awake. ``first_neuron``, ``last_neuron``: of
-    the thread.
+    ``busy`` uint8 [n_blocks] and ``marks`` uint8 [n_slots, n_blocks]: whether one of a block's
+    neurons was active in the last tick, and whether input arrives for it, in the slot of
+    `emulator.delivery.Pending`; no rows where all neurons are active anyway. ``busy_eights``,
+    ``marks_eights``: the same as int64, eight blocks each. ``runs`` int64 [n_blocks, 2]: first and
+    last neuron of what is awake. ``first_neuron``, ``last_neuron``: of the thread, which leaves
+    blocks of others at 0.
     """
 
     busy: Array
+    busy_eights: Array
     marks: Array
+    marks_eights: Array
     runs: Array
     first_neuron: int
     last_neuron: int
 
 
 class CoreCosts(NamedTuple):
-    """Picoseconds for each neuron of a core, each one that fires, and each packet it sends."""
+    """Picoseconds for each neuron of a core, and each one that fires.
+
+    ``repeated_ps``, ``once_ps`` int64 [n_sources] or empty: what the packets of a source take the
+    core that sends them, for each spike of a payload, and whatever the payload is.
+    """
 
     neuron_active: int
     neuron_inactive: int
     spike: int
-    axon_out: int
+    repeated_ps: Array
+    once_ps: Array
 
 
 class Places(NamedTuple):
@@ -58,8 +66,7 @@ class Places(NamedTuple):
 
     ``core_start`` [n_cores + 1]; ``block_core`` [n_blocks]: core of each block's first neuron;
     ``rest_ps`` [n_cores]: time of a core in which nothing is active; ``channel_core`` [n_channels]
-    or empty, ``channel_rank``: which of its core's channels each is. ``packets_repeated`` and
-    ``packets_once`` [n_sources]: packets of a spike, and of any number of spikes in a tick.
+    or empty, ``channel_rank``: which of its core's channels each is.
     """
 
     core_start: Array
@@ -67,8 +74,6 @@ class Places(NamedTuple):
     rest_ps: Array
     channel_core: Array
     channel_rank: Array
-    packets_repeated: Array
-    packets_once: Array
 
 
 class Fired(NamedTuple):
@@ -107,32 +112,27 @@ def awake_runs(wake: Wake, slot: int) -> int:
     int
         Number of ``wake.runs``.
     """
-    busy, marks, runs = wake.busy, wake.marks, wake.runs
+    busy, marks, runs = wake.busy_eights, wake.marks_eights, wake.runs
     first_neuron, last_neuron = int(wake.first_neuron), int(wake.last_neuron)
+    marking = marks.shape[0] > 0
     n_runs = 0
     end = -1
-    marking = marks.shape[0] > 0
-    for block in range(first_neuron // BLOCK, (last_neuron + BLOCK - 1) // BLOCK):
-        awake = int(busy[block])
-        if marking:
-            awake |= int(marks[slot, block])
-            marks[slot, block] = 0
-        if awake:
-            if block != end:
-                runs[n_runs, 0] = max(block * BLOCK, first_neuron)
-                n_runs += 1
-            end = block + 1
-            runs[n_runs - 1, 1] = min(end * BLOCK, last_neuron)
+    for word in range(first_neuron // (8 * BLOCK), (last_neuron + 8 * BLOCK - 1) // (8 * BLOCK)):
+        awake = int(busy[word])
+        if marking and marks[slot, word]:
+            awake |= int(marks[slot, word])
+            marks[slot, word] = 0
+        if awake == 0:
+            continue
+        for k in range(8):
+            if (awake >> (8 * k)) & 255:
+                block = 8 * word + k
+                if block != end:
+                    runs[n_runs, 0] = max(block * BLOCK, first_neuron)
+                    n_runs += 1
+                end = block + 1
+                runs[n_runs - 1, 1] = min(end * BLOCK, last_neuron)
     return n_runs
-
-
-@kernel
-def packets_of(source: int, payload: int, places: Places) -> int:
-    """How many packets a source sends in one tick."""
-    n = abs(payload) * int(places.packets_repeated[source])
-    if places.packets_once.size:
-        n += int(places.packets_once[source])
-    return n
 
 
 @kernel
@@ -172,7 +172,7 @@ def collect(
     out_neuron, out_payload, out_ps = fired.neuron, fired.payload, fired.sent_ps
     active_ps = int(costs.neuron_active) - int(costs.neuron_inactive)
     inactive_ps, spike_ps = int(costs.neuron_inactive), int(costs.spike)
-    axon_out_ps = int(costs.axon_out)
+    repeated_ps, once_ps = costs.repeated_ps, costs.once_ps
     for run in range(n_runs):
         n, last = int(runs[run, 0]), int(runs[run, 1])
         block = n // BLOCK
@@ -213,8 +213,8 @@ def collect(
                             out_payload[n_fired] = spikes
                         times[n] += 1
                         extra += spike_ps
-                        if axon_out_ps:
-                            extra += axon_out_ps * packets_of(n, spikes, places)
+                        if repeated_ps.size:
+                            extra += abs(spikes) * int(repeated_ps[n]) + int(once_ps[n])
                         out_neuron[n_fired] = n
                         passed = int(rest_ps[core]) - (core_end - 1 - n) * inactive_ps
                         out_ps[n_fired] = passed + extra

@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from emulator import arithmetic, neuron
 from emulator.activity import Counters, Wake
 from emulator.neuron import State
-from emulator.sweep import BLOCK, passing
-from traces.jit import fetch_nothing, inlined, kernel
+from emulator.sweep import BLOCK, notice
+from traces.jit import fetch_nothing, kernel
 
 Array = NDArray[Any]
 
@@ -29,13 +29,12 @@ neuron in ``TARGET``, -1 in ``BASE``; sparse runs: where the targets begin, and 
 count from. ``KIND``: reading of payloads + 4 * sum; ``OWNER``: index of the core."""
 
 # Bound by `emulator.machine`.
-BINARY_AXONS = MIXED_PAYLOADS = GROUPS = False
+BINARY_AXONS = MIXED_PAYLOADS = GROUPS = STRICT = False
 CURRENT_BITS = 24
 whole: Any = int
 place: Any = int
 as_weight: Any = int
 fit_current: Any = arithmetic.wrap
-notice: Any = passing
 fetch: Any = fetch_nothing
 
 FAR, NEARER, NEAR = 12, 8, 4
@@ -64,63 +63,37 @@ class Pending(NamedTuple):
 
     ``sums`` [n_slots, n_sums, n]: summed weights that act at tick t, in slot t % n_slots; int32
     where no sum can leave it, else int64 or float64. ``marks`` [n_slots, n_axons]: axons that were
-    hit. ``last`` and ``last_payload`` [n], with ``n_last`` [1]: who fired at the last tick, where
+    hit. ``held`` [4]: room for `deliver`. ``last`` and ``last_payload`` [n], with ``n_last`` [1]: who fired at the last tick, where
     spikes are added one by one; ``rank`` [n]: the order of that.
     """
 
     sums: Array
     marks: Array
+    held: Array
     last: Array
     last_payload: Array
     n_last: Array
     rank: Array
 
 
-@inlined
-def fetch_run(runs: Array, run: int, weight: Array, target: Array) -> None:
-    """Fetch the synapses of a run that is delivered soon."""
-    size = int(runs[run, SIZE])
-    step = LINE // weight.itemsize
-    for j in range(0, min(size, step * LINES_MOST), step):
-        fetch(weight, int(runs[run, WEIGHT]) + j)
-    if runs[run, BASE] >= 0:
-        step = LINE // target.itemsize
-        for j in range(0, min(size, step * LINES_MOST), step):
-            fetch(target, int(runs[run, TARGET]) + j)
-
-
-@inlined
-def add_four(
-    one: int, two: int, three: int, four: int, at: int, size: int, row: int, group: int,
-    sums: Array, weight: Array,
-) -> None:  # fmt: skip
-    """Add four rows of weights, which begin there, to the sums of ``at:at + size``."""
-    for j in range(size):
-        first = as_weight(weight[place(one + j)]) + as_weight(weight[place(two + j)])
-        second = as_weight(weight[place(three + j)]) + as_weight(weight[place(four + j)])
-        sums[row, group, place(at + j)] += as_weight(as_weight(first) + as_weight(second))
-
-
-@inlined
-def add_one(
-    begin: int, at: int, size: int, row: int, group: int, sums: Array, weight: Array
-) -> None:
-    """Add one row of weights."""
-    for j in range(size):
-        sums[row, group, place(at + j)] += as_weight(weight[place(begin + j)])
-
-
 @kernel
-def add_held(
-    held: int, one: int, two: int, three: int, at: int, size: int, row: int, group: int,
-    sums: Array, weight: Array,
+def add(
+    begins: Array, n_rows: int, at: int, size: int, slot: int, group: int, sums: Array,
+    weight: Array,
 ) -> None:  # fmt: skip
-    """Add up to three rows."""
-    add_one(one, at, size, row, group, sums, weight)
-    if held > 1:
-        add_one(two, at, size, row, group, sums, weight)
-    if held > 2:
-        add_one(three, at, size, row, group, sums, weight)
+    """Add some rows of weights, which begin there, to the sums of ``at:at + size``."""
+    row, column = place(slot), place(group)
+    if n_rows == 4:
+        one, two, three, four = int(begins[0]), int(begins[1]), int(begins[2]), int(begins[3])
+        for j in range(size):
+            first = as_weight(weight[place(one + j)]) + as_weight(weight[place(two + j)])
+            second = as_weight(weight[place(three + j)]) + as_weight(weight[place(four + j)])
+            sums[row, column, place(at + j)] += as_weight(as_weight(first) + as_weight(second))
+        return
+    for k in range(n_rows):
+        begin = int(begins[k])
+        for j in range(size):
+            sums[row, column, place(at + j)] += as_weight(weight[place(begin + j)])
 
 
 @kernel
@@ -145,7 +118,7 @@ def deliver(
         Counted from ``first_source``; no payloads: all are 1.
     first, last : int
         Which of them.
-    merged : int64 [n_cores] or empty
+    merged : int64 [2 * n_cores] or empty
         Gets the synaptic events that do not happen because their axon was hit before.
     """
     source_run, runs, axons, weight, target = synapses
@@ -155,8 +128,10 @@ def deliver(
     n_slots = sums.shape[0]
     now = tick % n_slots
     marking = marks.shape[0] > 0
-    held = 0
-    held_1 = held_2 = held_3 = held_at = held_size = held_row = held_group = 0
+    step, wide_step = LINE // weight.itemsize, LINE // target.itemsize
+    # Rows of weights that wait to be added to the same neurons, and to which.
+    held, n_held = pending.held, 0
+    held_at = held_size = held_slot = held_group = 0
     for k in range(first, last):
         if k + FAR < last:
             fetch(source_run, first_source + int(sources[k + FAR]))
@@ -165,7 +140,12 @@ def deliver(
         if k + NEAR < last:
             run = int(source_run[first_source + int(sources[k + NEAR])])
             if run < source_run[first_source + int(sources[k + NEAR]) + 1]:
-                fetch_run(runs, run, weight, target)
+                size = min(int(runs[run, SIZE]), LINES_MOST * step)
+                for j in range(0, size, step):
+                    fetch(weight, int(runs[run, WEIGHT]) + j)
+                if runs[run, BASE] >= 0:
+                    for j in range(0, size, wide_step):
+                        fetch(target, int(runs[run, TARGET]) + j)
         source = first_source + int(sources[k])
         payload = int(payloads[k]) if payloads.size else 1
         for run in range(source_run[source], source_run[source + 1]):
@@ -188,45 +168,42 @@ def deliver(
                     counters.merged_packets[core] += 1
                     counters.merged_events[core] += size * repeats
                     merged[core] += size * repeats
+                    merged[counters.active.size + core] += 1
                     continue
                 hit[slot, axon] = True
             times = times << int(runs[run, SHIFT])
             begin, at, base = int(runs[run, WEIGHT]), int(runs[run, TARGET]), int(runs[run, BASE])
-            row, group = place(slot), place(group)
+            row, column = place(slot), place(group)
             if base < 0:
                 if times != 1:
                     for j in range(size):
                         product = as_weight(weight[place(begin + j)]) * times
-                        sums[row, group, place(at + j)] += product
+                        sums[row, column, place(at + j)] += product
                 else:
                     # Four rows onto the same neurons are added at once: reading and writing the
                     # sums is most of the work.
-                    same = (held_at == at) & (held_size == size) & (held_row == slot)
-                    if held and not (same & (held_group == group)):
-                        add_held(held, held_1, held_2, held_3, held_at, held_size,
-                                 place(held_row), place(held_group), sums, weight)  # fmt: skip
-                        held = 0
-                    if held == 3:
-                        add_four(held_1, held_2, held_3, begin, at, size, row, group, sums, weight)
-                        held = 0
-                    else:
-                        held += 1
-                        held_3, held_2, held_1 = held_2, held_1, begin
-                        held_at, held_size, held_row, held_group = at, size, slot, int(group)
+                    same = (held_at == at) & (held_size == size)
+                    if not (same & (held_slot == slot) & (held_group == group)):
+                        add(held, n_held, held_at, held_size, held_slot, held_group, sums, weight)
+                        n_held = 0
+                    held[n_held] = begin
+                    n_held += 1
+                    held_at, held_size, held_slot, held_group = at, size, slot, group
+                    if n_held == 4:
+                        add(held, n_held, at, size, slot, group, sums, weight)
+                        n_held = 0
                 if marking:
                     for block in range(at // BLOCK, (at + size + BLOCK - 1) // BLOCK):
                         marks[slot, block] = 1
             else:
                 for j in range(size):
                     n = place(base + int(target[place(at + j)]))
-                    sums[row, group, n] += as_weight(weight[place(begin + j)]) * times
+                    sums[row, column, n] += as_weight(weight[place(begin + j)]) * times
                 if marking:
                     for j in range(size):
                         n = base + int(target[place(at + j)])
                         marks[row, place(n // BLOCK)] = 1
-    if held:
-        add_held(held, held_1, held_2, held_3, held_at, held_size, place(held_row),
-                 place(held_group), sums, weight)  # fmt: skip
+    add(held, n_held, held_at, held_size, held_slot, held_group, sums, weight)
 
 
 @kernel
@@ -247,7 +224,8 @@ def arrive(
                 fitted = fit_current(wanted, CURRENT_BITS)
                 if fitted != wanted:
                     counters.overflows[neuron.CURRENT, core] += 1
-                notice(alarm, neuron.CURRENT, n, tick, wanted, fitted == wanted)
+                if STRICT:
+                    notice(alarm, neuron.CURRENT, n, tick, wanted, fitted == wanted)
                 state.current[group, n] = fitted
 
 

@@ -35,7 +35,9 @@ class _IdealCarry:
 
     def __init__(self, program: Program, chip: Chip, packets: Packets) -> None:
         latencies = latencies_of(program, chip, packets, barrier_ps(program, chip))
-        self._tables = packets, crowd_of(packets, latencies), latencies, program.n_neurons
+        crowd = crowd_of(packets, latencies)
+        listed = packets if crowd is None else None
+        self._tables = listed, crowd, latencies, program.n_neurons
 
     def __call__(self, activity: Activity, first: int, last: int, ticks: Ticks) -> None:
         ideal_ticks(activity, *self._tables, first, last, ticks)

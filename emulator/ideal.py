@@ -62,14 +62,13 @@ def latencies_of(program: Program, chip: Chip, packets: Packets, barrier_ps: int
 class Crowd(NamedTuple):
     """The same packets as rows of all cores, where most cores get one.
 
-    ``work`` uint8 or uint16 [n_sources, n_cores]: synaptic work and 1, or 0 for no packet. No
-    rows where packets are few.
+    ``work`` uint8 or uint16 [n_sources, n_cores]: synaptic work and 1, or 0 for no packet.
     """
 
     work: Array
 
 
-def crowd_of(packets: Packets, latencies: Latencies) -> Crowd:
+def crowd_of(packets: Packets, latencies: Latencies) -> Crowd | None:
     """Spread packets out to rows, if that is worth it."""
     n_sources, n_cores = latencies.source_core.size, latencies.table.shape[1]
     most = int(packets.work.max(initial=0)) + 1
@@ -79,12 +78,12 @@ def crowd_of(packets: Packets, latencies: Latencies) -> Crowd:
         or packets.core.size * CROWDED < n_sources * n_cores
         or most >= 1 << 16
     ):
-        return Crowd(np.empty((0, n_cores), np.uint8))
+        return None
     work = np.zeros((n_sources, n_cores), np.uint8 if most < 1 << 8 else np.uint16)
     at = np.repeat(np.arange(n_sources, dtype=np.int32), np.diff(packets.first))
     # A core may get several packets of one spike; those stay apart.
     if np.any((at[1:] == at[:-1]) & (packets.core[1:] <= packets.core[:-1])):
-        return Crowd(np.empty((0, n_cores), np.uint8))
+        return None
     work[at, packets.core] = packets.work + 1
     return Crowd(work)
 
@@ -155,15 +154,15 @@ def carry(
 @kernel
 def ideal_ticks(
     activity: Activity,
-    packets: Packets,
-    crowd: Crowd,
+    packets: Packets | None,
+    crowd: Crowd | None,
     latencies: Latencies,
     n_neurons: int,
     first: int,
     last: int,
     ticks: Ticks,
 ) -> None:
-    """Fill in the duration and slowest core of the ticks ``first:last``."""
+    """Fill in duration and slowest core of some ticks, from packets in one form or the other."""
     spike_start, spike_neuron, spike_payload, spike_ps = activity[:4]
     input_start, input_channel, input_payload, input_ps = activity[4:8]
     update_ps, merged = activity.update_ps, activity.merged_events
@@ -174,7 +173,8 @@ def ideal_ticks(
     for tick in range(first, last):
         inputs = int(input_start[tick]), int(input_start[tick + 1])
         spikes = int(spike_start[tick]), int(spike_start[tick + 1])
-        if crowd.work.size:
+        # What is None is not compiled.
+        if crowd is not None:
             carry_crowds(
                 input_channel, input_payload, input_ps, inputs[0], inputs[1], n_neurons, crowd,
                 latencies, earliest_ps, latest_ps, work_ps,
@@ -183,7 +183,7 @@ def ideal_ticks(
                 spike_neuron, spike_payload, spike_ps, spikes[0], spikes[1], 0, crowd, latencies,
                 earliest_ps, latest_ps, work_ps,
             )  # fmt: skip
-        else:
+        if packets is not None:
             carry(
                 input_channel, input_payload, input_ps, inputs[0], inputs[1], n_neurons, packets,
                 latencies, earliest_ps, latest_ps, work_ps,

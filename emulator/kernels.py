@@ -26,9 +26,9 @@ Array = NDArray[Any]
 
 # Bound by `emulator.machine`.
 EACH = BINARY_AXONS = MANY = SIGNED = False
+LATENCY = 1
 as_drive: Any = int
 awake_runs: Any = activity.awake_runs
-packets_of: Any = activity.packets_of
 collect: Any = activity.collect
 deliver: Any = delivery.deliver
 arrivals: Any = delivery.arrive_never
@@ -64,9 +64,9 @@ class Listed(NamedTuple):
     """What a call lists.
 
     ``neuron``, ``payload``, ``sent_ps`` [n_threads, room]; ``start`` int64 [n_threads, n_ticks +
-    1]: where each tick's spikes begin; ``spent_ps`` int64 [n_ticks, n_cores]; ``merged_events``
-    int64 [n_ticks, n_cores] or [0, 0]; ``watched`` int64 [n_watched] with ``frames`` [n_ticks,
-    n_watched]; ``tally`` int64 [n_threads, n_ticks + 1, 7]: counts before the first tick and after
+    1]: where each tick's spikes begin; ``spent_ps`` int64 [n_ticks, n_cores]; ``merged``
+    int64 [n_ticks, 2 * n_cores] or [1, 0]: events, then packets, that merged on each core; ``watched`` int64 [n_watched] with ``frames`` [n_ticks,
+    n_watched]; ``tally`` int64 [n_threads, n_ticks + 1, 5]: counts before the first tick and after
     each, of `TALLIED`.
     """
 
@@ -75,70 +75,75 @@ class Listed(NamedTuple):
     sent_ps: Array
     start: Array
     spent_ps: Array
-    merged_events: Array
+    merged: Array
     watched: Array
     frames: Array
     tally: Array
 
 
-@kernel
-def count_up(counters: Counters, first_core: int, last_core: int, row: Array) -> None:
-    """Sum up what some cores have counted so far, in the order of `TALLIED`; int64 [7]."""
-    for k in range(row.size):
-        total = 0
-        for core in range(first_core, last_core):
-            if k == 0:
-                total += counters.active[core]
-            elif k < 5:
-                total += counters.overflows[k - 1, core]
-            elif k == 5:
-                total += counters.merged_packets[core]
-            else:
-                total += counters.merged_events[core]
-        row[k] = total
-
-
 TALLIED = (
     "active", "input_overflows", "current_overflows", "drive_overflows", "membrane_overflows",
-    "merged_packets", "merged_events",
 )  # fmt: skip
 """What is counted up after every tick."""
 
 
 @kernel
-def take_input(
-    first: int, last: int, team: Team, events: Events, places: Places, costs: CoreCosts,
-    counters: Counters, n_neurons: int, spent_ps: Array,
-) -> None:  # fmt: skip
-    """Count a tick's input spikes, and the time of channels that lie on this thread's cores.
+def count_up(counters: Counters, first_core: int, last_core: int, row: Array) -> None:
+    """Sum up what some cores have counted so far, in the order of `TALLIED`; int64 [5]."""
+    active, overflows = counters.active, counters.overflows
+    total = 0
+    for core in range(first_core, last_core):
+        total += active[core]
+    row[0] = total
+    for k in range(row.size - 1):
+        total = 0
+        for core in range(first_core, last_core):
+            total += overflows[k, core]
+        row[k + 1] = total
 
-    Channels come before the neurons of their core, in their order.
+
+@kernel
+def take_input(
+    first: int, last: int, events: Events, places: Places, costs: CoreCosts, first_core: int,
+    last_core: int, n_neurons: int, spent_ps: Array,
+) -> None:  # fmt: skip
+    """Add up the time of channels that lie on this thread's cores.
+
+    They come before the neurons of their core, in their order.
     """
+    channel_core, rank, rest_ps = places.channel_core, places.channel_rank, places.rest_ps
+    channels, payloads, sent_ps = events.spike_channel, events.spike_payload, events.sent_ps
+    repeated_ps, once_ps = costs.repeated_ps, costs.once_ps
+    begins_ps = int(costs.neuron_active) - int(costs.neuron_inactive) + int(costs.spike)
     for k in range(first, last):
-        channel = int(events.spike_channel[k])
-        payload = int(events.spike_payload[k])
-        if team.me == 0:
-            counters.times[n_neurons + channel] += 1
-            counters.repeats[n_neurons + channel] += payload
-        if places.channel_core.size == 0:
+        channel = int(channels[k])
+        core = int(channel_core[channel])
+        if core < first_core or core >= last_core:
             continue
-        core = int(places.channel_core[channel])
-        if core < team.first_core or core >= team.last_core:
-            continue
-        if k == first or events.spike_channel[k - 1] != channel:
-            spent_ps[core] += costs.neuron_active - costs.neuron_inactive + costs.spike
-        if costs.axon_out:
-            spent_ps[core] += costs.axon_out * packets_of(n_neurons + channel, payload, places)
-        waits = (int(places.channel_rank[channel]) + 1) * costs.neuron_inactive
-        events.sent_ps[k] = waits + int(spent_ps[core]) - int(places.rest_ps[core])
+        if k == first or channels[k - 1] != channel:
+            spent_ps[core] += begins_ps
+        if repeated_ps.size:
+            source = n_neurons + channel
+            spent_ps[core] += abs(int(payloads[k])) * repeated_ps[source] + once_ps[source]
+        waits = (int(rank[channel]) + 1) * int(costs.neuron_inactive)
+        sent_ps[k] = waits + int(spent_ps[core]) - int(rest_ps[core])
+
+
+@kernel
+def keep_last(pending: Pending, fired: Fired, first: int, last: int) -> None:
+    """Note who fired in this tick, where spikes are added one by one in the next."""
+    for k in range(first, last):
+        pending.last[k - first] = fired.neuron[k]
+        pending.last_payload[k - first] = fired.payload[k] if MANY or SIGNED else 1
+    pending.n_last[0] = last - first
 
 
 @kernel
 def advance(
     team: Team, first_tick: int, n_ticks: int, synapses: Synapses, places: Places, pieces: Pieces,
     neurons: Neurons, state: State, pending: Pending, wake: Wake, costs: CoreCosts,
-    counters: Counters, events: Events, next_spike: int, next_current: int, input_latency: int,
-    seed: int, flags: Array, eights: Array, alarm: Array, listed: Listed,
+    counters: Counters, events: Events, next_spike: int, next_current: int, seed: int,
+    flags: Array, eights: Array, alarm: Array, listed: Listed,
 ) -> tuple[int, int, int]:  # fmt: skip
     """Run ticks until the block ends or the list of spikes might overflow.
 
@@ -146,49 +151,70 @@ def advance(
     -------
     (ticks done, next input spike, next current change)
     """
-    n_neurons = state.membrane.size
-    n_slots = pending.sums.shape[0]
-    me = int(team.me)
-    start = listed.start
-    room = listed.neuron.shape[1]
-    payloads = listed.payload
-    mine = Fired(listed.neuron[me], payloads[me], listed.sent_ps[me])
-    watched = listed.watched
+    n_neurons, n_slots = state.membrane.size, pending.sums.shape[0]
+    me, size = int(team.me), int(team.size)
+    first_core, last_core = int(team.first_core), int(team.last_core)
     first_neuron, last_neuron = int(wake.first_neuron), int(wake.last_neuron)
+    start, watched, busy = listed.start, listed.watched, wake.busy
+    mine = Fired(listed.neuron[me], listed.payload[me], listed.sent_ps[me])
+    rest_ps, handed = places.rest_ps, state.handed
+    spike_tick, current_tick = events.spike_tick, events.current_tick
+    first_spike = next_spike
     n_fired = 0
-    count_up(counters, team.first_core, team.last_core, listed.tally[me, 0])
-    for done in range(n_ticks):
-        for other in range(team.size):
-            if start[other, done] + n_neurons > room:
-                return done, next_spike, next_current
+    count_up(counters, first_core, last_core, listed.tally[me, 0])
+    for done in range(n_ticks + 1):
+        # What was sent in the last tick comes; input too, of this tick if it has no latency.
         tick = first_tick + done
+        if LATENCY == 0:
+            first_spike = next_spike
+        if LATENCY == 0 and done < n_ticks:
+            while next_spike < spike_tick.size and spike_tick[next_spike] == tick:
+                next_spike += 1
+        if not EACH:
+            for part in range(size + 1):
+                other = part - LATENCY
+                from_outside = other < 0 or other == size
+                row = min(max(done - LATENCY if from_outside else done - 1, 0), n_ticks - 1)
+                other = 0 if from_outside else other
+                first, last = first_spike, next_spike
+                if not from_outside:
+                    first = int(start[other, max(done - 1, 0)])
+                    last = int(start[other, done])
+                deliver(
+                    events.spike_channel if from_outside else listed.neuron[other],
+                    events.spike_payload if from_outside else listed.payload[other],
+                    first, last, n_neurons if from_outside else 0, tick, synapses, pending, wake,
+                    counters, listed.merged[row if BINARY_AXONS else 0],
+                )  # fmt: skip
+        if done == n_ticks:
+            break
+        for other in range(size):
+            if start[other, done] + n_neurons > listed.neuron.shape[1]:
+                return done, next_spike, next_current
+        if LATENCY == 1:
+            first_spike = next_spike
+            while next_spike < spike_tick.size and spike_tick[next_spike] == tick:
+                next_spike += 1
         slot = tick % n_slots
         spent_ps = listed.spent_ps[done]
-        for core in range(team.first_core, team.last_core):
-            spent_ps[core] = places.rest_ps[core]
-        merged = listed.merged_events[done if BINARY_AXONS else 0]
-        first_spike = next_spike
-        while next_spike < events.spike_tick.size and events.spike_tick[next_spike] == tick:
-            next_spike += 1
-        take_input(
-            first_spike, next_spike, team, events, places, costs, counters, n_neurons, spent_ps
-        )
-        while next_current < events.current_tick.size and events.current_tick[next_current] == tick:
+        for core in range(first_core, last_core):
+            spent_ps[core] = rest_ps[core]
+        if places.channel_core.size:
+            take_input(
+                first_spike, next_spike, events, places, costs, first_core, last_core, n_neurons,
+                spent_ps,
+            )  # fmt: skip
+        while next_current < current_tick.size and current_tick[next_current] == tick:
             n = int(events.current_neuron[next_current])
             if first_neuron <= n < last_neuron:
                 value = as_drive(events.current_value[next_current])
                 state.push[n] = as_drive(neurons.bias[n] + value)
-                wake.busy[n // BLOCK] = 1
+                busy[n // BLOCK] = 1
             next_current += 1
         if EACH:
             arrivals(
                 events.spike_channel, events.spike_payload, first_spike, next_spike, tick, synapses,
                 pending, state, counters, alarm,
-            )  # fmt: skip
-        elif input_latency == 0:
-            deliver(
-                events.spike_channel, events.spike_payload, first_spike, next_spike, n_neurons,
-                tick, synapses, pending, wake, counters, merged,
             )  # fmt: skip
         if BINARY_AXONS:
             pending.marks[slot] = False
@@ -197,33 +223,17 @@ def advance(
             n_runs, wake.runs, pieces, tick, slot, seed, pending.sums, neurons, state, flags,
             counters.overflows, alarm,
         )  # fmt: skip
+        first_fired = n_fired
         n_fired = collect(
-            n_runs, flags, eights, wake, places, costs, state.handed, counters, mine, n_fired,
-            spent_ps,
-        )  # fmt: skip
+            n_runs, flags, eights, wake, places, costs, handed, counters, mine, n_fired, spent_ps
+        )
         start[me, done + 1] = n_fired
         for k in range(watched.size):
             if first_neuron <= watched[k] < last_neuron:
                 listed.frames[done, k] = state.membrane[watched[k]]
-        if team.size > 1:
-            meet(team.gate, team.size * (done + 1))
         if EACH:
-            first = int(start[me, done])
-            for k in range(first, n_fired):
-                pending.last[k - first] = mine.neuron[k]
-                pending.last_payload[k - first] = mine.payload[k] if MANY or SIGNED else 1
-            pending.n_last[0] = n_fired - first
-            count_up(counters, team.first_core, team.last_core, listed.tally[me, done + 1])
-            continue
-        if input_latency == 1:
-            deliver(
-                events.spike_channel, events.spike_payload, first_spike, next_spike, n_neurons,
-                tick + 1, synapses, pending, wake, counters, merged,
-            )  # fmt: skip
-        for other in range(team.size):
-            deliver(
-                listed.neuron[other], payloads[other], start[other, done], start[other, done + 1],
-                0, tick + 1, synapses, pending, wake, counters, merged,
-            )  # fmt: skip
-        count_up(counters, team.first_core, team.last_core, listed.tally[me, done + 1])
+            keep_last(pending, mine, first_fired, n_fired)
+        count_up(counters, first_core, last_core, listed.tally[me, done + 1])
+        if size > 1:
+            meet(team.gate, size * (done + 1))
     return n_ticks, next_spike, next_current

@@ -34,28 +34,34 @@ CORE_TICKS_A_BLOCK = 1 << 20
 
 
 class _Counted(NamedTuple):
-    """What happened in a block; ``tally`` int64 [n_ticks + 1, 7], see `kernels.Listed`."""
+    """What happened in a block; ``tally`` and ``merged`` as `kernels.Listed` has them."""
 
     loaded: Loaded
     activity: Activity
     tally: Array
+    merged: Array
 
     def tick(self, k: int) -> "_Counted":
         """Cut one tick out."""
-        return _Counted(self.loaded, one_tick(self.activity, k), self.tally[k : k + 2])
+        return _Counted(
+            self.loaded, one_tick(self.activity, k), self.tally[k : k + 2], self.merged[k : k + 1]
+        )
 
     def by_tick(self) -> dict[str, Array]:
         """Count everything; int64 [n_ticks] by name."""
         program, activity = self.loaded.program, self.activity
         n_ticks = len(self.tally) - 1
         tallied = dict(zip(kernels.TALLIED, np.diff(self.tally, axis=0).T, strict=True))
+        merged = np.zeros((2, n_ticks), np.int64)
+        if program.row_axon.size:
+            merged = self.merged.reshape(n_ticks, 2, program.n_cores).sum(axis=2).T
         inputs, spikes = np.diff(activity.input_start), np.diff(activity.spike_start)
         tick = np.concatenate([np.repeat(np.arange(n_ticks), n) for n in (inputs, spikes)])
         source = np.concatenate([program.n_neurons + activity.input_channel, activity.spike_neuron])
         payload = np.concatenate([activity.input_payload, activity.spike_payload])
         found = counts_by_tick(self.loaded.fanout, n_ticks, tick, source, payload)
         events = {f"{kind}_events": found.pop(f"{kind}_events") for kind in neuron.KINDS}
-        events = merged_off(events, tallied["merged_events"], program)
+        events = merged_off(events, merged[0], program)
         fired = np.abs(activity.spike_payload)
         return {
             "active": tallied["active"],
@@ -63,7 +69,8 @@ class _Counted(NamedTuple):
             "spikes": _summed(fired, activity.spike_start),
             **events,
             **found,
-            **{name: tallied[name] for name in kernels.TALLIED[1:-1]},
+            **{name: tallied[name] for name in kernels.TALLIED[1:]},
+            "merged_packets": merged[1],
         }
 
 
@@ -167,10 +174,8 @@ class Lane:
         self._sleeps = loaded.sleeps(program.core_start[cuts[:-1]].tolist())
         self._pool = ThreadPoolExecutor(len(self._cores) - 1) if len(self._cores) > 1 else None
         self._machines: dict[tuple[bool, type], _Machine] = {}
-        n_blocks = -(-program.n_neurons // BLOCK)
-        self._busy = np.zeros((len(self._cores), n_blocks), np.uint8)
-        self._runs = np.zeros((len(self._cores), n_blocks, 2), np.int64)
-        self._marks = np.zeros((len(self._cores), loaded.n_slots, n_blocks), np.uint8)
+        self._wakes = [_wake(loaded, cores) for cores in self._cores]
+        self._spent_ps = np.empty((0, program.n_cores), np.int64)
         self._eights = np.zeros(-(-program.n_neurons // 8), np.int64)
         self._flags = self._eights.view(np.uint8)
         self._room = SPIKES_A_BLOCK + program.n_neurons
@@ -303,7 +308,12 @@ class Lane:
                 spike_neuron=activity.spike_neuron,
                 spike_payload=activity.spike_payload,
                 frames=listed.frames[:done],
-                counted=_Counted(self._loaded, activity, listed.tally[:, : done + 1].sum(axis=0)),
+                counted=_Counted(
+                    self._loaded,
+                    activity,
+                    listed.tally[:, : done + 1].sum(axis=0),
+                    listed.merged[:done],
+                ),
                 activity=activity if self._carry is None else None,
             )
             at = (at[0] + done, following[0], following[1])
@@ -333,22 +343,26 @@ class Lane:
         state.current[:] = program.initial_current
         state.membrane[:] = program.initial_membrane
         state.push[:] = program.bias
-        for array in (*state[3:], pending.sums, pending.marks, pending.n_last, self._marks):
+        for array in (*state[3:], pending.sums, pending.marks, pending.n_last):
             array[:] = 0
-        self._busy[:] = 1
+        for wake in self._wakes:
+            wake.marks[:] = 0
+            wake.busy[wake.first_neuron // BLOCK : -(-wake.last_neuron // BLOCK)] = 1
         self._alarm = np.full((len(self._cores), 4), -1.0)
 
     def _listed(self, ticks: int) -> kernels.Listed:
         program = self._loaded.program
         floats = self._machine.state.membrane.dtype.kind == "f"
+        if len(self._spent_ps) < ticks:
+            self._spent_ps = np.empty((ticks, program.n_cores), np.int64)
         binary = program.row_axon.size > 0
         return kernels.Listed(
             neuron=self._neuron,
             payload=self._payload,
             sent_ps=self._sent_ps,
             start=np.zeros((len(self._cores), ticks + 1), np.int64),
-            spent_ps=np.empty((ticks, program.n_cores), np.int64),
-            merged_events=np.zeros((ticks, program.n_cores) if binary else (1, 0), np.int64),
+            spent_ps=self._spent_ps,
+            merged=np.zeros((ticks, 2 * program.n_cores) if binary else (1, 0), np.int64),
             watched=self._watched,
             frames=np.empty((ticks, self._watched.size), np.float64 if floats else np.int64),
             tally=np.zeros((len(self._cores), ticks + 1, len(kernels.TALLIED)), np.int64),
@@ -361,19 +375,17 @@ class Lane:
         """Run every thread's cores."""
         loaded, machine = self._loaded, self._machine
         gate = np.zeros(1, np.int64)
-        starts = loaded.program.core_start
 
         def run(me: int) -> tuple[int, int, int]:
             first, last = self._cores[me]
             team = kernels.Team(me, len(self._cores), first, last, gate)
-            wake = Wake(
-                self._busy[me], self._marks[me] if marking else self._marks[me, :0],
-                self._runs[me], int(starts[first]), int(starts[last]),
-            )  # fmt: skip
+            wake = self._wakes[me]
+            if not marking:
+                wake = wake._replace(marks=wake.marks[:0], marks_eights=wake.marks_eights[:0])
             done: tuple[int, int, int] = machine.advance(
                 team, at[0], ticks, self._synapses[me], loaded.places, loaded.pieces,
                 machine.neurons, machine.state, machine.pending, wake, loaded.costs, self.counters,
-                events, at[1], at[2], loaded.chip.arithmetic.input_latency, seed, self._flags,
+                events, at[1], at[2], seed, self._flags,
                 self._eights, self._alarm[me], listed,
             )  # fmt: skip
             return done
@@ -393,6 +405,9 @@ class Lane:
         start = listed.start[:, : done + 1]
         inputs = np.searchsorted(events.spike_tick, first_tick + np.arange(done + 1))
         mine = slice(inputs[0], inputs[-1])
+        sources = self._loaded.program.n_neurons + events.spike_channel[mine]
+        np.add.at(self.counters.times, sources, 1)
+        np.add.at(self.counters.repeats, sources, events.spike_payload[mine])
         neurons, sent_ps, payload = (
             _joined(column, start) for column in (listed.neuron, listed.sent_ps, listed.payload)
         )
@@ -406,7 +421,7 @@ class Lane:
             input_payload=events.spike_payload[mine],
             input_ps=events.sent_ps[mine],
             update_ps=listed.spent_ps[:done],
-            merged_events=listed.merged_events[:done],
+            merged_events=np.ascontiguousarray(listed.merged[:done, : listed.merged.shape[1] // 2]),
         )
 
     def _time(self, activity: Activity, ticks: Ticks) -> None:
@@ -473,6 +488,17 @@ def _shares(loaded: Loaded, n_threads: int) -> Array:
     return np.unique(
         np.concatenate([[0], np.minimum(cuts, program.n_cores - 1), [program.n_cores]])
     )
+
+
+def _wake(loaded: Loaded, cores: tuple[int, int]) -> Wake:
+    words = -(-loaded.program.n_neurons // (8 * BLOCK))
+    busy, marks = np.zeros(words, np.int64), np.zeros((loaded.n_slots, words), np.int64)
+    start = loaded.program.core_start
+    return Wake(
+        busy=busy.view(np.uint8), busy_eights=busy, marks=marks.view(np.uint8), marks_eights=marks,
+        runs=np.zeros((8 * words, 2), np.int64),
+        first_neuron=int(start[cores[0]]), last_neuron=int(start[cores[1]]),
+    )  # fmt: skip
 
 
 def _events(loaded: Loaded, stimulus: Stimulus) -> kernels.Events:
@@ -568,6 +594,7 @@ def _pending(loaded: Loaded, sums: type) -> Pending:
     return Pending(
         sums=np.zeros((loaded.n_slots, program.n_sums, program.n_neurons), sums),
         marks=np.zeros((loaded.n_slots, n_axons), np.bool_),
+        held=np.zeros(4, np.int64),
         last=np.zeros(listed, np.int64),
         last_payload=np.zeros(listed, np.int64),
         n_last=np.zeros(1, np.int64),

@@ -147,18 +147,25 @@ def load(program: Program, chip: Chip) -> Loaded:
     packets = packets_of(program, chip)
     pieces, alike = _pieces(program, chip)
     load_max, injected_max = narrow_limits(program, chip)
-    timing = chip.timing
-    costs = CoreCosts(0, 0, 0, 0)
-    if timing is not None:
-        costs = CoreCosts(
-            timing.neuron_active_ps.value, timing.neuron_inactive_ps.value,
-            timing.spike_ps.value, timing.axon_out_ps.value,
-        )  # fmt: skip
+    costs = _costs(packets, chip)
     return Loaded(
         program=program, chip=chip, packets=packets, pieces=pieces, alike=alike, costs=costs,
-        places=_places(program, packets, costs),
+        places=_places(program, costs),
         load=heaviest_load(program) * largest_burst(program),
         load_max=load_max, injected_max=injected_max,
+    )  # fmt: skip
+
+
+def _costs(packets: Packets, chip: Chip) -> CoreCosts:
+    timing, none = chip.timing, np.empty(0, np.int64)
+    if timing is None:
+        return CoreCosts(0, 0, 0, none, none)
+    out_ps, repeated_ps, once_ps = timing.axon_out_ps.value, none, none
+    if out_ps:
+        repeated_ps, once_ps = (out_ps * sent for sent in packets_sent(packets))
+    return CoreCosts(
+        timing.neuron_active_ps.value, timing.neuron_inactive_ps.value, timing.spike_ps.value,
+        repeated_ps, once_ps,
     )  # fmt: skip
 
 
@@ -184,7 +191,7 @@ def _pieces(program: Program, chip: Chip) -> tuple[Pieces, bool]:
     ), alike
 
 
-def _places(program: Program, packets: Packets, costs: CoreCosts) -> Places:
+def _places(program: Program, costs: CoreCosts) -> Places:
     channel_core = program.channel_core.astype(np.int64)
     if not np.any(channel_core >= 0):
         channel_core = np.empty(0, np.int64)
@@ -195,15 +202,12 @@ def _places(program: Program, packets: Packets, costs: CoreCosts) -> Places:
     n_channels = np.bincount(channel_core[channel_core >= 0], minlength=program.n_cores)
     held_neurons = np.diff(program.core_start)
     blocks = np.arange(0, program.n_neurons, BLOCK)
-    repeated, once = packets_sent(packets)
     return Places(
         core_start=program.core_start,
         block_core=np.searchsorted(program.core_start, blocks, "right") - 1,
         rest_ps=(held_neurons + n_channels) * costs.neuron_inactive,
         channel_core=channel_core,
         channel_rank=rank,
-        packets_repeated=repeated,
-        packets_once=once,
     )
 
 

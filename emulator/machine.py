@@ -58,9 +58,9 @@ def _built(
 ) -> Callable[..., Any]:
     templates = (
         *rules, neuron.current_step, neuron.membrane_step, neuron.repeat, neuron.fire, sweep.sweep,
-        activity.awake_runs, activity.packets_of, activity.collect, delivery.fetch_run,
-        delivery.add_four, delivery.add_one, delivery.add_held, delivery.deliver,
-        delivery.arrive, delivery.arrive_in_order, kernels.count_up, kernels.take_input,
+        activity.awake_runs, activity.collect, delivery.add,
+        delivery.deliver,
+        delivery.arrive, delivery.arrive_in_order, kernels.count_up, kernels.take_input, kernels.keep_last,
         kernels.advance,
     )  # fmt: skip
     return specialised(templates, dict(bound), compiled=compiled)["advance"]  # type: ignore[no-any-return]
@@ -87,6 +87,8 @@ def _bound(program: Program, chip: Chip, strict: bool) -> dict[str, Any]:
         "N_CURRENTS": program.n_currents,
         "N_SUMS": program.n_sums,
         "EACH": each,
+        "LATENCY": rules.input_latency,
+        "STRICT": strict,
         "ORDER": neuron.ORDERS.index(rules.current_order),
         "FORM": neuron.FORMS.index(rules.membrane_form),
         "REFRACTORY": neuron.REFRACTORIES.index(rules.refractory if program.refractory.size else "none"),
@@ -131,7 +133,6 @@ def _bound(program: Program, chip: Chip, strict: bool) -> dict[str, Any]:
         "crosses": arithmetic.COMPARES[rules.compare],
         "noise": arithmetic.hashed if noisy else arithmetic.silent,
         "arrivals": delivery.arrive_in_order if each else delivery.arrive_never,
-        "notice": sweep.alarming if strict else sweep.passing,
     }  # fmt: skip
 
 

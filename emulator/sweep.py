@@ -28,7 +28,7 @@ SPILLED_INPUT, SPILLED_CURRENT, SPILLED_DRIVE, SPILLED_MEMBRANE, SPILLED_RESET =
 
 # Bound by `emulator.machine`.
 N_CURRENTS = N_SUMS = 1
-ALIKE = False
+ALIKE = STRICT = False
 EACH = False
 REFRACTORY = 0
 LOWER = 0
@@ -64,18 +64,10 @@ class Pieces(NamedTuple):
 
 
 @inlined
-def passing(alarm: Array, variable: int, n: int, tick: int, value: float, fits: bool) -> None:
-    """Do nothing: values that leave their register are counted by the sweep."""
-
-
-@inlined
-def alarming(alarm: Array, variable: int, n: int, tick: int, value: float, fits: bool) -> None:
-    """Keep the first such value for the error that a strict run ends with."""
+def notice(alarm: Array, variable: int, n: int, tick: int, value: float, fits: bool) -> None:
+    """Keep the first value that left its register for the error that a strict run ends with."""
     if not fits and alarm[0] < 0:
         alarm[0], alarm[1], alarm[2], alarm[3] = n, variable, tick, value
-
-
-notice: Any = passing
 
 
 @kernel
@@ -171,7 +163,8 @@ def sweep(
                             taken = as_current(0)
                             fits = True
                         did = did | (0 if fits else SPILLED_INPUT)
-                        notice(alarm, neuron.INPUT, number, tick, arrived, fits)
+                        if STRICT:
+                            notice(alarm, neuron.INPUT, number, tick, arrived, fits)
                     chance = noise(seed, tick, identity[n], k)
                     wanted_u, used, stored = current_step(
                         u, taken, keep_current[place(k), c], chance
@@ -180,7 +173,8 @@ def sweep(
                         overflows[neuron.CURRENT, core[number]] += 1
                     elif not EACH:
                         did = did | (0 if used == wanted_u else SPILLED_CURRENT)
-                    notice(alarm, neuron.CURRENT, number, tick, wanted_u, used == wanted_u)
+                    if STRICT:
+                        notice(alarm, neuron.CURRENT, number, tick, wanted_u, used == wanted_u)
                     current[place(k), n] = stored
                     if SHOWN:
                         shown[n] = used
@@ -191,7 +185,8 @@ def sweep(
                 )
                 fits = (driven == wanted_drive) | is_resting
                 did = did | (0 if fits else SPILLED_DRIVE)
-                notice(alarm, neuron.DRIVE, number, tick, wanted_drive, fits)
+                if STRICT:
+                    notice(alarm, neuron.DRIVE, number, tick, wanted_drive, fits)
                 if LIMITS:
                     v = as_membrane(min(max(v, least[c]), most[c]))
                 fits = v == wanted
@@ -201,7 +196,8 @@ def sweep(
                 if is_resting and REFRACTORY == neuron.HOLD:
                     v, fits = as_membrane(0), True
                 did = did | (0 if fits else SPILLED_MEMBRANE)
-                notice(alarm, neuron.MEMBRANE, number, tick, wanted, fits)
+                if STRICT:
+                    notice(alarm, neuron.MEMBRANE, number, tick, wanted, fits)
                 reset = int(resets[c])
                 quiet = reset == neuron.NEVER
                 if REFRACTORY == neuron.SKIP or REFRACTORY == neuron.FREEZE:
@@ -219,7 +215,8 @@ def sweep(
                     fitted = fit_membrane(after, MEMBRANE_BITS)
                     fits = (fitted == after) | quiet
                     did = did | (0 if fits else SPILLED_RESET)
-                    notice(alarm, neuron.MEMBRANE, number, tick, after, fits)
+                    if STRICT:
+                        notice(alarm, neuron.MEMBRANE, number, tick, after, fits)
                     after = fitted
                 membrane[n] = v if quiet else as_membrane(after)
                 spikes = given if quiet else spikes

@@ -171,11 +171,11 @@ def packets_sent(packets: Packets) -> tuple[Array, Array]:
 
     Returns
     -------
-    (int64 [n_sources], int64 [n_sources] or empty)
+    (int64 [n_sources], int64 [n_sources])
     """
     n = np.diff(packets.first)
     if not packets.repeats.size:
-        return n, np.empty(0, np.int64)
+        return n, np.zeros_like(n)
     before = np.zeros(packets.repeats.size + 1, np.int64)
     np.cumsum(packets.repeats, out=before[1:])
     repeated = before[packets.first[1:]] - before[packets.first[:-1]]

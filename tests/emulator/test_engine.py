@@ -11,10 +11,10 @@ from emulator.chip_file import load_chip
 from emulator.energy import energy_j
 from emulator.engine import Engine
 from emulator.errors import ProgramError
-from emulator.ways import router_of
 from emulator.neuron import KINDS
 from emulator.program import Program
 from emulator.stimulus import Stimulus
+from emulator.ways import router_of
 from mapping.assemble import assemble
 from mapping.drive import Drive
 from mapping.mapping import Mapping, Slice
