@@ -5,6 +5,7 @@ Function never waits for physics: a fabric looks at what happened in some ticks
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Protocol
 
 from emulator.carried import Carried
@@ -30,14 +31,16 @@ class Carry(Protocol):
         """Totals so far; None where they follow from the counters alone."""
 
 
-class _IdealCarry:
-    """Hop latency without contention (`emulator.ideal`)."""
+class _FreeCarry:
+    """Fabrics without contention: ``ideal`` and ``simple`` (`emulator.ideal`)."""
 
-    def __init__(self, program: Program, chip: Chip, packets: Packets) -> None:
+    def __init__(
+        self, program: Program, chip: Chip, packets: Packets, *, ways_count: bool = True
+    ) -> None:
         latencies = latencies_of(program, chip, packets, barrier_ps(program, chip))
         crowd = crowd_of(packets, latencies)
         listed = packets if crowd is None else None
-        self._tables = listed, crowd, latencies, program.n_neurons
+        self._tables = listed, crowd, latencies, program.n_neurons, ways_count
 
     def __call__(self, activity: Activity, first: int, last: int, ticks: Ticks) -> None:
         ideal_ticks(activity, *self._tables, first, last, ticks)
@@ -64,7 +67,8 @@ def barrier_ps(program: Program, chip: Chip) -> int:
 
 
 FABRICS: dict[str, Callable[[Program, Chip, Packets], Carry]] = {
-    "ideal": _IdealCarry,
+    "simple": partial(_FreeCarry, ways_count=False),
+    "ideal": _FreeCarry,
     "links": _links,
     "queued": _queued,
 }

@@ -158,11 +158,19 @@ def ideal_ticks(
     crowd: Crowd | None,
     latencies: Latencies,
     n_neurons: int,
+    ways_count: bool,
     first: int,
     last: int,
     ticks: Ticks,
 ) -> None:
-    """Fill in duration and slowest core of some ticks, from packets in one form or the other."""
+    """Fill in duration and slowest core of some ticks, from packets in one form or the other.
+
+    Parameters
+    ----------
+    ways_count : bool
+        Whether packets take their time on the way; not in fabric ``simple``, where a core's sending
+        and its taking in overlap from the start of the tick.
+    """
     spike_start, spike_neuron, spike_payload, spike_ps = activity[:4]
     input_start, input_channel, input_payload, input_ps = activity[4:8]
     update_ps, merged = activity.update_ps, activity.merged_events
@@ -197,7 +205,9 @@ def ideal_ticks(
                 work_ps[core] -= merged[tick, core] * latencies.synaptic_event
         longest, slowest = -1, 0
         for core in range(n_cores):
-            arrived = max(int(latest_ps[core]), int(earliest_ps[core]) + int(work_ps[core]))
+            arrived = int(work_ps[core])
+            if ways_count:
+                arrived = max(int(latest_ps[core]), int(earliest_ps[core]) + arrived)
             ready = int(update_ps[tick, core])
             ready = max(ready, 0 if earliest_ps[core] == NEVER else arrived)
             if ready > longest:

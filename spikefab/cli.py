@@ -49,6 +49,30 @@ class QuantiserName(str, Enum):  # noqa: UP042
     nengo_loihi = "nengo-loihi"
 
 
+class FabricName(str, Enum):  # noqa: UP042
+    """What carries packets, as `emulator.fabric.FABRIC_NAMES` lists it."""
+
+    simple = "simple"
+    ideal = "ideal"
+    links = "links"
+    queued = "queued"
+    simpy = "simpy"
+
+
+Fabric = Annotated[
+    FabricName,
+    typer.Option(
+        "--fabric",
+        help="How packets travel: free of contention (ideal), waiting for links and room (queued; "
+        "simpy is the same, slow and readable), for links alone (links), or at once (simple).",
+    ),
+]
+Threads = Annotated[
+    int | None,
+    typer.Option("--threads", help="Changes nothing but speed; by default all there are.", min=1),
+]
+
+
 class CompareName(str, Enum):  # noqa: UP042
     """When a neuron fires."""
 
@@ -153,6 +177,16 @@ def run(
     strict: Annotated[
         bool, typer.Option("--strict", help="End at the first value that leaves its register.")
     ] = False,
+    fabric: Fabric = FabricName.ideal,
+    tick_period: Annotated[
+        float | None,
+        typer.Option(
+            "--tick-period",
+            help="Seconds that a tick may last in real time.",
+            show_default="the length of a tick",
+        ),
+    ] = None,
+    threads: Threads = None,
     force: Annotated[bool, typer.Option("--force", help="Replace an earlier run in it.")] = False,
     debug: Debug = False,
 ) -> None:
@@ -160,8 +194,13 @@ def run(
     with told(debug):
         from spikefab.rehearsal import rehearse
 
+        if tick_period is not None and not 0 < tick_period < 1e6:
+            raise BadInputError(f"--tick-period {tick_period}: must be a number of seconds above 0")
         rehearse(
             network, data, chip,
+            physics={
+                "fabric": fabric.value, "threads": threads, "tick_period_s": tick_period,
+            },
             conventions={
                 "dt_s": dt, "reset": _value(reset), "spike": _value(spike),
                 "compare": _value(compare), "input_shape": input_shape,
@@ -185,6 +224,7 @@ def demo(
     ] = None,
     chip: Annotated[str, typer.Option("--chip", help="A built-in chip or a TOML file.")] = "loihi",
     model: Annotated[str, typer.Option("--model", help="cnn or mlp.")] = "cnn",
+    fabric: Fabric = FabricName.ideal,
     force: Annotated[bool, typer.Option("--force", help="Replace an earlier run in it.")] = False,
     debug: Debug = False,
 ) -> None:
@@ -198,6 +238,7 @@ def demo(
         rehearse(
             folder / f"digits_{model}.nir", folder / "digits_test.npz", chip,
             conventions={}, reading={"ticks": 32}, output=output, force=force,
+            physics={"fabric": fabric.value},
             new=None if output else "spikefab-demo",
         )  # fmt: skip
 

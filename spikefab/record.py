@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from emulator.energy import COUNTED
-from emulator.engine import Block
+from emulator.engine import Block, Engine
 from emulator.neuron import RESETS
 from emulator.program import ProgramPopulation
 from emulator.stimulus import Stimulus
@@ -121,7 +121,34 @@ class Recorder:
             weights=np.abs(block.spike_payload),
             minlength=block.tick_ps.size,
         ).astype(np.int64)
-        writer.tick_counters(duration_ps=block.tick_ps, **counted)
+        core = self._program.core
+        writer.tick_counters(
+            duration_ps=block.tick_ps, slowest_core=core[block.slowest_core],
+            busiest_link=block.busiest_link, **counted,
+        )  # fmt: skip
+
+    @staticmethod
+    def totals(writer: TraceWriter, engine: Engine) -> None:
+        """Record what the run adds up to, by core, by link and by how long packets took."""
+        carried = engine.carried
+        writer.totals("core", engine.counters)
+        writer.totals(
+            "link",
+            {
+                "from_router": carried.noc.link_from, "to_router": carried.noc.link_to,
+                "packets": carried.packets, "busy_ps": carried.busy_ps,
+                "queue_peak": carried.queue_peak,
+            },
+        )  # fmt: skip
+        used = np.flatnonzero(carried.latency)
+        writer.totals(
+            "latency",
+            {
+                "least_ps": np.ceil(carried.latency_edges_ps[used]),
+                "below_ps": np.ceil(carried.latency_edges_ps[used + 1]),
+                "packets": carried.latency[used],
+            },
+        )  # fmt: skip
 
     def finish(self) -> None:
         """Name each trace's partner by its content hash; warns where that cannot be done."""

@@ -38,12 +38,15 @@ def rehearse(
     seed: int = 0,
     strict: bool = False,
     quantiser: str = "spikefab",
+    physics: dict[str, Any] | None = None,
     new: str | None = None,
 ) -> None:
     """Do all of a run; ``conventions`` go to `import_network`, ``reading`` to `load_samples`.
 
     Parameters
     ----------
+    physics : mapping, optional
+        ``fabric``, ``threads`` and ``tick_period_s`` of `run_network`.
     new : str, optional
         Start of the name of a new folder, where no ``output`` is given.
     """
@@ -54,7 +57,7 @@ def rehearse(
     network, load = import_network(network_path, chip, conventions, seed=seed, quantiser=quantiser)
     samples = load_samples(data, network, **reading)
     deployment = load(samples)
-    how = {"seed": seed, "strict": strict, "readout": reading.get("readout")}
+    how = {"seed": seed, "strict": strict, "readout": reading.get("readout"), **(physics or {})}
     if output is not None:
         make_output(output)
     elif new is not None:

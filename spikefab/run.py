@@ -5,12 +5,14 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from importlib.metadata import version
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from emulator.carried import Carried
 from emulator.energy import Joules, energy_j
 from emulator.engine import Block, Engine
 from emulator.program import Program, ProgramPopulation
@@ -18,6 +20,7 @@ from emulator.stimulus import Stimulus
 from mapping.network import Network, Population
 from mapping.reference import FloatRun, prepare, simulate
 from spikefab.data import Samples, check_classes
+from spikefab.decisions import Decisions
 from spikefab.deployment import Deployment
 from spikefab.host import Host
 from spikefab.record import Recorder
@@ -40,6 +43,15 @@ class RunResult:
         Spike counts, or the mean membrane of an output that never spikes.
     readout_instant : float64 [samples, n]
         Of the float network in instant timing, as it was trained.
+    fabric : str
+    tick_period_s : float
+        Ticks must end within it to keep up with real time.
+    ticks : mapping of name to int64 [samples, ticks]
+        ``duration_ps``, ``slowest_core`` and ``busiest_link`` of each tick.
+    settled : int64 [samples]
+        Tick at whose end the chip's class leads for good, or -1.
+    carried : Carried
+        What the fabric has carried.
     currents_cut : mapping of population to int
         Currents of the host that were cut to the chip's bias format.
     warnings : tuple of str
@@ -60,6 +72,11 @@ class RunResult:
     energy: Joules | None
     wall_s: dict[str, float]
     seed: int
+    fabric: str = "ideal"
+    tick_period_s: float
+    ticks: dict[str, Array]
+    settled: Array
+    carried: Carried
     folder: Path | None = None
     currents_cut: dict[str, int] = field(default_factory=dict)
     warnings: tuple[str, ...] = field(default=())
@@ -73,6 +90,9 @@ def run_network(
     folder: Path | None = None,
     seed: int = 0,
     strict: bool = False,
+    fabric: str = "ideal",
+    threads: int | None = None,
+    tick_period_s: float | None = None,
     provenance: dict[str, str | int | float] | None = None,
     progress: Progress = lambda stage, done, total: None,
 ) -> RunResult:
@@ -88,6 +108,12 @@ def run_network(
         For stochastic rounding in the machine.
     strict : bool
         End the run at the first value on the chip that leaves its register.
+    fabric : str
+        One of `emulator.fabric.FABRIC_NAMES`.
+    threads : int, optional
+        Threads of the engine; changes nothing but speed.
+    tick_period_s : float, optional
+        What a tick may last in real time; the network's own tick by default.
 
     Raises
     ------
@@ -115,9 +141,10 @@ def run_network(
     host = Host(deployment)
     silent = [p for p in program.populations if p.output and not p.spiking]
     engine = Engine(
-        program, deployment.chip, watched=_neurons_of(program, silent), seed=seed, strict=strict
-    )
-    chip_counts, chip_readout = _chip_run(
+        program, deployment.chip, watched=_neurons_of(program, silent), seed=seed, strict=strict,
+        fabric=fabric, n_threads=threads,
+    )  # fmt: skip
+    chip_counts, chip_readout, times, settled = _chip_run(
         deployment, engine, host, output, silent, samples, ticks, record, progress
     )
     duration = int(engine.env.now)
@@ -138,6 +165,11 @@ def run_network(
         energy=energy_j(engine.counters, duration, deployment.chip),
         wall_s={"float": halfway - began, "chip": ended - halfway, "total": ended - began},
         seed=seed,
+        fabric=fabric,
+        tick_period_s=network.dt_s if tick_period_s is None else tick_period_s,
+        ticks=times,
+        settled=settled,
+        carried=engine.carried,
         folder=folder,
         currents_cut=host.n_cut,
         warnings=tuple(host.notes()),
@@ -199,8 +231,10 @@ def _chip_run(
     ticks: int,
     record: "Recorder",
     progress: Progress,
-) -> tuple[dict[str, Array], Array]:
+) -> tuple[dict[str, Array], Array, dict[str, Array], Array]:
     program, network = deployment.program, deployment.network
+    times = {name: np.zeros((len(samples), ticks), np.int64) for name in _TIMES}
+    decisions = _decisions(program, output, silent)
     counts = np.zeros((len(samples), program.n_neurons), np.int64)
     frame_sums = np.zeros((len(samples), sum(part.size for part in silent)))
     with record.chip_trace() as writer:
@@ -217,14 +251,23 @@ def _chip_run(
         def observe(block: Block) -> None:
             np.add.at(counts[block.sample], block.spike_neuron, np.abs(block.spike_payload))
             frame_sums[block.sample] += block.frames.sum(axis=0)
+            now = slice(block.first_tick, block.first_tick + block.tick_ps.size)
+            for name, attribute in _TIMES.items():
+                times[name][block.sample, now] = getattr(block, attribute)
+            decisions.add(
+                block.tick_ps.size, block.spike_tick - block.first_tick, block.spike_neuron,
+                block.spike_payload, block.frames,
+            )  # fmt: skip
+            if now.stop == ticks:
+                decisions.end_sample()
             if writer is not None:
                 record.block(writer, block, silent)
-            if block.first_tick + block.tick_ps.size == ticks:
+            if now.stop == ticks:
                 progress("chip", block.sample + 1, len(samples))
 
         engine.run(events(), ticks, observe)
         if writer is not None:
-            writer.totals("core", engine.counters)
+            record.totals(writer, engine)
     by_name = {p.name: counts[:, program.neurons_of(p.name)] for p in program.populations}
     readout = by_name[output.name].astype(np.float64)
     first = 0
@@ -232,7 +275,21 @@ def _chip_run(
         if part.name == output.name:
             readout = frame_sums[:, first : first + part.size] / ticks / part.scale
         first += part.size
-    return by_name, readout
+    return by_name, readout, times, np.array(decisions.ticks, np.int64)
+
+
+_TIMES = {
+    "duration_ps": "tick_ps", "slowest_core": "slowest_core", "busiest_link": "busiest_link",
+}  # fmt: skip
+"""What is kept of each tick, and how `Block` calls it."""
+
+
+def _decisions(program: Program, output: Population, silent: list[ProgramPopulation]) -> Decisions:
+    ends = np.cumsum([0, *(part.size for part in silent)]).tolist()
+    frames = {
+        part.name: slice(*part_ends) for part, part_ends in zip(silent, pairwise(ends), strict=True)
+    }
+    return Decisions(program.neurons_of(output.name), program.n_neurons, frames.get(output.name))
 
 
 def _provenance(deployment: Deployment, seed: int) -> dict[str, str | int | float]:

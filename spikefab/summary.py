@@ -12,6 +12,7 @@ from emulator.energy import energy_band
 from emulator.neuron import VARIABLES
 from spikefab.marks import marks_of
 from spikefab.run import RunResult, versions
+from spikefab.timing import timing_numbers
 
 Array = NDArray[Any]
 
@@ -72,6 +73,7 @@ def summary(result: RunResult, *, network: str, wall_s: float) -> dict[str, Any]
             for side, joules in band._asdict().items()
         },
         "latency_s_per_sample": result.duration_ps * 1e-12 / n if chip.timing else None,
+        "timing": _timing(result),
         "cores_used": result.deployment.program.n_cores,
         "neurons": result.deployment.program.n_neurons,
         "saturations": sum(out_of_range.values()),
@@ -93,6 +95,16 @@ def summary(result: RunResult, *, network: str, wall_s: float) -> dict[str, Any]
         "versions": versions(),
         "seed": result.seed,
     }
+
+
+def _timing(result: RunResult) -> dict[str, Any] | None:
+    """What the run took, tick by tick; None for a chip without times."""
+    if result.deployment.chip.timing is None:
+        return None
+    return timing_numbers(
+        result.ticks, result.settled, result.carried, result.deployment.program.core,
+        fabric=result.fabric, period_s=result.tick_period_s,
+    )  # fmt: skip
 
 
 def _about_readout(result: RunResult) -> list[str]:

@@ -123,7 +123,7 @@ def told(debug: bool) -> Iterator[None]:
 def _judged(error: Exception) -> tuple[int, str]:
     """Exit code and message."""
     from emulator.chip_file import ChipError
-    from emulator.errors import OverflowAlarm, ProgramError
+    from emulator.errors import EngineError, OverflowAlarm, ProgramError
     from mapping.errors import (
         CapacityError,
         NetworkError,
@@ -140,7 +140,7 @@ def _judged(error: Exception) -> tuple[int, str]:
     )  # fmt: skip
     if isinstance(error, CapacityError):
         return 3, str(error)
-    if isinstance(error, TraceWriteError | OverflowAlarm):
+    if isinstance(error, TraceWriteError | OverflowAlarm | EngineError):
         return 5, str(error)
     if isinstance(error, bad_input):
         return 2, str(error)
