@@ -120,4 +120,5 @@ class Energy(Table):
     local_spike_pj: Cost
     hop_ew_pj: Cost
     hop_ns_pj: Cost
+    off_chip_hop_pj: Cost = _NO_ENERGY
     static_power_w: Cost

@@ -18,11 +18,11 @@ Array = NDArray[Any]
 
 COUNTED = (
     "active", "inactive", "spikes", *(f"{kind}_events" for kind in KINDS), "packets",
-    "local_packets", "input_packets", "hops_ew", "hops_ns",
+    "local_packets", "input_packets", "hops_ew", "hops_ns", "hops_off_chip",
 )  # fmt: skip
 """Counters that energy is made of."""
 
-_ADDED_LATER = ("spikes", *(f"{kind}_events" for kind in KINDS))
+_ADDED_LATER = ("spikes", *(f"{kind}_events" for kind in KINDS), "hops_off_chip")
 """Counters that recordings of earlier versions may lack."""
 
 
@@ -114,6 +114,7 @@ def _parts(count: Mapping[str, Any], duration_ps: Any, cost: Energy) -> tuple[An
         + sent * cost.axon_out_pj.value
         + count["hops_ew"] * cost.hop_ew_pj.value
         + count["hops_ns"] * cost.hop_ns_pj.value
+        + count.get("hops_off_chip", 0.0) * cost.off_chip_hop_pj.value
     )
     static = duration_ps * 1e-12 * cost.static_power_w.value
     return 1e-12 * neurons, 1e-12 * _synapses_pj(count, cost), 1e-12 * network, static

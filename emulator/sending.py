@@ -113,9 +113,15 @@ def count_packets(
 @kernel
 def make_packets(
     sources: Array, payloads: Array, sent_ps: Array, first: int, last: int, first_source: int,
-    sendings: Sendings, room: Room,
+    outside: bool, sendings: Sendings, room: Room,
 ) -> None:  # fmt: skip
-    """Put packets where those of their core go on; ``first_packet[core]`` moves along."""
+    """Put packets where those of their core go on; ``first_packet[core]`` moves along.
+
+    Parameters
+    ----------
+    outside : bool
+        Whether to take the sources from outside or the others.
+    """
     start, repeats, first_copy = sendings.first, sendings.repeats, sendings.first_copy
     copy_core, source_core, there = sendings.copy_core, sendings.source_core, sendings.there
     work, once = sendings.work, sendings.once
@@ -124,6 +130,8 @@ def make_packets(
         source = first_source + int(sources[k])
         times = max(int(payloads[k]), 0) if payloads.size else 1
         created, core = int(sent_ps[k]), int(source_core[source])
+        if (core < 0) != outside:
+            continue
         for sending in range(start[source], start[source + 1]):
             repeated = not repeats.size or repeats[sending] != 0
             copy = int(first_copy[sending]) if FORKS else sending
@@ -194,10 +202,15 @@ def fill_room(
         return n, n_copies
     for core in range(n_places):
         first_packet[core + 1] += first_packet[core]
+    # What comes from outside is there before any channel or neuron of the core has its turn.
+    for outside in (True, False):
+        make_packets(
+            input_channel, input_payload, input_ps, inputs[0], inputs[1], n_neurons, outside,
+            sendings, room,
+        )  # fmt: skip
     make_packets(
-        input_channel, input_payload, input_ps, inputs[0], inputs[1], n_neurons, sendings, room
+        spike_neuron, spike_payload, spike_ps, spikes[0], spikes[1], 0, False, sendings, room
     )
-    make_packets(spike_neuron, spike_payload, spike_ps, spikes[0], spikes[1], 0, sendings, room)
     for core in range(n_places, 0, -1):
         first_packet[core] = first_packet[core - 1]
     first_packet[0] = 0

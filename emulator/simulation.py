@@ -117,7 +117,7 @@ class Simulation:
         self._done_ps[:] = activity.update_ps[0]
         self._start_ps = start_ps
         self._sent = self._room.sending[:n].copy()
-        busy_before = self._busy_ps()
+        before = self._links()
         packets = packets_in(self._room, n, n_copies, forks=self._forest is not None)
         self._n_open = self.network.n_delivered + self.network.n_dropped + n_copies
         if n_copies:
@@ -126,8 +126,9 @@ class Simulation:
                 self.network.send(_later(packet, start_ps))
             yield all_done
         ticks = fresh_ticks(1)
-        busy = self._busy_ps() - busy_before
-        ticks.busiest_link[0] = int(busy.argmax()) if busy.any() else -1
+        used, busy = self._links() - before
+        if used.any():
+            ticks.busiest_link[0] = int(np.where(used, busy, -1).argmax())
         ticks.slowest_core[0] = int(self._done_ps.argmax())
         ticks.duration_ps[0] = int(self._done_ps.max(initial=0)) + self._barrier_ps
         rest = start_ps + int(ticks.duration_ps[0]) - int(self.env.now)
@@ -145,8 +146,11 @@ class Simulation:
             n, n_copies = fill(activity, self._sendings, self._n_neurons, 0, self._room)
         return int(n), int(n_copies)
 
-    def _busy_ps(self) -> Array:
-        return np.array([link.busy_ps for link in self.network.links], np.int64)
+    def _links(self) -> Array:
+        """Packets on each link so far, and how long they kept it busy; int64 [2, n_links]."""
+        links = self.network.links
+        columns = [[link.n_packets for link in links], [link.busy_ps for link in links]]
+        return np.array(columns, np.int64)
 
     def _delivered(self, packet: Packet, target: int, ps: int) -> None:
         core = self._in_use[target]

@@ -20,7 +20,8 @@ from spikefab.wording import short
 from traces.trace import Trace
 
 _COLOURS = ("#3b7dd8", "#e0803a", "#3fa66b", "#b45ac0", "#c94f5d", "#8a8f2a", "#4aa3b5", "#7d6bd1")
-_INK = "#808890"  # readable on light and on dark
+INK = "#808890"
+"""Readable on light and on dark."""
 
 MOST_CORES = 1024
 """Cores that are drawn; more would be too small to see."""
@@ -33,8 +34,8 @@ ABREAST = 4
 def inked() -> Iterator[None]:
     """Colours for both themes; names are text, whatever signs they hold."""
     with mpl.rc_context({
-        "svg.hashsalt": "spikefab", "text.color": _INK, "axes.edgecolor": _INK,
-        "axes.labelcolor": _INK, "xtick.color": _INK, "ytick.color": _INK,
+        "svg.hashsalt": "spikefab", "text.color": INK, "axes.edgecolor": INK,
+        "axes.labelcolor": INK, "xtick.color": INK, "ytick.color": INK,
         "text.parse_math": False, "text.usetex": False,
     }):  # fmt: skip
         yield
@@ -81,7 +82,7 @@ def floor_plan(result: RunResult) -> tuple[Figure, str]:
     colours = {name: _colour(k) for k, name in enumerate(_order(result))}
     tall = float(max(left.max() - left.min(), 1.9 * (low.max() - low.min()))) + 1
     for core, at_x, at_y in zip(drawn.tolist(), left.tolist(), low.tolist(), strict=True):
-        axes.add_patch(Rectangle((at_x, at_y), 0.94, 0.94, fill=False, ec=_INK, lw=0.4))
+        axes.add_patch(Rectangle((at_x, at_y), 0.94, 0.94, fill=False, ec=INK, lw=0.4))
         if core in index:
             _draw_core(axes, result, index[core], at_x, at_y, colours, 340 / tall)
     _legend(axes, _order(result), "s", loc="upper left", bbox_to_anchor=(1, 1))
@@ -195,7 +196,7 @@ def rates(result: RunResult) -> tuple[Figure, str]:
             for counts in (result.counts_float, result.counts_chip)
         ]
         top = 1.05 * max(float(max(r.max(initial=0) for r in pair)), 1e-3)
-        here.plot([0, top], [0, top], color=_INK, lw=0.6)
+        here.plot([0, top], [0, top], color=INK, lw=0.6)
         here.scatter(*pair, s=5 if pair[0].size > 100 else 12, lw=0, color=colours[name])
         here.set_xlim(-0.03 * top, top)
         here.set_ylim(-0.03 * top, top)

@@ -19,6 +19,7 @@ _USED = {
     "synapses": ("energy.synaptic_event_pj",),
     "network": (
         "energy.local_spike_pj", "energy.axon_out_pj", "energy.hop_ew_pj", "energy.hop_ns_pj",
+        "energy.off_chip_hop_pj",
     ),
     "static": ("energy.static_power_w",),
     "time": ("timing.",),
@@ -26,7 +27,11 @@ _USED = {
 """Beginnings of the keys behind each figure."""
 
 
-def marks_of(chip: Chip) -> dict[str, tuple[str, ...]]:
+CONTENDED = ("links", "queued", "simpy")
+"""Fabrics that rest on service times and depths of buffers."""
+
+
+def marks_of(chip: Chip, fabric: str = "ideal") -> dict[str, tuple[str, ...]]:
     """List the assumed constants behind each figure: the parts of the energy, ``energy``, ``time``.
 
     Static power flows as long as a run lasts, so where there is any it rests on the time, too.
@@ -36,6 +41,12 @@ def marks_of(chip: Chip) -> dict[str, tuple[str, ...]]:
         figure: tuple(key for key in assumed if key.startswith(used))
         for figure, used in _USED.items()
     }
+    if fabric in CONTENDED and chip.timing is not None:
+        found["time"] += tuple(
+            row.key
+            for row in chip.rows()
+            if row.key.startswith("fabric.") and row.confidence == "assumed" and row.value
+        )
     power = None if chip.energy is None else chip.energy.static_power_w
     if power is not None and (power.value or power.high):
         found["static"] += found["time"]

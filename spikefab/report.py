@@ -10,6 +10,7 @@ from spikefab.figures import floor_plan, inked, inline, raster, rates
 from spikefab.marks import footnote, one_sided, starred
 from spikefab.run import RunResult
 from spikefab.tables import band_of
+from spikefab.traffic_figures import latencies, link_map, tick_times
 from spikefab.wording import micro, percent, printable
 
 _STYLE = """
@@ -38,6 +39,8 @@ def write_report(
         warnings.simplefilter("ignore")
         plan, drawn = floor_plan(result)
         plot, left_out = rates(result)
+        links, shown = link_map(result)
+        waited = latencies(result)
         figures = [
             (inline(plan), "Where the neurons lie: each square is a core, filled by its neurons, "
              f"one colour a layer; the number is the fullest of its resources. {drawn}"),
@@ -45,14 +48,26 @@ def write_report(
              "each layer in chip timing."),
             (inline(plot), "Spike rate of each neuron, float against chip, over all samples."
              f"{left_out}"),
+            (inline(links), f"Traffic: {shown} Fabric {result.fabric}."),
         ]  # fmt: skip
+        if result.deployment.chip.timing is not None:
+            figures.append(
+                (
+                    inline(tick_times(result)),
+                    "How long each tick lasts on the chip, over all samples.",
+                )
+            )
+        if waited is not None:
+            figures.append((inline(waited), "How long packets are on their way, waiting included."))
     parts = [_head(numbers), _accuracy(numbers)]
     parts += [
         f'<figure><img alt="{html.escape(text)}" src="{picture}">'
         f"<figcaption>{html.escape(text)}</figcaption></figure>"
         for picture, text in figures
     ]
-    parts += [_costs(numbers, chip_name or numbers["chip"]), _tensors(numbers), _footer(numbers)]
+    parts += [
+        _costs(numbers, chip_name or numbers["chip"]), _timing(numbers["timing"]), _tensors(numbers), _footer(numbers),
+    ]  # fmt: skip
     title = html.escape(f"{numbers['network']} on {numbers['chip']}")
     page = (
         f'<!doctype html><html lang="en"><meta charset="utf-8">'
@@ -132,9 +147,43 @@ def _costs(numbers: dict[str, Any], chip_name: str) -> str:
     return (
         f"<h2>Cost on the chip</h2>{_table(['', ''], rows)}<p class='quiet'>From the chip's "
         f"published estimates, {costs['assumed']} of {costs['constants']} constants assumed; "
-        f"<code>{command}</code> lists each with its source. Host, boards and contention between "
-        f"packets are not in it.</p>{behind}"
+        f"<code>{command}</code> lists each with its source. Host and boards are not in it.</p>{behind}"
     )
+
+
+def _timing(timing: dict[str, Any] | None) -> str:
+    """Tell ticks, deadlines, decisions, links and queues."""
+    if timing is None:
+        return ""
+    decision, latency, peaks = (
+        timing["decision_s"],
+        timing["packet_latency_s"],
+        timing["queue_peaks"],
+    )
+    rows = [
+        ["a tick, median … longest",
+         f"{micro(timing['tick_s']['median'], 's', 1)} … {micro(timing['tick_s']['max'], 's', 1)}"],
+        [f"ticks longer than {micro(timing['tick_period_s'], 's')}",
+         f"{timing['missed_deadlines']:,} of {timing['ticks']:,}"],
+        ["left of that time in the longest tick", percent(timing["real_time_margin"], 1)],
+    ]  # fmt: skip
+    if "median" in decision:
+        rows.append(["class settled after, median … longest",
+                     f"{micro(decision['median'], 's', 1)} … {micro(decision['max'], 's', 1)}"])  # fmt: skip
+    if latency is not None:
+        rows.append(["a packet's way, median … longest",
+                     f"{micro(latency['median'], 's', 3)} … {micro(latency['max'], 's', 3)}"])  # fmt: skip
+        rows.append(["most packets waiting behind a link, at a sender, at a core",
+                     ", ".join(f"{peaks[where]:,}" for where in ("link", "injection", "core"))])  # fmt: skip
+    rows += [
+        [f"core {one['core']} was last", f"in {one['ticks']:,} ticks"]
+        for one in timing["slowest_cores"][:3]
+    ]
+    rows += [
+        [f"link {one['link']}", f"busy {percent(one['utilisation'], 2)} of the time"]
+        for one in timing["busiest_links"][:3]
+    ]
+    return f"<h2>Time</h2>{_table(['', ''], rows)}"
 
 
 def _tensors(numbers: dict[str, Any]) -> str:

@@ -63,7 +63,7 @@ def summary(result: RunResult, *, network: str, wall_s: float) -> dict[str, Any]
         "packets": int(counters["packets"].sum()),
         "local_packets": int(counters["local_packets"].sum()),
         "input_packets": int(counters["input_packets"].sum()),
-        "hops": int(counters["hops_ew"].sum() + counters["hops_ns"].sum()),
+        "hops": sum(int(counters[f"hops_{way}"].sum()) for way in ("ew", "ns", "off_chip")),
         "energy_j_per_sample": energy.total / n if energy else None,
         "energy": {part: value / n for part, value in energy._asdict().items()} if energy else None,
         "energy_band": band
@@ -82,7 +82,7 @@ def summary(result: RunResult, *, network: str, wall_s: float) -> dict[str, Any]
         "currents_cut": result.currents_cut,
         "tensors": [vars(error) for error in result.deployment.fixed.errors],
         "costs": _costs(chip),
-        "marks": marks_of(chip),
+        "marks": marks_of(chip, result.fabric),
         "notes": [
             *result.deployment.network.notes,
             *result.deployment.fixed.notes,

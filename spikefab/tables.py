@@ -61,6 +61,13 @@ def _chip_rows(numbers: dict[str, Any]) -> list[tuple[str, str]]:
         )
     time = micro(numbers["latency_s_per_sample"], "s")
     rows.append(("time per sample", starred(time, "time", marks)))
+    timing = numbers["timing"]
+    if timing is not None:
+        rows.append(
+            ("  longest tick", starred(micro(timing["tick_s"].get("max"), "s", 1), "time", marks))
+        )
+        late = f"{timing['missed_deadlines']:,} of {timing['ticks']:,}"
+        rows.append((f"  ticks over {micro(timing['tick_period_s'], 's')}", late))
     rows += [(f"out of range, {part}", f"{k:,}") for part, k in numbers["out_of_range"].items()]
     return rows
 

@@ -21,7 +21,7 @@ DOORS = {
         "emulator/chip.py", "emulator/chip_bounds.py", "emulator/chip_costs.py",
         "emulator/chip_fabric.py", "emulator/chip_file.py", "emulator/chip_tables.py",
     },
-    "matplotlib": {"spikefab/figures.py"},
+    "matplotlib": {"spikefab/figures.py", "spikefab/traffic_figures.py"},
     "torch": set(),
 }  # fmt: skip
 
