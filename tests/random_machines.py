@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from emulator import fabric, ideal, linked, queued, simulation
 from emulator import lane as lanes
 from emulator.arithmetic import DECAYS, OVERFLOWS, hashed
 from emulator.chip import Chip
@@ -11,7 +12,7 @@ from emulator.neuron import RESETS
 from emulator.program import Program, ProgramPopulation
 from emulator.stimulus import Stimulus
 from mapping.assemble import Rows, row_tables
-from traces.jit import python_of
+from traces.jit import python_of, specialised
 
 
 def uncompiled(monkeypatch):
@@ -20,7 +21,17 @@ def uncompiled(monkeypatch):
     def plain(program, chip, **how):
         return advance_of(program, chip, **how, compiled=False)
 
+    def plainly(kernels, bound):
+        return specialised(kernels, bound, compiled=False)
+
     monkeypatch.setattr(lanes, "advance_of", plain)
+    for module in (queued, linked, simulation):
+        monkeypatch.setattr(module, "specialised", plainly)
+    for module in (queued, linked):
+        monkeypatch.setattr(module, "_compiled", module._compiled.__wrapped__)
+    monkeypatch.setattr(fabric, "ideal_ticks", python_of(ideal.ideal_ticks))
+    for name in ("carry", "carry_crowds"):
+        monkeypatch.setattr(ideal, name, python_of(getattr(ideal, name)))
 
 
 def chance(seed, tick, neuron, which):
