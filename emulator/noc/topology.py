@@ -152,11 +152,35 @@ def _problems(noc: Noc) -> list[str]:
             found.append(f"{name}: {getattr(noc, name):,} slots; 0 (unbounded) to {2**20 - 1:,}")
     if noc.step.shape != (noc.n_routers, noc.n_routers):
         found.append(f"step: a row and a column for each of {noc.n_routers} routers expected")
+    for name in ("core_router", "link_from", "link_to"):
+        found += _beyond(name, getattr(noc, name), noc.n_routers, "routers")
+    found += _beyond("link_kind", noc.link_kind, len(noc.kinds), "kinds")
+    if not found:
+        found += _wrong_steps(noc)
     if np.any(np.diff(noc.link_from) < 0):
         found.append("link_from: must ascend, so that a router's links follow one another")
     if len(noc.link_name) != n_links:
         found.append(f"link_name: {len(noc.link_name)} names for {n_links} links")
     return found
+
+
+def _beyond(name: str, values: Array, limit: int, of: str) -> list[str]:
+    """Say if an array names what does not exist."""
+    if values.size and not 0 <= values.min() <= values.max() < limit:
+        return [f"{name}: {values.min()} to {values.max()}, but there are {limit} {of}"]
+    return []
+
+
+def _wrong_steps(noc: Noc) -> list[str]:
+    """Say if routes between routers with cores use links that are not there."""
+    used = np.unique(noc.core_router)
+    n_links = np.bincount(noc.link_from, minlength=noc.n_routers)
+    link = noc.step[:, used].astype(np.int64) // noc.n_classes
+    wrong = np.argwhere((link >= n_links[:, None]) | (link < HERE))
+    if wrong.size:
+        r, k = wrong[0]
+        return [f"step: a route takes link {link[r, k]} of router {r}, which has {n_links[r]}"]
+    return []
 
 
 class Wire(NamedTuple):
