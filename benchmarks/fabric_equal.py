@@ -16,7 +16,7 @@ import numpy as np
 
 from emulator.noc.queued import carry
 from emulator.noc.random_systems import differences, random_system, shuffled_environment
-from emulator.noc.simulated import carry_simulated
+from emulator.noc.simulated_tick import carry_simulated
 
 
 def compare(seed: int, case: int) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from emulator.noc.links import carry_links
 from emulator.noc.packets import Packets, packets_of
 from emulator.noc.queued import carry, carry_kernel
 from emulator.noc.scratch import make_scratch, make_traffic
-from emulator.noc.simulated import carry_simulated
+from emulator.noc.simulated_tick import carry_simulated
 from emulator.noc.topology import Common, Cost, Noc, mesh
 from emulator.noc.ways import ways
 
@@ -196,9 +196,7 @@ def main() -> int:
     parser.add_argument("--plot", type=Path, metavar="FILE.png")
     args = parser.parse_args()
     if args.window < 100 or args.repeats < 1 or args.seed < 0:
-        print(
-            "noc_physics: --window must be at least 100, --repeats 1, --seed 0", file=sys.stderr
-        )
+        print("noc_physics: --window must be at least 100, --repeats 1, --seed 0", file=sys.stderr)
         return 2
     if args.plot is not None and not args.plot.parent.is_dir():
         print(f"noc_physics: there is no folder {args.plot.parent}", file=sys.stderr)
@@ -211,11 +209,15 @@ def main() -> int:
     for name, traffic in TRAFFICS.items():
         bound = channel_bound(grid(0), traffic, np.random.default_rng(args.seed))
         found = {
-            depth or "inf": round(saturation(grid(depth), traffic, bound, args.window, args.seed), 4)
+            depth or "inf": round(
+                saturation(grid(depth), traffic, bound, args.window, args.seed), 4
+            )
             for depth in DEPTHS
         }
         results["bound"][name], results["saturation"][name] = round(bound, 4), found
-        shares = ", ".join(f"B={depth} {rate} ({rate / bound:.0%})" for depth, rate in found.items())
+        shares = ", ".join(
+            f"B={depth} {rate} ({rate / bound:.0%})" for depth, rate in found.items()
+        )
         print(f"saturation {name}: bound {bound:.4f}; {shares}", file=out, flush=True)
         if args.plot is not None:
             results["latency"][name] = {

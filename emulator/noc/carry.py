@@ -12,31 +12,36 @@ servers in any order (`WHEEL`). Where a service takes no time, a winner tree giv
 Times are packed: ps << delta_bits | delta, where delta counts services without duration within a
 ps (no bits where there are none). Ages are compared without delta.
 
-Everything is one function that works on local arrays: calls that hand arrays on would count
+Everything is one function that works on one local array: calls that hand arrays on would count
 references in the innermost loop, which takes several times as long as the work itself. Likewise
-there is no division. Names in capitals that are not imported are bound by `carry_kernel`.
+there is no division, and few branches that cannot be guessed. In the code, w is a server, b the
+buffer a packet leaves and d the one it enters, all by their position in memory (see
+`emulator.noc.scratch`). WHEEL, CLASSES and FORKS are bound by `emulator.noc.queued`.
 """
 
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
+# isort: off
+# fmt: off
 from emulator.noc.scratch import (
     AFTER, AGE, ARRIVED, AXON, BASE, BIT, BRANCHES, BUCKETS, BUFFER_INJECT, BUFFER_ROW,
-    BUFFERS_AT, CAPACITY, CELL, CELLS, CORE, DE_BRUIJN, DELTA_BITS, DEPTH, DOWN, EDGES_AT, FAR, FEEDER,
-    FIRST_DOWN, FIXED, FLIGHT, FREE, GOAL_ROW, GOES, HEAD, HEADS_AT, LAST, LIMIT_PS, N_CLASSES,
-    N_CORES, N_LEAVES, N_LINKS, N_WORDS, NATURAL, NEVER, NEXT, NEXT_WAITING, NONE, NUMBER, OK,
-    PACKET, PACKET_ROW, PACKET_ROW_BITS, PACKETS_AT, PEAK, PLACE, PORT, READ_BEFORE, READ_FREE,
-    READY, RECORD_FULL, RING_END, RING_IN, RING_OUT, RING_START, RINGS_AT, ROUTER, SERVER_ROW,
-    SERVERS, SPARE_AT, STALL, STUCK, SYN, TAIL, TARGET, TICK_BUSY, TICK_PACKETS, TIME_OVERFLOW,
-    TOO_MANY, UNDELIVERED, USED, WAITING, WAKE, WAKES_AT, WIDTH_BITS, WORD_BITS, WORDS, Scratch,
-    Traffic,
-)  # fmt: skip
+    BUFFERS_AT, CAPACITY, CELL, CELLS, CORE, DE_BRUIJN, DELTA_BITS, DEPTH, EDGES_AT, FAR,
+    FEEDER, FIRST_DOWN, FIXED, FLIGHT, FREE, GOAL_ROW, GOES, HEAD, HEADS_AT, LAST, LIMIT_PS,
+    N_CLASSES, N_CORES, N_LEAVES, N_LINKS, N_WORDS, NATURAL, NEVER, NEXT, NEXT_WAITING, NONE,
+    NUMBER, OK, PACKET, PACKET_ROW, PACKET_ROW_BITS, PACKETS_AT, PEAK, PLACE, PORT, READ_BEFORE,
+    READ_FREE, READY, RECORD_FULL, RING_END, RING_IN, RING_OUT, RING_START, RINGS_AT, ROUTER,
+    SERVER_ROW, SERVERS, SPARE_AT, STALL, STUCK, SYN, TAIL, TARGET, TICK_BUSY, TICK_PACKETS,
+    TIME_OVERFLOW, TOO_MANY, UNDELIVERED, USED, WAITING, WAKE, WAKES_AT, WIDTH_BITS, WORD_BITS,
+    WORDS, Scratch, Traffic,
+)
 from emulator.noc.topology import HERE
 from emulator.noc.trees import (
     EDGE_BUFFER, EDGE_CHILD, EDGE_DOWN, EDGE_LEAF, EDGE_ROW, EDGE_SERVER, EDGE_WAITING,
-)  # fmt: skip
+)
+# fmt: on
+# isort: on
 from traces.jit import kernel
 
 Array = NDArray[Any]
@@ -107,7 +112,12 @@ def carry_tick(
     n_starts : int
         Rows filled.
     """
-    settings, m, step, core_router = scratch.settings, scratch.memory, scratch.step, scratch.core_router
+    settings, m, step, core_router = (
+        scratch.settings,
+        scratch.memory,
+        scratch.step,
+        scratch.core_router,
+    )
     leaf, node_edge, root = scratch.leaf, scratch.node_edge, scratch.root
     latency, peak = traffic.latency, traffic.peak
     delta_bits, width_bits = int(settings[DELTA_BITS]), int(settings[WIDTH_BITS])
@@ -167,13 +177,18 @@ def carry_tick(
     if FORKS:
         n_left = delivered_ps.size
     n_spare, rows_next, rows_end = 0, at, packets_at + int(settings[CAPACITY]) * PACKET_ROW
-    n_wakes, n_starts, end_ps = 0, 0, base
+    head, other, n_wakes, n_starts, end_ps = 0, 0, 0, 0, base
     status = OK
 
     while True:
         # New heads wait at the servers that they want.
-        for k in range(n_heads):
-            b = int(m[heads_at + k]) & NATURAL
+        if n_heads > 0:
+            n_heads -= 1
+            head, other = int(m[heads_at + n_heads]) & NATURAL, 0
+        for k in range(2):
+            b = head if k == 0 else other
+            if b == 0:
+                continue
             at = int(m[b + HEAD]) & NATURAL
             arrived = int(m[at + ARRIVED])
             ready = max(arrived, int(m[b + READ_FREE]))
@@ -207,7 +222,7 @@ def carry_tick(
                     m[wakes_at + 2 * n_wakes] = w
                     m[wakes_at + 2 * n_wakes + 1] = max(ready, int(m[w + FREE]))
                     n_wakes += 1
-        n_heads = 0
+        head, other = 0, 0
 
         # Put servers into the queue, or forward in it.
         for k in range(n_wakes):
@@ -243,6 +258,8 @@ def carry_tick(
         n_wakes = 0
 
         # Take the next server out.
+        if n_heads > 0:
+            continue
         if n_left == 0:
             break
         if WHEEL:
@@ -437,8 +454,7 @@ def carry_tick(
             m[b + READ_FREE] = left
             m[b + HEAD] = follower
             if follower > 0:
-                m[heads_at] = b
-                n_heads = 1
+                head = b
 
         # A slot is taken behind the server from now on.
         q = at
@@ -473,8 +489,7 @@ def carry_tick(
             m[d + TAIL] = q
             if tail == 0:
                 m[d + HEAD] = q
-                m[heads_at + n_heads] = d
-                n_heads += 1
+                other = d
             m[tail + NEXT] = q
             continue
 

@@ -50,9 +50,9 @@ def link_order(noc: Noc) -> Array:
             f"{noc.topology}: routes go round in a ring, for example over link "
             f"{noc.link_name[ring]}, so links cannot be worked off in order; use fabric queued"
         )
-    order = np.array(order, np.int64)
-    order.flags.writeable = False
-    return order
+    result = np.array(order, np.int64)
+    result.flags.writeable = False
+    return result
 
 
 def _followers(noc: Noc) -> Iterator[tuple[int, int]]:
@@ -127,9 +127,7 @@ def pass_servers(
                 key[n_waiting] = (ready[p] << PORT_BITS) | came_by[p]
                 n_waiting += 1
                 p = int(after[p])
-            waiting[:n_waiting] = waiting[:n_waiting][
-                np.argsort(key[:n_waiting], kind="mergesort")
-            ]
+            waiting[:n_waiting] = waiting[:n_waiting][np.argsort(key[:n_waiting], kind="mergesort")]
             free = 0
             for i in range(n_waiting):
                 p = waiting[i]
@@ -191,7 +189,9 @@ def carry_links(noc: Noc, packets: Packets, *, bits: int = 0) -> Outcome:
     fixed = np.concatenate([noc.link_fixed_ps, noc.eject_fixed_ps, noc.axon_ps])
     each = np.concatenate([noc.link_bit_ps, noc.eject_bit_ps, noc.syn_ps])
     flight = np.concatenate([noc.link_flight_ps, noc.eject_flight_ps, np.zeros_like(noc.axon_ps)])
-    slowest = int(fixed.max()) + int(each.max()) * int(max(size.max(initial=0), n_syn.max(initial=0)))
+    slowest = int(fixed.max()) + int(each.max()) * int(
+        max(size.max(initial=0), n_syn.max(initial=0))
+    )
     most = int(ready.max(initial=0)) + (packets.n + noc.n_routers) * (slowest + int(flight.max()))
     if n_in + noc.n_cores >= 1 << PORT_BITS or most >= 1 << (62 - PORT_BITS):
         raise ValueError(

@@ -9,7 +9,13 @@ from numpy.typing import NDArray
 from emulator.noc import carry as kernels
 from emulator.noc.packets import Outcome, Packets, check_packets, undelivered
 from emulator.noc.scratch import (
-    OK, RECORD_FULL, TIME_OVERFLOW, TOO_MANY, UNDELIVERED, least_service_ps, make_scratch,
+    OK,
+    RECORD_FULL,
+    TIME_OVERFLOW,
+    TOO_MANY,
+    UNDELIVERED,
+    least_service_ps,
+    make_scratch,
     make_traffic,
 )  # fmt: skip
 from emulator.noc.topology import Noc

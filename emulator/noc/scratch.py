@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emulator.noc.topology import COST_MAX, Noc
-from emulator.noc.trees import EDGE_BUFFER, EDGE_DOWN, EDGE_ROW, EDGE_SERVER, NO_FOREST, Forest
+from emulator.noc.trees import EDGE_BUFFER, EDGE_DOWN, EDGE_SERVER, NO_FOREST, Forest
 from emulator.noc.ways import diameter
 
 Array = NDArray[Any]
@@ -36,9 +36,8 @@ SERVERS = WORDS + N_WORDS + 24
 # Columns of a server: its work, the wait list, its place in the queue, costs, the tick's counts.
 # The cell that holds its position in the queue may be a bucket or another server's `AFTER`.
 (
-    FREE, WAITING, WAKE, CELL, AFTER, STUCK, FIXED, BIT, FLIGHT, DOWN, TICK_PACKETS, TICK_BUSY,
-    NUMBER,
-) = range(13)  # fmt: skip
+    FREE, WAITING, WAKE, CELL, AFTER, STUCK, FIXED, BIT, FLIGHT, TICK_PACKETS, TICK_BUSY, NUMBER,
+) = range(12)  # fmt: skip
 SERVER_ROW = 16
 
 # Columns of a buffer. A ring keeps when its last slots were or will be released.
@@ -46,7 +45,8 @@ SERVER_ROW = 16
     HEAD, TAIL, READY, AGE, READ_FREE, READ_BEFORE, USED, DEPTH, RING_IN, RING_OUT, RING_START,
     RING_END, FEEDER, FIRST_DOWN, GOAL_ROW, PORT, NEXT_WAITING, PEAK, BRANCHES, GOES, CORE,
 ) = range(21)  # fmt: skip
-BUFFER_ROW = 32
+# Where a link feeds a single buffer, both have the same number, and so the same place.
+BUFFER_ROW = 2 * SERVER_ROW
 # Of a core's queue, which no router reads: service of a packet, and of a synaptic event.
 AXON, SYN = FIRST_DOWN, GOAL_ROW
 # Of an injection queue, whose slots need no counting: where the tick's packets end, and stalls.
@@ -184,7 +184,7 @@ def make_scratch(
     """
     bits_min = bits if bits_min is None else bits_min
     n_links, n_cores, n_classes = noc.n_links, noc.n_cores, noc.n_classes
-    n_feeding = n_links * n_classes
+    n_links * n_classes
     # Every delta at one ps consumes a start, and no route is longer than there are routers.
     delta_bits = 0
     if has_zero_service(noc, bits_min):
@@ -207,8 +207,6 @@ def make_scratch(
     buffers_at = SERVERS + server.size
     rings_at = buffers_at + n_buffers(noc) * BUFFER_ROW
     buffer = _buffer_rows(noc, buffers_at, rings_at)
-    downs = np.concatenate([np.arange(n_links) * n_classes, n_feeding + np.arange(n_cores)])
-    server[:, DOWN] = buffers_at + downs * BUFFER_ROW
     packets_at = int(buffer[-1, RING_END]) + 1
     edges_at = packets_at + (capacity + 1) * PACKET_ROW
     edge = forest.edge.copy()
@@ -230,7 +228,11 @@ def make_scratch(
     settings[N_LINKS], settings[N_CORES], settings[N_CLASSES] = n_links, n_cores, n_classes
     settings[N_LEAVES], settings[CAPACITY] = n_leaves, capacity
     settings[BUFFER_INJECT] = noc.buffer_inject
-    settings[BUFFERS_AT], settings[PACKETS_AT], settings[EDGES_AT] = buffers_at, packets_at, edges_at
+    settings[BUFFERS_AT], settings[PACKETS_AT], settings[EDGES_AT] = (
+        buffers_at,
+        packets_at,
+        edges_at,
+    )
     settings[RINGS_AT], settings[HEADS_AT] = rings_at, heads_at
     settings[WAKES_AT], settings[SPARE_AT] = wakes_at, spare_at
     return Scratch(

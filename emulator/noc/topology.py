@@ -30,6 +30,9 @@ class Cost(NamedTuple):
     flight_ps: int = 0
 
 
+FREE_COST = Cost()
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Noc:
     """A network-on-chip. All arrays are read-only; networks are equal only to themselves.
@@ -143,7 +146,9 @@ def _problems(noc: Noc) -> list[str]:
             continue
         if value.shape != (size,) or value.dtype != np.int64:
             found.append(f"{field.name}: int64 [{size}] expected, got {value.dtype} {value.shape}")
-        elif field.name.endswith("_ps") and size and not 0 <= value.min() <= value.max() <= COST_MAX:
+        elif (
+            field.name.endswith("_ps") and size and not 0 <= value.min() <= value.max() <= COST_MAX
+        ):
             found.append(
                 f"{field.name}: {value.min():,} to {value.max():,} ps; costs are 0 to {COST_MAX:,} ps"
             )
@@ -197,12 +202,15 @@ class Wire(NamedTuple):
 class Common(NamedTuple):
     """What every topology is told: ejection, cores and buffers."""
 
-    eject: Cost = Cost()
+    eject: Cost = FREE_COST
     axon_ps: int = 0
     syn_ps: int = 0
     buffer: int = 0
     buffer_inject: int = 0
     buffer_core: int = 0
+
+
+PLAIN = Common()
 
 
 def assemble(
@@ -326,9 +334,9 @@ def mesh(
     height: int,
     cores_per_router: int = 1,
     tile_order: str = "row-major",
-    east_west: Cost = Cost(),
-    north_south: Cost = Cost(),
-    common: Common = Common(),
+    east_west: Cost = FREE_COST,
+    north_south: Cost = FREE_COST,
+    common: Common = PLAIN,
 ) -> Noc:
     """Build a mesh with X-then-Y routing.
 
@@ -361,10 +369,10 @@ def chips(
     height: int,
     cores_per_router: int = 1,
     tile_order: str = "row-major",
-    east_west: Cost = Cost(),
-    north_south: Cost = Cost(),
-    between: Cost = Cost(),
-    common: Common = Common(),
+    east_west: Cost = FREE_COST,
+    north_south: Cost = FREE_COST,
+    between: Cost = FREE_COST,
+    common: Common = PLAIN,
 ) -> Noc:
     """Build a mesh of chips, each a mesh of `width` x `height`; X-then-Y over the whole.
 
@@ -410,9 +418,9 @@ def torus(
     height: int,
     cores_per_router: int = 1,
     tile_order: str = "row-major",
-    east_west: Cost = Cost(),
-    north_south: Cost = Cost(),
-    common: Common = Common(),
+    east_west: Cost = FREE_COST,
+    north_south: Cost = FREE_COST,
+    common: Common = PLAIN,
 ) -> Noc:
     """Build a torus: X then Y, each the shorter way round, towards + where both are equal.
 
@@ -448,9 +456,9 @@ def tree(
     *,
     fan_out: Sequence[int],
     cores_per_router: int = 1,
-    up: Cost = Cost(),
-    down: Cost = Cost(),
-    common: Common = Common(),
+    up: Cost = FREE_COST,
+    down: Cost = FREE_COST,
+    common: Common = PLAIN,
 ) -> Noc:
     """Build a tree of routers whose leaves carry the cores; up to the common ancestor, then down.
 
@@ -493,7 +501,7 @@ def tree(
     return assemble("tree", n_routers, core_router, wires, step, common, ("up", "down"))
 
 
-def crossbar(*, n_cores: int, common: Common = Common()) -> Noc:
+def crossbar(*, n_cores: int, common: Common = PLAIN) -> Noc:
     """Build a single router that joins all cores: packets wait for their target's port only."""
     at_least(1, n_cores=n_cores)
     step = np.full((1, 1), HERE)

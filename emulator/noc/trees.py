@@ -101,7 +101,9 @@ def plant(noc: Noc, source: Array, first_target: Array, target: Array) -> Forest
         _check_tree(noc, t, core, cores)
         root.append(len(node_edge) - 1)
         # Nodes are numbered as they are met, so a node's edges follow one another.
-        level = [(n_feeding + noc.n_cores + core, int(noc.core_router[core]), list(range(len(cores))))]
+        level = [
+            (n_feeding + noc.n_cores + core, int(noc.core_router[core]), list(range(len(cores))))
+        ]
         n_nodes = root[-1] + 1
         for buffer, router, leaves in level:
             parts: dict[int, list[int]] = {}

@@ -10,8 +10,15 @@ from emulator.noc.packets import Packets, packets_of
 from emulator.noc.queued import FabricError, carry, carry_kernel, told
 from emulator.noc.random_systems import random_system
 from emulator.noc.scratch import (
-    LATENCY_BINS, OK, RECORD_FULL, TIME_OVERFLOW, TOO_MANY, latency_bin, latency_edges,
-    make_scratch, make_traffic,
+    LATENCY_BINS,
+    OK,
+    RECORD_FULL,
+    TIME_OVERFLOW,
+    TOO_MANY,
+    latency_bin,
+    latency_edges,
+    make_scratch,
+    make_traffic,
 )  # fmt: skip
 from emulator.noc.topology import Common, Cost, mesh
 from traces.jit import python_of

@@ -6,9 +6,12 @@ import pytest
 from emulator.noc.packets import Packets
 from emulator.noc.queued import carry
 from emulator.noc.random_systems import (
-    differences, random_noc, random_system, shuffled_environment,
+    differences,
+    random_noc,
+    random_system,
+    shuffled_environment,
 )  # fmt: skip
-from emulator.noc.simulated import carry_simulated
+from emulator.noc.simulated_tick import carry_simulated
 from emulator.noc.topology import TOPOLOGIES
 from emulator.noc.trees import plant
 

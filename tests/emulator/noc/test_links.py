@@ -1,5 +1,7 @@
 """Model ``links`` against a plain computation, link by link in X-then-Y order."""
 
+import itertools
+
 import numpy as np
 import pytest
 
@@ -24,7 +26,7 @@ def naive_links(noc, packets, bits):
     before = dict.fromkeys(range(noc.n_links), 0)
     for _ in range(noc.n_links):
         for links in (route(noc, s, t) for s in range(noc.n_cores) for t in range(noc.n_cores)):
-            for one, other in zip(links, links[1:], strict=False):
+            for one, other in itertools.pairwise(links):
                 before[other] = max(before[other], before[one] + 1)
     starts = {}
     for link in sorted(before, key=before.get):
@@ -37,7 +39,9 @@ def naive_links(noc, packets, bits):
                 order[p] = (came[p][0], came[p][1], rank)
         for k, p in enumerate(sorted(order, key=order.get)):
             size = int(packets.bits[p]) if packets.bits.size else bits
-            free = max(free, came[p][0]) + int(noc.link_fixed_ps[link] + size * noc.link_bit_ps[link])
+            free = max(free, came[p][0]) + int(
+                noc.link_fixed_ps[link] + size * noc.link_bit_ps[link]
+            )
             came[p] = (free + int(noc.link_flight_ps[link]), int(noc.link_port[link]), p)
             starts[link, p] = (free, k)
     delivered = [0] * packets.n
@@ -50,7 +54,9 @@ def naive_links(noc, packets, bits):
 
         for p in sorted(mine, key=lambda p: (*came[p][:2], rank(p))):
             size = int(packets.bits[p]) if packets.bits.size else bits
-            free = max(free, came[p][0]) + int(noc.eject_fixed_ps[core] + size * noc.eject_bit_ps[core])
+            free = max(free, came[p][0]) + int(
+                noc.eject_fixed_ps[core] + size * noc.eject_bit_ps[core]
+            )
             begin = max(done, free + int(noc.eject_flight_ps[core]))
             done = begin + int(noc.axon_ps[core] + int(packets.n_syn[p]) * noc.syn_ps[core])
             delivered[p] = done
