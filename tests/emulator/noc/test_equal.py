@@ -1,9 +1,11 @@
 """The compiled network equals the SimPy processes, start by start, in any order of insertion."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from emulator.noc.packets import Packets
+from emulator.noc.packets import Packets, packets_of
 from emulator.noc.queued import carry
 from emulator.noc.random_systems import (
     differences,
@@ -12,7 +14,7 @@ from emulator.noc.random_systems import (
     shuffled_environment,
 )  # fmt: skip
 from emulator.noc.simulated_tick import carry_simulated
-from emulator.noc.topology import TOPOLOGIES
+from emulator.noc.topology import TOPOLOGIES, Common, torus
 from emulator.noc.trees import plant
 
 
@@ -46,6 +48,23 @@ def test_every_start_is_at_the_same_ps_and_delta(topology, forks):
     assert n_delta > 50
     assert n_stalled > 3
     assert n_full > 3
+
+
+@pytest.mark.slow_uncompiled
+def test_both_classes_of_a_full_ring_wake_their_link():
+    """A link that finds one class full is woken by whichever class gives a slot back first."""
+    for case in range(30):
+        rng = np.random.default_rng([5, case])
+        noc = torus(width=9, height=1, common=Common(buffer=1))
+        noc = replace(
+            noc,
+            link_fixed_ps=rng.integers(1, 60, noc.n_links),
+            eject_fixed_ps=rng.integers(1, 60, 9),
+        )
+        source, target = rng.integers(0, 9, (2, 900))
+        packets, _ = packets_of(noc, source, target, rng.integers(0, 500, 900), np.zeros(900))
+        one, other = carry(noc, packets, record=True), carry_simulated(noc, packets, record=True)
+        assert differences(one, other) == [], f"case {case}"
 
 
 def test_a_tree_of_one_target_is_a_packet_of_one_target(rng):
