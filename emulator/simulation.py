@@ -17,7 +17,8 @@ from emulator.chip import Chip
 from emulator.noc.of_chip import noc_of
 from emulator.noc.queued import carry_rules
 from emulator.noc.scratch import latency_bin
-from emulator.noc.simulated import Packet, SimulatedNoc, listed
+from emulator.noc.simulated import Packet, SimulatedNoc
+from emulator.noc.simulated_tick import listed
 from emulator.program import Program
 from emulator.sending import make_room, packets_in, sendings_of
 from emulator.traffic import Activity, Packets, Ticks, fresh_ticks

@@ -337,3 +337,41 @@ def test_an_interrupt_and_a_closed_pipe_leave_no_traceback(networks):
         capture_output=True, text=True, cwd=CHECKOUT, env=environment, check=False,
     )  # fmt: skip
     assert (stopped.returncode, stopped.stderr) == (130, "real_networks: interrupted\n")
+
+
+def fabric(program, *arguments):
+    done = subprocess.run(
+        [sys.executable, f"benchmarks/{program}.py", *arguments],
+        capture_output=True, text=True, cwd=CHECKOUT, check=False,
+        env=os.environ | {"PYTHONPATH": str(CHECKOUT)},
+    )  # fmt: skip
+    assert "Traceback" not in done.stderr
+    return done.returncode, done.stdout, done.stderr
+
+
+def test_fabrics_that_agree_are_told_in_one_line():
+    code, out, errors = fabric("fabric_equal", "--cases", "20", "--seed", "3", "--json")
+    assert (code, out.count("\n")) == (0, 1)
+    found = json.loads(out)
+    assert (found["equal"], found["cases"], found["differences"]) == (True, 20, 0)
+    assert found["starts"] > found["packets"] > 0
+    assert "cases 20" in errors
+    assert fabric("fabric_equal", "--cases", "0")[0] == 2
+    assert fabric("fabric_equal", "--cases", "many")[0] == 2
+
+
+def test_saturation_stays_below_the_channel_bound(tmp_path):
+    picture = tmp_path / "loads.png"
+    code, out, _ = fabric(
+        "noc_physics", "--window", "400", "--repeats", "1", "--json", "--plot", str(picture)
+    )
+    assert (code, out.count("\n")) == (0, 1)
+    found = json.loads(out)
+    assert picture.stat().st_size > 10_000
+    assert found["bound"]["transpose"] == pytest.approx(1 / 7, abs=1e-4)
+    assert found["bound"]["bit_complement"] == pytest.approx(1 / 4, abs=1e-4)
+    assert found["saturation"]["transpose"]["1"] < 0.7 * found["bound"]["transpose"]
+    assert found["saturation"]["uniform"]["1"] < found["saturation"]["uniform"]["4"]
+    assert min(found["speed"]["A burst"].values()) > 0
+    assert fabric("noc_physics", "--window", "1")[0] == 2
+    assert fabric("noc_physics", "--plot", "/nowhere/x.png")[0] == 2

@@ -11,7 +11,10 @@ CHECKOUT = Path(__file__).resolve().parent.parent
 ROOMS = ("traces", "emulator", "mapping", "spikefab")
 DOORS = {
     "numba": {"traces/jit.py"},
-    "simpy": {"emulator/engine.py", "emulator/simulation.py", "emulator/noc/simulated.py"},
+    "simpy": {
+        "emulator/engine.py", "emulator/simulation.py", "emulator/noc/random_systems.py",
+        "emulator/noc/simulated.py", "emulator/noc/simulated_tick.py",
+    },
     "h5py": {
         "traces/content.py", "traces/trace.py", "traces/writer.py", "mapping/netx_file.py",
         "mapping/nir_file.py", "mapping/vector_case.py", "spikefab/data.py",

@@ -11,6 +11,7 @@ read, and an entry that cannot be saved is done without: the cache saves time an
 import hashlib
 import os
 import platform
+import re
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -37,10 +38,32 @@ COMPILES = not config.DISABLE_JIT
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 _ROOMS = ("traces", "emulator", "mapping")
+_WORD = re.compile(r"\w+")
+_IMPORT = re.compile(
+    rf"^from ((?:{'|'.join(_ROOMS)})[\w.]*) import (\([^)]*\)|[^\n]*)", re.MULTILINE
+)
 
 
 # Numba compiles other code for these, but its own cache does not tell the results apart.
 _OPTIONS = ("BOUNDSCHECK", "OPT", "LOOP_VECTORIZE", "SLP_VECTORIZE", "DEBUGINFO_DEFAULT")
+
+
+def _sources(above: Path) -> list[Path]:
+    """List the files that hold kernels, and those whose constants they may have compiled in."""
+    rooms = [source for room in _ROOMS for source in (above / room).rglob("*.py")]
+    found = {source for source in rooms if b"traces.jit" in source.read_bytes()}
+    found.add(Path(__file__).resolve())
+    fresh = [source for source in found if b"@kernel" in source.read_bytes()]
+    while fresh:
+        text = fresh.pop().read_text(encoding="utf-8")
+        for module, names in _IMPORT.findall(text):
+            # What is imported may be a name in a module or a module in a folder.
+            for name in (module, *(f"{module}.{word}" for word in _WORD.findall(names))):
+                source = above / (name.replace(".", "/") + ".py")
+                if source not in found and source.is_file():
+                    found.add(source)
+                    fresh.append(source)
+    return sorted(found)
 
 
 def _fingerprint() -> str:
@@ -52,13 +75,11 @@ def _fingerprint() -> str:
         digest.update(f"{name} {getattr(config, name, None)}\n".encode())
     digest.update(f"{sys.version} {platform.machine()}\n".encode())
     above = Path(__file__).resolve().parent.parent
-    for room in _ROOMS:
-        for source in sorted((above / room).rglob("*.py")):
-            text = source.read_bytes()
-            if b"traces.jit" in text or source == Path(__file__).resolve():
-                # Names and lengths keep two files apart that only moved a piece of text.
-                name = source.relative_to(above).as_posix()
-                digest.update(f"{name} {len(text)}\n".encode() + text)
+    for source in _sources(above):
+        text = source.read_bytes()
+        # Names and lengths keep two files apart that only moved a piece of text.
+        name = source.relative_to(above).as_posix()
+        digest.update(f"{name} {len(text)}\n".encode() + text)
     return digest.hexdigest()[:24]
 
 

@@ -12,90 +12,36 @@ servers in any order (`WHEEL`). Where a service takes no time, a winner tree giv
 Times are packed: ps << delta_bits | delta, where delta counts services without duration within a
 ps (no bits where there are none). Ages are compared without delta.
 
-Everything is one function that works on local arrays: calls that hand arrays on would count
+Everything is one function that works on one local array: calls that hand arrays on would count
 references in the innermost loop, which takes several times as long as the work itself. Likewise
-there is no division. Names in capitals that are not imported are bound by `carry_kernel`.
+there is no division, and few branches that cannot be guessed. In the code, w is a server, b the
+buffer a packet leaves and d the one it enters, all by their position in memory (see
+`emulator.noc.scratch`). WHEEL, CLASSES and FORKS are bound by `emulator.noc.queued`.
 """
 
 from typing import Any
 
 from numpy.typing import NDArray
 
+# isort: off
+# fmt: off
 from emulator.noc.scratch import (
-    AFTER,
-    AGE,
-    ARRIVED,
-    BASE,
-    BEFORE,
-    BIT,
-    BRANCHES,
-    BUCKET,
-    BUCKETS,
-    BUFFER_BITS,
-    BUFFER_INJECT,
-    CAPACITY,
-    DE_BRUIJN,
-    DELTA_BITS,
-    DEPTH,
-    FEEDER,
-    FIRST_STEP,
-    FIXED,
-    FLIGHT,
-    FREE,
-    GOES,
-    HEAD,
-    LIMIT_PS,
-    N_CLASSES,
-    N_CORES,
-    N_LEAVES,
-    N_LINKS,
-    NEVER,
-    NEXT,
-    NEXT_WAITING,
-    NODE,
-    NONE,
-    OK,
-    PACKET,
-    PACKET_BITS,
-    PEAK,
-    PLACE,
-    PORT,
-    READ_BEFORE,
-    READ_FREE,
-    READY,
-    RECORD_FULL,
-    RING_IN,
-    RING_OUT,
-    RING_START,
-    ROUTER,
-    ROW,
-    SERVER_BITS,
-    STUCK,
-    TAIL,
-    TARGET,
-    TICK_BUSY,
-    TICK_PACKETS,
-    TIME_OVERFLOW,
-    TOO_MANY,
-    UNDELIVERED,
-    USED,
-    WAITING,
-    WAKE,
-    WIDTH_BITS,
-    WORD_BITS,
-    Scratch,
-    Traffic,
-)  # fmt: skip
+    AFTER, AGE, ARRIVED, AXON, BASE, BIT, BRANCHES, BUCKETS, BUFFER_INJECT, BUFFER_ROW,
+    BUFFERS_AT, CAPACITY, CELL, CELLS, CORE, DE_BRUIJN, DELTA_BITS, DEPTH, EDGES_AT, FAR,
+    FEEDER, FIRST_DOWN, FIXED, FLIGHT, FREE, GOAL_ROW, GOES, HEAD, HEADS_AT, LAST, LIMIT_PS,
+    N_CLASSES, N_CORES, N_LEAVES, N_LINKS, N_WORDS, NATURAL, NEVER, NEXT, NEXT_WAITING, NONE,
+    NUMBER, OK, PACKET, PACKET_ROW, PACKET_ROW_BITS, PACKETS_AT, PEAK, PLACE, PORT, READ_BEFORE,
+    READ_FREE, READY, RECORD_FULL, RING_END, RING_IN, RING_OUT, RING_START, RINGS_AT, ROUTER,
+    SERVER_ROW, SERVERS, SPARE_AT, STALL, STUCK, SYN, TAIL, TARGET, TICK_BUSY, TICK_PACKETS,
+    TIME_OVERFLOW, TOO_MANY, UNDELIVERED, USED, WAITING, WAKE, WAKES_AT, WIDTH_BITS, WORD_BITS,
+    WORDS, Scratch, Traffic,
+)
 from emulator.noc.topology import HERE
 from emulator.noc.trees import (
-    EDGE_BITS,
-    EDGE_BUFFER,
-    EDGE_CHILD,
-    EDGE_DOWN,
-    EDGE_LEAF,
-    EDGE_SERVER,
-    EDGE_WAITING,
-)  # fmt: skip
+    EDGE_BUFFER, EDGE_CHILD, EDGE_DOWN, EDGE_LEAF, EDGE_ROW, EDGE_SERVER, EDGE_WAITING,
+)
+# fmt: on
+# isort: on
 from traces.jit import kernel
 
 Array = NDArray[Any]
@@ -109,16 +55,13 @@ FORKS = False
 @kernel
 def latency_place(ps: int) -> int:
     """Return the bin of a latency; see `emulator.noc.scratch.latency_bin`."""
-    if ps < 8:
-        return ps
-    octave, rest = 3, ps >> 4
-    while rest >= 256:
-        octave += 8
-        rest >>= 8
-    while rest > 0:
-        octave += 1
-        rest >>= 1
-    return (octave - 2) * 8 + ((ps >> (octave - 3)) & 7)
+    # Without branches, which would be guessed wrong.
+    octave, rest = 0, ps
+    for bits in (32, 16, 8, 4, 2, 1):
+        shift = int(rest >= 1 << bits) * bits
+        octave += shift
+        rest >>= shift
+    return ps if ps < 8 else (octave - 2) * 8 + ((ps >> max(octave - 3, 0)) & 7)
 
 
 @kernel
@@ -169,22 +112,24 @@ def carry_tick(
     n_starts : int
         Rows filled.
     """
-    settings, server, buffer = scratch.settings, scratch.server, scratch.buffer
-    packet, ring, step = scratch.packet, scratch.ring, scratch.step
-    core_router, core_free = scratch.core_router, scratch.core_free
-    core_axon_ps, core_syn_ps = scratch.core_axon_ps, scratch.core_syn_ps
-    bucket, word, leaf = scratch.bucket, scratch.word, scratch.leaf
-    heads, wakes, touched = scratch.heads, scratch.wakes, scratch.touched
-    spare, edge, node_edge, root = scratch.spare, scratch.edge, scratch.node_edge, scratch.root
-    stall_ps, latency, peak = traffic.stall_ps, traffic.latency, traffic.peak
+    settings, m, step, core_router = (
+        scratch.settings,
+        scratch.memory,
+        scratch.step,
+        scratch.core_router,
+    )
+    leaf, node_edge, root = scratch.leaf, scratch.node_edge, scratch.root
+    latency, peak = traffic.latency, traffic.peak
     delta_bits, width_bits = int(settings[DELTA_BITS]), int(settings[WIDTH_BITS])
     delta_mask = (1 << delta_bits) - 1
     n_links, n_cores = int(settings[N_LINKS]), int(settings[N_CORES])
-    n_classes = int(settings[N_CLASSES])
-    n_feeding = n_links * n_classes
-    first_inject = n_feeding + n_cores
-    buffer_inject = int(settings[BUFFER_INJECT])
+    buffers_at, packets_at = int(settings[BUFFERS_AT]), int(settings[PACKETS_AT])
+    edges_at, heads_at = int(settings[EDGES_AT]), int(settings[HEADS_AT])
+    wakes_at, spare_at = int(settings[WAKES_AT]), int(settings[SPARE_AT])
+    queues_at = buffers_at + n_links * int(settings[N_CLASSES]) * BUFFER_ROW
+    injects_at = queues_at + n_cores * BUFFER_ROW
     n_leaves = int(settings[N_LEAVES])
+    ahead = int(settings[BUFFER_INJECT]) * PACKET_ROW
     limit_ps = int(settings[LIMIT_PS])
     n_packets = int(first_packet[n_cores])
     sized, recorded = bits.size > 0, starts.shape[0] > 0
@@ -194,155 +139,169 @@ def carry_tick(
     # Times go on from the last tick, so that what it left behind lies in the past.
     if settings[BASE] > limit_ps:
         settings[BASE] = 0
-        core_free[:] = 0
-        ring[:] = 0
-        for s in range(n_links + n_cores):
-            server[(s << SERVER_BITS) + FREE] = 0
-        for b in range(first_inject + n_cores):
-            buffer[(b << BUFFER_BITS) + READ_FREE] = 0
-            buffer[(b << BUFFER_BITS) + READ_BEFORE] = 0
+        m[int(settings[RINGS_AT]) : packets_at] = 0
+        for w in range(SERVERS, buffers_at, SERVER_ROW):
+            m[w + FREE] = 0
+        for b in range(buffers_at, int(settings[RINGS_AT]), BUFFER_ROW):
+            m[b + READ_FREE] = 0
+            m[b + READ_BEFORE] = 0
     base = int(settings[BASE])
     limit_ps += base
     cursor = (base << delta_bits) >> width_bits
-    horizon = 0
+    far, horizon = NEVER, 0
 
-    n_heads, n_left = 0, n_packets
+    n_heads, at = 0, packets_at
     for core in range(n_cores):
         first, last = int(first_packet[core]), int(first_packet[core + 1])
         if first == last:
             continue
+        b = injects_at + core * BUFFER_ROW
+        m[b + HEAD] = at
+        m[b + TAIL] = at
         for p in range(first, last):
-            at = p << PACKET_BITS
             created = int(created_ps[p])
             if created > limit_ps - base:
                 return TIME_OVERFLOW, 0, NONE, 0, 0
-            packet[at + ARRIVED] = (base + created) << delta_bits
+            m[at + ARRIVED] = (base + created) << delta_bits
             if FORKS:
-                packet[at + NODE] = root[target[p]]
-                packet[at + PACKET] = p
+                m[at + TARGET] = root[target[p]]
+                m[at + PACKET] = p
             else:
-                packet[at + TARGET] = target[p]
-                packet[at + ROUTER] = core_router[target[p]]
-        b = (first_inject + core) << BUFFER_BITS
-        buffer[b + HEAD] = first
-        buffer[b + TAIL] = first
-        heads[n_heads] = first_inject + core
+                m[at + TARGET] = queues_at + int(target[p]) * BUFFER_ROW
+                m[at + ROUTER] = core_router[target[p]]
+            at += PACKET_ROW
+        m[b + LAST] = at
+        m[heads_at + n_heads] = b
         n_heads += 1
+    n_left = n_packets
     if FORKS:
         n_left = delivered_ps.size
-    n_rows, n_spare = n_packets, 0
-    n_wakes, n_starts, n_touched, end_ps = 0, 0, 0, base
+    n_spare, rows_next, rows_end = 0, at, packets_at + int(settings[CAPACITY]) * PACKET_ROW
+    head, other, n_wakes, n_starts, end_ps = 0, 0, 0, 0, base
     status = OK
 
     while True:
         # New heads wait at the servers that they want.
-        for k in range(n_heads):
-            number = int(heads[k])
-            b = number << BUFFER_BITS
-            at = int(buffer[b + HEAD]) << PACKET_BITS
-            arrived = int(packet[at + ARRIVED])
-            ready = max(arrived, int(buffer[b + READ_FREE]))
-            buffer[b + READY] = ready
-            buffer[b + AGE] = arrived >> delta_bits
+        if n_heads > 0:
+            n_heads -= 1
+            head, other = int(m[heads_at + n_heads]) & NATURAL, 0
+        for k in range(2):
+            b = head if k == 0 else other
+            if b == 0:
+                continue
+            at = int(m[b + HEAD]) & NATURAL
+            arrived = int(m[at + ARRIVED])
+            ready = max(arrived, int(m[b + READ_FREE]))
+            m[b + READY] = ready
+            m[b + AGE] = arrived >> delta_bits
             if FORKS:
-                node = int(packet[at + NODE])
-                buffer[b + BRANCHES] = node_edge[node + 1] - node_edge[node]
-                buffer[b + GOES] = 0
-                for e in range(node_edge[node], node_edge[node + 1]):
-                    s = int(edge[(e << EDGE_BITS) + EDGE_SERVER])
-                    w = s << SERVER_BITS
-                    edge[(e << EDGE_BITS) + EDGE_WAITING] = server[w + WAITING]
-                    server[w + WAITING] = e
-                    if CLASSES or server[w + STUCK] == 0:
-                        wakes[2 * n_wakes] = s
-                        wakes[2 * n_wakes + 1] = max(ready, int(server[w + FREE]))
-                        n_wakes += 1
-            else:
-                place = int(step[buffer[b + ROW] + packet[at + ROUTER]])
-                if place == HERE:
-                    d = n_feeding + int(packet[at + TARGET])
-                else:
-                    d = int(buffer[b + FIRST_STEP]) + place
-                s = d
-                if CLASSES:
-                    buffer[b + GOES] = d
-                    s = int(buffer[(d << BUFFER_BITS) + FEEDER])
-                w = s << SERVER_BITS
-                buffer[b + NEXT_WAITING] = server[w + WAITING]
-                server[w + WAITING] = number
-                if CLASSES or server[w + STUCK] == 0:
-                    wakes[2 * n_wakes] = s
-                    wakes[2 * n_wakes + 1] = max(ready, int(server[w + FREE]))
+                node = int(m[at + TARGET])
+                first, last = int(node_edge[node]), int(node_edge[node + 1])
+                m[b + BRANCHES] = last - first
+                m[b + GOES] = 0
+                for e in range(first, last):
+                    c = (edges_at + e * EDGE_ROW) & NATURAL
+                    w = int(m[c + EDGE_SERVER]) & NATURAL
+                    m[c + EDGE_WAITING] = m[w + WAITING]
+                    m[w + WAITING] = c
+                    m[wakes_at + 2 * n_wakes] = w
+                    m[wakes_at + 2 * n_wakes + 1] = max(ready, int(m[w + FREE]))
                     n_wakes += 1
-        n_heads = 0
+            else:
+                place = int(step[m[b + GOAL_ROW] + m[at + ROUTER]])
+                queue, down = int(m[at + TARGET]), int(m[b + FIRST_DOWN]) + place * BUFFER_ROW
+                d = queue if place == HERE else down
+                if CLASSES:
+                    m[b + GOES] = d
+                    w = int(m[(d & NATURAL) + FEEDER]) & NATURAL
+                else:
+                    w = (SERVERS + ((d - buffers_at) >> 1)) & NATURAL
+                m[b + NEXT_WAITING] = m[w + WAITING]
+                m[w + WAITING] = b
+                if CLASSES or m[w + STUCK] == 0:
+                    m[wakes_at + 2 * n_wakes] = w
+                    m[wakes_at + 2 * n_wakes + 1] = max(ready, int(m[w + FREE]))
+                    n_wakes += 1
+        head, other = 0, 0
 
         # Put servers into the queue, or forward in it.
         for k in range(n_wakes):
-            s = int(wakes[2 * k])
-            when = int(wakes[2 * k + 1])
-            w = s << SERVER_BITS
-            if when >= server[w + WAKE]:
+            w = int(m[wakes_at + 2 * k]) & NATURAL
+            when = int(m[wakes_at + 2 * k + 1])
+            if when >= m[w + WAKE]:
                 continue
             if WHEEL:
-                slot = min(when >> width_bits, cursor + BUCKETS - 1) & (BUCKETS - 1)
-                if server[w + WAKE] < NEVER:
-                    before, after = int(server[w + BEFORE]), int(server[w + AFTER])
-                    if after >= 0:
-                        server[(after << SERVER_BITS) + BEFORE] = before
-                    if before >= 0:
-                        server[(before << SERVER_BITS) + AFTER] = after
-                    else:
-                        old = int(server[w + BUCKET])
-                        bucket[old] = after
-                        if after < 0:
-                            word[old >> WORD_BITS] ^= 1 << (old & 31)
-                after = int(bucket[slot])
-                if after >= 0:
-                    server[(after << SERVER_BITS) + BEFORE] = s
+                if m[w + WAKE] < NEVER:
+                    cell, after = int(m[w + CELL]) & NATURAL, int(m[w + AFTER]) & NATURAL
+                    m[cell] = after
+                    m[after + CELL] = cell
+                cell = when >> width_bits
+                if cell - cursor >= BUCKETS:
+                    far = min(far, cell)
+                    cell = CELLS + FAR
                 else:
-                    word[slot >> WORD_BITS] |= 1 << (slot & 31)
-                server[w + BEFORE] = NONE
-                server[w + AFTER] = after
-                server[w + BUCKET] = slot
-                bucket[slot] = s
+                    cell &= BUCKETS - 1
+                    m[WORDS + (cell >> WORD_BITS)] |= 1 << (cell & 31)
+                    cell += CELLS
+                after = int(m[cell]) & NATURAL
+                m[w + CELL] = cell
+                m[w + AFTER] = after
+                m[cell] = w
+                m[after + CELL] = w + AFTER
             else:
-                i = n_leaves + s
+                i = n_leaves + int(m[w + NUMBER])
                 leaf[i] = when
                 while i > 1 and leaf[i >> 1] > when:
                     i >>= 1
                     leaf[i] = when
-            server[w + WAKE] = when
+            m[w + WAKE] = when
         n_wakes = 0
 
         # Take the next server out.
+        if n_heads > 0:
+            continue
         if n_left == 0:
             break
         if WHEEL:
-            slot = cursor & (BUCKETS - 1)
-            s = int(bucket[slot])
-            if s < 0:
-                i = slot >> WORD_BITS
-                ones = (int(word[i]) >> (slot & 31)) << (slot & 31)
+            cell = cursor & (BUCKETS - 1)
+            w = int(m[CELLS + cell]) & NATURAL
+            while w == 0:
+                # Look for the next bit; bits of cells that have become empty are cleared on the way.
+                i = WORDS + (cell >> WORD_BITS)
+                m[i] &= ~(1 << (cell & 31))
+                ones = (int(m[i]) >> (cell & 31)) << (cell & 31)
                 n_looked = 0
-                while ones == 0 and n_looked < (BUCKETS >> WORD_BITS):
-                    i = (i + 1) & ((BUCKETS >> WORD_BITS) - 1)
-                    ones = int(word[i])
+                while ones == 0 and n_looked < N_WORDS:
+                    i = WORDS + ((i - WORDS + 1) & (N_WORDS - 1))
+                    ones = int(m[i])
                     n_looked += 1
-                if ones == 0:
+                gap = BUCKETS
+                if ones != 0:
+                    lone = int(PLACE[(((ones & -ones) * DE_BRUIJN) & 0xFFFFFFFF) >> 27])
+                    gap = (((i - WORDS) << WORD_BITS) + lone - cell) & (BUCKETS - 1)
+                if ones == 0 or cursor + gap >= far:
+                    break
+                cursor += gap
+                cell = cursor & (BUCKETS - 1)
+                w = int(m[CELLS + cell]) & NATURAL
+            if w == 0:
+                if far == NEVER:
                     status = UNDELIVERED
                     break
-                lone = ones & -ones
-                found = (i << WORD_BITS) + int(PLACE[((lone * DE_BRUIJN) & 0xFFFFFFFF) >> 27])
-                cursor += (found - slot) & (BUCKETS - 1)
-                slot = found
-                s = int(bucket[slot])
-            w = s << SERVER_BITS
-            after = int(server[w + AFTER])
-            bucket[slot] = after
-            if after >= 0:
-                server[(after << SERVER_BITS) + BEFORE] = NONE
-            else:
-                word[slot >> WORD_BITS] ^= 1 << (slot & 31)
+                # The wheel turns to where the first of those beyond it comes in.
+                cursor, far = far, NEVER
+                w = int(m[CELLS + FAR]) & NATURAL
+                m[CELLS + FAR] = 0
+                while w > 0:
+                    m[wakes_at + 2 * n_wakes] = w
+                    m[wakes_at + 2 * n_wakes + 1] = m[w + WAKE]
+                    m[w + WAKE] = NEVER
+                    n_wakes += 1
+                    w = int(m[w + AFTER]) & NATURAL
+                continue
+            after = int(m[w + AFTER]) & NATURAL
+            m[CELLS + cell] = after
+            m[after + CELL] = CELLS + cell
             horizon = (cursor + 1) << width_bits
         else:
             when = int(leaf[1])
@@ -354,287 +313,251 @@ def carry_tick(
                 i <<= 1
                 if leaf[i] != when:
                     i += 1
-            s = i - n_leaves
-            w = s << SERVER_BITS
+            w = SERVERS + (i - n_leaves) * SERVER_ROW
             leaf[i] = NEVER
             while i > 1:
                 i >>= 1
                 leaf[i] = min(leaf[2 * i], leaf[2 * i + 1])
             horizon = when + 1
-        server[w + WAKE] = NEVER
+        m[w + WAKE] = NEVER
 
         # When can it start next, and with whom: the earliest, then the oldest, then the port.
-        free = int(server[w + FREE])
-        d = s
+        free = int(m[w + FREE])
+        d = (buffers_at + ((w - SERVERS) << 1)) & NATURAL
         if CLASSES:
             # Other heads may start while one is stuck, so it is found out anew each time.
-            server[w + STUCK] = 0
-        else:
-            e = d << BUFFER_BITS
-            if buffer[e + DEPTH] > 0:
-                if d < n_feeding and buffer[e + USED] == buffer[e + DEPTH]:
-                    server[w + STUCK] = 1  # until the buffer behind it is read
-                    continue
-                free = max(free, int(ring[buffer[e + RING_IN]]))
+            m[w + STUCK] = 0
+        elif m[d + DEPTH] > 0:
+            if m[d + USED] == m[d + DEPTH] and d < queues_at:
+                m[w + STUCK] = 1  # until the buffer behind it is read
+                continue
+            free = max(free, int(m[int(m[d + RING_IN]) & NATURAL]))
         start, second, oldest, port = NEVER, NEVER, NEVER, NEVER
-        chosen, before_chosen, before = NONE, NONE, NONE
-        c = int(server[w + WAITING])
-        while c >= 0:
+        # Each cell of the wait list is what points to the next one.
+        chosen, chosen_cell, cell = 0, 0, w + WAITING
+        c = int(m[cell]) & NATURAL
+        while c > 0:
+            b = c
             if FORKS:
-                b = int(edge[(c << EDGE_BITS) + EDGE_BUFFER]) << BUFFER_BITS
-                after = int(edge[(c << EDGE_BITS) + EDGE_WAITING])
-            else:
-                b = c << BUFFER_BITS
-                after = int(buffer[b + NEXT_WAITING])
-            ready = max(int(buffer[b + READY]), free)
+                b = int(m[c + EDGE_BUFFER]) & NATURAL
+            ready = max(int(m[b + READY]), free)
             if CLASSES:
-                if FORKS:
-                    goes = int(edge[(c << EDGE_BITS) + EDGE_DOWN])
-                else:
-                    goes = int(buffer[b + GOES])
-                e = goes << BUFFER_BITS
-                if buffer[e + DEPTH] > 0:
-                    if goes < n_feeding and buffer[e + USED] == buffer[e + DEPTH]:
-                        server[w + STUCK] = 1
+                goes = int(m[(c + EDGE_DOWN) if FORKS else (b + GOES)]) & NATURAL
+                if m[goes + DEPTH] > 0:
+                    if m[goes + USED] == m[goes + DEPTH] and goes < queues_at:
+                        m[w + STUCK] = 1
                         ready = NEVER
                     else:
-                        ready = max(ready, int(ring[buffer[e + RING_IN]]))
+                        ready = max(ready, int(m[int(m[goes + RING_IN]) & NATURAL]))
             if ready <= start and ready < NEVER:
-                age = int(buffer[b + AGE])
-                if ready < start or age < oldest or (age == oldest and buffer[b + PORT] < port):
+                age = int(m[b + AGE])
+                if ready < start or age < oldest or (age == oldest and m[b + PORT] < port):
                     second = start
-                    start, oldest, port = ready, age, int(buffer[b + PORT])
-                    chosen, before_chosen = c, before
+                    start, oldest, port = ready, age, int(m[b + PORT])
+                    chosen, chosen_cell = c, cell
                     if CLASSES:
                         d = goes
                 else:
                     second = ready
             else:
                 second = min(second, ready)
-            before = c
-            c = after
-        if chosen < 0:
+            cell = c + (EDGE_WAITING if FORKS else NEXT_WAITING)
+            c = int(m[cell]) & NATURAL
+        if chosen == 0:
             continue
         if start >= horizon:
-            wakes[0] = s
-            wakes[1] = start
+            m[wakes_at] = w
+            m[wakes_at + 1] = start
             n_wakes = 1
             continue
 
         # Start.
-        number = chosen
+        b = chosen
         if FORKS:
-            number = int(edge[(chosen << EDGE_BITS) + EDGE_BUFFER])
-        b = number << BUFFER_BITS
-        p = int(buffer[b + HEAD])
-        at = p << PACKET_BITS
-        identity = p
+            b = int(m[chosen + EDGE_BUFFER]) & NATURAL
+        at = int(m[b + HEAD]) & NATURAL
+        identity = (at - packets_at) >> PACKET_ROW_BITS
         if FORKS:
-            identity = int(packet[at + PACKET])
-        service = int(server[w + FIXED])
+            identity = int(m[at + PACKET])
+        service = int(m[w + FIXED])
         if sized:
-            service += int(bits[identity]) * int(server[w + BIT])
+            service += int(bits[identity]) * int(m[w + BIT])
         start_ps = start >> delta_bits
-        if start_ps + service > limit_ps:
+        finish_ps = start_ps + service
+        if finish_ps > limit_ps:
             status = TIME_OVERFLOW
             break
-        finish = (start_ps + service) << delta_bits if service > 0 else start + 1
-        flight = int(server[w + FLIGHT])
+        finish = finish_ps << delta_bits if service > 0 else start + 1
+        flight = int(m[w + FLIGHT])
         arrival = finish
         if flight > 0:
-            arrival = ((finish >> delta_bits) + flight) << delta_bits
-        server[w + FREE] = finish
-        if server[w + TICK_PACKETS] == 0:
-            touched[n_touched] = s
-            n_touched += 1
-        server[w + TICK_PACKETS] += 1
-        server[w + TICK_BUSY] += service
+            arrival = (finish_ps + flight) << delta_bits
+        m[w + FREE] = finish
+        m[w + TICK_PACKETS] += 1
+        m[w + TICK_BUSY] += service
         if recorded:
             if n_starts + 2 > starts.shape[0]:
                 status = RECORD_FULL
                 break
-            starts[n_starts, 0] = s
+            starts[n_starts, 0] = m[w + NUMBER]
             starts[n_starts, 1] = identity
             starts[n_starts, 2] = start_ps - base
             starts[n_starts, 3] = start & delta_mask
             n_starts += 1
 
         # It waits no more; whoever else waits here is served later.
-        if FORKS:
-            after = int(edge[(chosen << EDGE_BITS) + EDGE_WAITING])
-            if before_chosen >= 0:
-                edge[(before_chosen << EDGE_BITS) + EDGE_WAITING] = after
-            else:
-                server[w + WAITING] = after
-        else:
-            after = int(buffer[b + NEXT_WAITING])
-            if before_chosen >= 0:
-                buffer[(before_chosen << BUFFER_BITS) + NEXT_WAITING] = after
-            else:
-                server[w + WAITING] = after
+        m[chosen_cell] = m[chosen + (EDGE_WAITING if FORKS else NEXT_WAITING)]
         if second < NEVER:
-            wakes[0] = s
-            wakes[1] = max(second, finish)
+            m[wakes_at] = w
+            m[wakes_at + 1] = max(second, finish)
             n_wakes = 1
 
         # The head leaves its buffer when its last branch does.
         left = finish
         leaves = True
         if FORKS:
-            left = max(finish, int(buffer[b + GOES]))
-            buffer[b + GOES] = left
-            buffer[b + BRANCHES] -= 1
-            leaves = buffer[b + BRANCHES] == 0
+            left = max(finish, int(m[b + GOES]))
+            m[b + GOES] = left
+            m[b + BRANCHES] -= 1
+            leaves = m[b + BRANCHES] == 0
         if leaves:
-            if number < first_inject:
-                follower = int(packet[at + NEXT])
-                buffer[b + READ_BEFORE] = buffer[b + READ_FREE]
-                buffer[b + USED] -= 1
-                if buffer[b + DEPTH] > 0:
-                    i = int(buffer[b + RING_OUT])
-                    ring[i] = left
+            if b < injects_at:
+                follower = int(m[at + NEXT])
+                m[b + TAIL] = m[b + TAIL] if follower > 0 else 0
+                m[b + READ_BEFORE] = m[b + READ_FREE]
+                m[b + USED] -= 1
+                if m[b + DEPTH] > 0:
+                    i = int(m[b + RING_OUT]) & NATURAL
+                    m[i] = left
                     i += 1
-                    if i == buffer[b + RING_START] + buffer[b + DEPTH]:
-                        i = int(buffer[b + RING_START])
-                    buffer[b + RING_OUT] = i
-                f = int(buffer[b + FEEDER])
-                if server[(f << SERVER_BITS) + STUCK] != 0:
-                    if not CLASSES:
-                        server[(f << SERVER_BITS) + STUCK] = 0
-                    wakes[2 * n_wakes] = f
-                    wakes[2 * n_wakes + 1] = left
-                    n_wakes += 1
+                    m[b + RING_OUT] = i if i < m[b + RING_END] else m[b + RING_START]
+                    f = int(m[b + FEEDER]) & NATURAL
+                    if m[f + STUCK] != 0:
+                        if not CLASSES:
+                            m[f + STUCK] = 0
+                        m[wakes_at + 2 * n_wakes] = f
+                        m[wakes_at + 2 * n_wakes + 1] = left
+                        n_wakes += 1
             else:
-                core = number - first_inject
-                last = int(first_packet[core + 1])
-                follower = p + 1 if p + 1 < last else NONE
-                if buffer_inject > 0 and p + buffer_inject < last:
-                    entered = (p + buffer_inject) << PACKET_BITS
-                    created = int(packet[entered + ARRIVED])
+                last = int(m[b + LAST])
+                follower = at + PACKET_ROW if at + PACKET_ROW < last else 0
+                if ahead > 0 and at + ahead < last:
+                    created = int(m[at + ahead + ARRIVED])
                     if left > created:
-                        packet[entered + ARRIVED] = left
-                        stall_ps[core] += (left >> delta_bits) - (created >> delta_bits)
-                i = int(buffer[b + TAIL])
-                while i < last and packet[(i << PACKET_BITS) + ARRIVED] < left:
-                    i += 1
-                buffer[b + TAIL] = i
-                buffer[b + PEAK] = max(int(buffer[b + PEAK]), i - p)
-            buffer[b + READ_FREE] = left
-            buffer[b + HEAD] = follower
-            if follower >= 0:
-                heads[0] = number
-                n_heads = 1
+                        m[at + ahead + ARRIVED] = left
+                        m[b + STALL] += (left >> delta_bits) - (created >> delta_bits)
+                i = int(m[b + TAIL]) & NATURAL
+                while i < last and m[i + ARRIVED] < left:
+                    i += PACKET_ROW
+                m[b + TAIL] = i
+                m[b + PEAK] = max(int(m[b + PEAK]), (i - at) >> PACKET_ROW_BITS)
+            m[b + READ_FREE] = left
+            m[b + HEAD] = follower
+            if follower > 0:
+                head = b
 
         # A slot is taken behind the server from now on.
-        q = p
-        e = d << BUFFER_BITS
+        q = at
         if FORKS:
-            d = int(edge[(chosen << EDGE_BITS) + EDGE_DOWN])
-            e = d << BUFFER_BITS
+            d = int(m[chosen + EDGE_DOWN]) & NATURAL
             if n_spare > 0:
                 n_spare -= 1
-                q = int(spare[n_spare])
+                q = int(m[spare_at + n_spare]) & NATURAL
             else:
-                q = n_rows
-                n_rows += 1
-                if n_rows > settings[CAPACITY]:
+                q = rows_next
+                rows_next += PACKET_ROW
+                if rows_next > rows_end:
                     status = TOO_MANY
                     break
-            packet[(q << PACKET_BITS) + PACKET] = identity
-            packet[(q << PACKET_BITS) + NODE] = edge[(chosen << EDGE_BITS) + EDGE_CHILD]
+            m[q + PACKET] = identity
+            m[q + TARGET] = m[chosen + EDGE_CHILD]
             if leaves:
-                spare[n_spare] = p
+                m[spare_at + n_spare] = at
                 n_spare += 1
-        room = int(buffer[e + RING_IN])
-        if buffer[e + DEPTH] > 0:
+        room = int(m[d + RING_IN]) & NATURAL
+        if m[d + DEPTH] > 0:
             i = room + 1
-            if i == buffer[e + RING_START] + buffer[e + DEPTH]:
-                i = int(buffer[e + RING_START])
-            buffer[e + RING_IN] = i
-        to = q << PACKET_BITS
-        packet[to + NEXT] = NONE
-        if d < n_feeding:
-            packet[to + ARRIVED] = arrival
-            used = int(buffer[e + USED]) + 1
-            buffer[e + USED] = used
-            if buffer[e + READ_FREE] > start:
-                used += 1
-                if buffer[e + READ_BEFORE] > start:
-                    used += 1
-            buffer[e + PEAK] = max(int(buffer[e + PEAK]), used)
-            if buffer[e + HEAD] < 0:
-                buffer[e + HEAD] = q
-                heads[n_heads] = d
-                n_heads += 1
-            else:
-                packet[(int(buffer[e + TAIL]) << PACKET_BITS) + NEXT] = q
-            buffer[e + TAIL] = q
+            m[d + RING_IN] = i if i < m[d + RING_END] else m[d + RING_START]
+        m[q + NEXT] = 0
+        if d < queues_at:
+            m[q + ARRIVED] = arrival
+            used = int(m[d + USED]) + 1
+            m[d + USED] = used
+            used += int(m[d + READ_FREE] > start) + int(m[d + READ_BEFORE] > start)
+            m[d + PEAK] = max(int(m[d + PEAK]), used)
+            tail = int(m[d + TAIL]) & NATURAL
+            m[d + TAIL] = q
+            if tail == 0:
+                m[d + HEAD] = q
+                other = d
+            m[tail + NEXT] = q
             continue
 
         # A core serves its queue in order, so its times are known at once.
-        core = d - n_feeding
-        i = int(buffer[e + HEAD])
-        while i >= 0 and packet[(i << PACKET_BITS) + ARRIVED] <= start:
-            buffer[e + USED] -= 1
-            if FORKS:
-                spare[n_spare] = i
-                n_spare += 1
-            i = int(packet[(i << PACKET_BITS) + NEXT])
-        buffer[e + USED] += 1
-        buffer[e + PEAK] = max(int(buffer[e + PEAK]), int(buffer[e + USED]))
-        if i < 0:
-            i = q
-        else:
-            packet[(int(buffer[e + TAIL]) << PACKET_BITS) + NEXT] = q
-        buffer[e + HEAD] = i
-        buffer[e + TAIL] = q
-        copy = p
+        m[(int(m[d + TAIL]) & NATURAL) + NEXT] = q
+        m[d + TAIL] = q
+        copy = identity
         if FORKS:
-            copy = int(first_copy[identity]) + int(edge[(chosen << EDGE_BITS) + EDGE_LEAF])
-        service = int(core_axon_ps[core]) + int(n_syn[copy]) * int(core_syn_ps[core])
-        begin = max(arrival, int(core_free[core]))
+            copy = int(first_copy[identity]) + int(m[chosen + EDGE_LEAF])
+        service = int(m[d + AXON]) + int(n_syn[copy]) * int(m[d + SYN])
+        begin = max(arrival, int(m[d + READ_FREE]))
         done_ps = (begin >> delta_bits) + service
         if done_ps > limit_ps:
             status = TIME_OVERFLOW
             break
         done = done_ps << delta_bits if service > 0 else begin + 1
-        core_free[core] = done
-        packet[to + ARRIVED] = done
-        ring[room] = done
+        m[d + READ_FREE] = done
+        m[q + ARRIVED] = done
+        # The head is the packet before which as many have come since as were ever there at once: if
+        # it is still there, there is one more than ever.
+        i = int(m[d + HEAD]) & NATURAL
+        if i == 0:
+            i = q
+        if m[i + ARRIVED] > start:
+            m[d + PEAK] += 1
+            m[d + HEAD] = i
+        else:
+            m[d + HEAD] = m[i + NEXT]
+            if FORKS:
+                m[spare_at + n_spare] = i
+                n_spare += 1
+        if m[d + DEPTH] > 0:
+            m[room] = done
         delivered_ps[copy] = done_ps - base
         latency[latency_place(done_ps - base - int(created_ps[identity]))] += 1
         end_ps = max(end_ps, done_ps)
         n_left -= 1
         if recorded:
-            starts[n_starts, 0] = n_links + n_cores + core
+            starts[n_starts, 0] = n_links + n_cores + m[d + CORE]
             starts[n_starts, 1] = identity
             starts[n_starts, 2] = (begin >> delta_bits) - base
             starts[n_starts, 3] = begin & delta_mask
             n_starts += 1
 
-    # Add the tick up, over the servers that it used.
+    # Add the tick up.
     busiest, busiest_ps = NONE, NONE
-    for k in range(n_touched):
-        s = int(touched[k])
-        w = s << SERVER_BITS
-        busy = int(server[w + TICK_BUSY])
-        traffic.packets[s] += server[w + TICK_PACKETS]
+    for s in range(n_links + n_cores):
+        w = SERVERS + s * SERVER_ROW
+        if m[w + TICK_PACKETS] == 0:
+            continue
+        busy = int(m[w + TICK_BUSY])
+        traffic.packets[s] += m[w + TICK_PACKETS]
         traffic.busy_ps[s] += busy
-        server[w + TICK_PACKETS] = 0
-        server[w + TICK_BUSY] = 0
-        if s < n_links:
-            if busy > busiest_ps or (busy == busiest_ps and s < busiest):
-                busiest, busiest_ps = s, busy
-        else:
-            e = (n_feeding + s - n_links) << BUFFER_BITS
-            buffer[e + HEAD] = NONE
-            buffer[e + USED] = 0
-        first = s * n_classes if s < n_links else n_feeding + s - n_links
-        for d in range(first, first + (n_classes if s < n_links else 1)):
-            peak[d] = max(int(peak[d]), int(buffer[(d << BUFFER_BITS) + PEAK]))
+        m[w + TICK_PACKETS] = 0
+        m[w + TICK_BUSY] = 0
+        if s < n_links and busy > busiest_ps:
+            busiest, busiest_ps = s, busy
+    for k in range(peak.size):
+        b = buffers_at + k * BUFFER_ROW
+        if m[b + PEAK] > peak[k]:
+            peak[k] = m[b + PEAK]
+        if queues_at <= b < injects_at:
+            m[b + HEAD] = 0
+            m[b + TAIL] = 0
+            m[b + PEAK] = 0
     for core in range(n_cores):
-        if first_packet[core] < first_packet[core + 1]:
-            d = first_inject + core
-            peak[d] = max(int(peak[d]), int(buffer[(d << BUFFER_BITS) + PEAK]))
+        b = injects_at + core * BUFFER_ROW
+        traffic.stall_ps[core] += m[b + STALL]
+        m[b + STALL] = 0
     settings[BASE] = end_ps + 1
     return status, end_ps - base, busiest, max(busiest_ps, 0), n_starts

@@ -50,9 +50,9 @@ def link_order(noc: Noc) -> Array:
             f"{noc.topology}: routes go round in a ring, for example over link "
             f"{noc.link_name[ring]}, so links cannot be worked off in order; use fabric queued"
         )
-    fixed = np.array(order, np.int64)
-    fixed.flags.writeable = False
-    return fixed
+    result = np.array(order, np.int64)
+    result.flags.writeable = False
+    return result
 
 
 def _followers(noc: Noc) -> Iterator[tuple[int, int]]:

@@ -160,9 +160,9 @@ def check_packets(noc: Noc, packets: Packets, forest: Forest | None = None) -> N
     if found:
         raise ValueError("\n".join(found))
     if forest is not None:
-        size = np.diff(forest.first_leaf)[packets.target]
-        n_copies = int(size.sum())
-        if np.any(packets.first_copy != np.cumsum(size) - size):
+        n_leaves = np.diff(forest.first_leaf)[packets.target]
+        n_copies = int(n_leaves.sum())
+        if np.any(packets.first_copy != np.cumsum(n_leaves) - n_leaves):
             found.append("first_copy: copies must follow one another, as the trees' targets do")
         if np.any(forest.source[packets.target] != packets.source):
             found.append("target: a packet's tree must begin at its source core")

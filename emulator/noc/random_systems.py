@@ -86,10 +86,10 @@ def random_noc(rng: Rng, topology: str | None = None) -> Noc:
     return replace(noc, **_random_costs(rng, noc))
 
 
-def _random_costs(rng: Rng, noc: Noc) -> dict[str, Array]:
+def _random_costs(rng: Rng, noc: Noc) -> dict[str, Any]:
     """Draw a cost for each server: none, few values, or many; some kinds of cost all zero."""
     style = rng.choice(["zero", "equal", "few", "positive", "many"], p=[0.08, 0.17, 0.3, 0.25, 0.2])
-    costs = {}
+    costs: dict[str, Any] = {}
     for name in (field.name for field in fields(noc) if field.name.endswith("_ps")):
         size = getattr(noc, name).size
         value = np.zeros(size, np.int64)

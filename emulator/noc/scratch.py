@@ -1,8 +1,10 @@
 """What the compiled network works on: rows of numbers for servers, buffers and packets.
 
-Each server, buffer and packet is a row of int64 in one flat array, so that what is used together
-lies together. The columns of the rows are named here, for Python and kernels alike. Nothing is
-cleared between ticks: times go on from the end of the tick before, and are relative only outside.
+Everything lies in one array of int64, `memory`: the cells of the time wheel, then a row for each
+server, buffer, packet and part of a tree. Rows refer to each other by their position; 0 is none.
+With one array, addresses stay in registers, and what is used together lies together. The columns
+of the rows are named here, for Python and kernels alike. Nothing is cleared between ticks: times
+go on from the end of the tick before, and are relative only outside.
 """
 
 from typing import Any, NamedTuple
@@ -11,40 +13,56 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emulator.noc.topology import COST_MAX, Noc
-from emulator.noc.trees import NO_FOREST, Forest
+from emulator.noc.trees import EDGE_BUFFER, EDGE_DOWN, EDGE_SERVER, NO_FOREST, Forest
 from emulator.noc.ways import diameter
 
 Array = NDArray[Any]
 
 NONE = -1
 NEVER = 1 << 62
+# Masks a position, so that the compiler knows that it does not count from the end.
+NATURAL = (1 << 40) - 1
+
+# Row 0 stands for none and takes what is written to nobody, which saves asking. Then come cells of
+# the time wheel, one more for what lies beyond it, and a bit for each cell.
+BUCKETS = 1024
+CELLS = 32
+FAR = BUCKETS
+WORD_BITS = 5
+N_WORDS = BUCKETS >> WORD_BITS
+WORDS = CELLS + FAR + 8
+SERVERS = WORDS + N_WORDS + 24
 
 # Columns of a server: its work, the wait list, its place in the queue, costs, the tick's counts.
+# The cell that holds its position in the queue may be a bucket or another server's `AFTER`.
 (
-    FREE, WAITING, WAKE, BEFORE, AFTER, BUCKET, STUCK, FIXED, BIT, FLIGHT, TICK_PACKETS, TICK_BUSY,
+    FREE, WAITING, WAKE, CELL, AFTER, STUCK, FIXED, BIT, FLIGHT, TICK_PACKETS, TICK_BUSY, NUMBER,
 ) = range(12)  # fmt: skip
-SERVER_BITS = 4
+SERVER_ROW = 16
 
 # Columns of a buffer. A ring keeps when its last slots were or will be released.
 (
     HEAD, TAIL, READY, AGE, READ_FREE, READ_BEFORE, USED, DEPTH, RING_IN, RING_OUT, RING_START,
-    FEEDER, FIRST_STEP, ROW, PORT, NEXT_WAITING, PEAK, BRANCHES, GOES,
-) = range(19)  # fmt: skip
-BUFFER_BITS = 5
+    RING_END, FEEDER, FIRST_DOWN, GOAL_ROW, PORT, NEXT_WAITING, PEAK, BRANCHES, GOES, CORE,
+) = range(21)  # fmt: skip
+# Where a link feeds a single buffer, both have the same number, and so the same place.
+BUFFER_ROW = 2 * SERVER_ROW
+# Of a core's queue, which no router reads: service of a packet, and of a synaptic event.
+AXON, SYN = FIRST_DOWN, GOAL_ROW
+# Of an injection queue, whose slots need no counting: where the tick's packets end, and stalls.
+LAST, STALL = USED, DEPTH
 
-# Columns of a packet. A packet that forks carries the node of its tree instead of its target.
+# Columns of a packet. `TARGET` is the target core's queue; of a packet that forks, the node of its
+# tree.
 ARRIVED, NEXT, TARGET, ROUTER, PACKET = range(5)
-NODE = TARGET
-PACKET_BITS = 3
+PACKET_ROW_BITS = 3
+PACKET_ROW = 1 << PACKET_ROW_BITS
 
 # Settings that last, and where the last tick ended.
 (
     BASE, DELTA_BITS, WIDTH_BITS, LIMIT_PS, N_LINKS, N_CORES, N_CLASSES, N_LEAVES, BUFFER_INJECT,
-    CAPACITY,
-) = range(10)  # fmt: skip
-
-BUCKETS = 1024
-WORD_BITS = 5
+    CAPACITY, BUFFERS_AT, PACKETS_AT, EDGES_AT, RINGS_AT, HEADS_AT, WAKES_AT, SPARE_AT,
+) = range(17)  # fmt: skip
 
 # How a tick can end.
 OK, UNDELIVERED, TIME_OVERFLOW, TOO_MANY, RECORD_FULL = range(5)
@@ -63,24 +81,10 @@ class Scratch(NamedTuple):
     """Working memory of `carry_tick` for one network."""
 
     settings: Array
-    server: Array
-    buffer: Array
-    packet: Array
-    ring: Array
+    memory: Array
     step: Array
     core_router: Array
-    core_free: Array
-    core_oldest: Array
-    core_axon_ps: Array
-    core_syn_ps: Array
-    bucket: Array
-    word: Array
     leaf: Array
-    heads: Array
-    wakes: Array
-    touched: Array
-    spare: Array
-    edge: Array
     node_edge: Array
     root: Array
 
@@ -180,69 +184,89 @@ def make_scratch(
     """
     bits_min = bits if bits_min is None else bits_min
     n_links, n_cores, n_classes = noc.n_links, noc.n_cores, noc.n_classes
-    n_feeding = n_links * n_classes
-    settings = np.zeros(16, np.int64)
+    n_links * n_classes
     # Every delta at one ps consumes a start, and no route is longer than there are routers.
     delta_bits = 0
     if has_zero_service(noc, bits_min):
         delta_bits = int(capacity * (diameter(noc) + 2)).bit_length()
     least = max(least_service_ps(noc, bits_min), 1)
+    n_leaves = 1 << int(noc.n_ports - 1).bit_length()
+    forest = NO_FOREST if forest is None else forest
+    # A head waits at all its servers, and all servers can be far from the present at once.
+    n_heads = n_cores + 2
+    n_wakes = noc.n_ports + n_heads * max(int(np.diff(forest.node_edge).max(initial=0)), 1) + 2
+
+    server = np.zeros((noc.n_ports, SERVER_ROW), np.int64)
+    server[:, WAKE] = NEVER
+    server[:, BIT] = np.concatenate([noc.link_bit_ps, noc.eject_bit_ps])
+    server[:, FIXED] = np.concatenate([noc.link_fixed_ps, noc.eject_fixed_ps])
+    server[:, FIXED] += bits * server[:, BIT]
+    server[:, FLIGHT] = np.concatenate([noc.link_flight_ps, noc.eject_flight_ps])
+    server[:, NUMBER] = np.arange(noc.n_ports)
+
+    buffers_at = SERVERS + server.size
+    rings_at = buffers_at + n_buffers(noc) * BUFFER_ROW
+    buffer = _buffer_rows(noc, buffers_at, rings_at)
+    packets_at = int(buffer[-1, RING_END]) + 1
+    edges_at = packets_at + (capacity + 1) * PACKET_ROW
+    edge = forest.edge.copy()
+    edge[:, EDGE_SERVER] = SERVERS + edge[:, EDGE_SERVER] * SERVER_ROW
+    for column in (EDGE_BUFFER, EDGE_DOWN):
+        edge[:, column] = buffers_at + edge[:, column] * BUFFER_ROW
+    heads_at = edges_at + edge.size
+    wakes_at = heads_at + n_heads
+    spare_at = wakes_at + 2 * n_wakes
+
+    memory = np.zeros(spare_at + (capacity if edge.size else 0) + 1, np.int64)
+    memory[SERVERS:buffers_at] = server.ravel()
+    memory[buffers_at:rings_at] = buffer.ravel()
+    memory[edges_at:heads_at] = edge.ravel()
+    settings = np.zeros(24, np.int64)
     settings[DELTA_BITS] = delta_bits
     settings[WIDTH_BITS] = delta_bits + least.bit_length() - 1
     settings[LIMIT_PS] = (NEVER >> 1) >> delta_bits
     settings[N_LINKS], settings[N_CORES], settings[N_CLASSES] = n_links, n_cores, n_classes
-    settings[BUFFER_INJECT], settings[CAPACITY] = noc.buffer_inject, capacity
-    n_leaves = 1 << int(noc.n_ports - 1).bit_length()
-    settings[N_LEAVES] = n_leaves
-
-    server = np.zeros((noc.n_ports, 1 << SERVER_BITS), np.int64)
-    server[:, (WAITING, BEFORE, AFTER)] = NONE
-    server[:, WAKE] = NEVER
-    fixed = np.concatenate([noc.link_fixed_ps, noc.eject_fixed_ps])
-    server[:, BIT] = np.concatenate([noc.link_bit_ps, noc.eject_bit_ps])
-    server[:, FIXED] = fixed + bits * server[:, BIT]
-    server[:, FLIGHT] = np.concatenate([noc.link_flight_ps, noc.eject_flight_ps])
-
-    buffer = np.zeros((n_buffers(noc), 1 << BUFFER_BITS), np.int64)
-    buffer[:, (HEAD, TAIL, FEEDER, NEXT_WAITING, GOES)] = NONE
-    feeds = np.arange(n_feeding) // n_classes
-    buffer[:n_feeding, FEEDER] = feeds
-    buffer[n_feeding : n_feeding + n_cores, FEEDER] = n_links + np.arange(n_cores)
-    reader = np.concatenate([noc.link_to[feeds], noc.core_router, noc.core_router])
-    buffer[:, FIRST_STEP] = noc.first_link[reader] * n_classes
-    buffer[:, ROW] = reader * noc.n_routers
-    n_in = int(noc.link_port.max(initial=-1)) + 1
-    rank = noc.link_port[feeds] * n_classes + np.arange(n_feeding) % n_classes
-    buffer[:n_feeding, PORT] = rank
-    buffer[n_feeding + n_cores :, PORT] = n_in * n_classes + noc.core_local
-    buffer[:n_feeding, DEPTH] = noc.buffer
-    buffer[n_feeding : n_feeding + n_cores, DEPTH] = noc.buffer_core
-    depth = buffer[:, DEPTH]
-    buffer[:, RING_START] = np.cumsum(depth) - depth
-    buffer[:, RING_IN] = buffer[:, RING_OUT] = buffer[:, RING_START]
-
-    forest = NO_FOREST if forest is None else forest
-    n_waits = max(int(np.diff(forest.node_edge).max(initial=0)), 1)
+    settings[N_LEAVES], settings[CAPACITY] = n_leaves, capacity
+    settings[BUFFER_INJECT] = noc.buffer_inject
+    settings[BUFFERS_AT], settings[PACKETS_AT], settings[EDGES_AT] = (
+        buffers_at,
+        packets_at,
+        edges_at,
+    )
+    settings[RINGS_AT], settings[HEADS_AT] = rings_at, heads_at
+    settings[WAKES_AT], settings[SPARE_AT] = wakes_at, spare_at
     return Scratch(
         settings=settings,
-        server=server.ravel(),
-        buffer=buffer.ravel(),
-        packet=np.zeros((capacity + 1) << PACKET_BITS, np.int64),
-        ring=np.zeros(int(depth.sum()) + 1, np.int64),
+        memory=memory,
         step=noc.step.ravel(),
         core_router=noc.core_router,
-        core_free=np.zeros(n_cores, np.int64),
-        core_oldest=np.full(n_cores, NONE, np.int64),
-        core_axon_ps=noc.axon_ps,
-        core_syn_ps=noc.syn_ps,
-        bucket=np.full(BUCKETS, NONE, np.int64),
-        word=np.zeros(BUCKETS >> WORD_BITS, np.int64),
         leaf=np.full(2 * n_leaves, NEVER, np.int64),
-        heads=np.zeros(n_cores + n_waits + 2, np.int64),
-        wakes=np.zeros(2 * (n_cores + 2) * (n_waits + 2), np.int64),
-        touched=np.zeros(noc.n_ports, np.int64),
-        spare=np.arange(capacity if forest.n_edges else 0, dtype=np.int64),
-        edge=forest.edge.copy().ravel(),
         node_edge=forest.node_edge,
         root=forest.root,
     )
+
+
+def _buffer_rows(noc: Noc, buffers_at: int, rings_at: int) -> Array:
+    """Make rows of buffers: behind links, before cores, and of sources."""
+    n_links, n_cores, n_classes = noc.n_links, noc.n_cores, noc.n_classes
+    n_feeding = n_links * n_classes
+    buffer = np.zeros((n_buffers(noc), BUFFER_ROW), np.int64)
+    feeding, queue = buffer[:n_feeding], buffer[n_feeding : n_feeding + n_cores]
+    inject = buffer[n_feeding + n_cores :]
+    feeds = np.arange(n_feeding) // n_classes
+    reader = np.concatenate([noc.link_to[feeds], noc.core_router, noc.core_router])
+    buffer[:, FIRST_DOWN] = buffers_at + noc.first_link[reader] * n_classes * BUFFER_ROW
+    buffer[:, GOAL_ROW] = reader * noc.n_routers
+    feeding[:, FEEDER] = SERVERS + feeds * SERVER_ROW
+    feeding[:, PORT] = noc.link_port[feeds] * n_classes + np.arange(n_feeding) % n_classes
+    feeding[:, DEPTH] = noc.buffer
+    queue[:, FEEDER] = SERVERS + (n_links + np.arange(n_cores)) * SERVER_ROW
+    queue[:, DEPTH] = noc.buffer_core
+    queue[:, AXON], queue[:, SYN] = noc.axon_ps, noc.syn_ps
+    inject[:, PORT] = (int(noc.link_port.max(initial=-1)) + 1) * n_classes + noc.core_local
+    queue[:, CORE] = inject[:, CORE] = np.arange(n_cores)
+    depth = buffer[:, DEPTH]
+    buffer[:, RING_END] = rings_at + np.cumsum(depth)
+    buffer[:, RING_START] = buffer[:, RING_END] - depth
+    buffer[:, RING_IN] = buffer[:, RING_OUT] = buffer[:, RING_START]
+    return buffer

@@ -30,6 +30,9 @@ class Cost(NamedTuple):
     flight_ps: int = 0
 
 
+FREE_COST = Cost()
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Noc:
     """A network-on-chip. All arrays are read-only; networks are equal only to themselves.
@@ -154,11 +157,35 @@ def _problems(noc: Noc) -> list[str]:
             found.append(f"{name}: {getattr(noc, name):,} slots; 0 (unbounded) to {2**20 - 1:,}")
     if noc.step.shape != (noc.n_routers, noc.n_routers):
         found.append(f"step: a row and a column for each of {noc.n_routers} routers expected")
+    for name in ("core_router", "link_from", "link_to"):
+        found += _beyond(name, getattr(noc, name), noc.n_routers, "routers")
+    found += _beyond("link_kind", noc.link_kind, len(noc.kinds), "kinds")
+    if not found:
+        found += _wrong_steps(noc)
     if np.any(np.diff(noc.link_from) < 0):
         found.append("link_from: must ascend, so that a router's links follow one another")
     if len(noc.link_name) != n_links:
         found.append(f"link_name: {len(noc.link_name)} names for {n_links} links")
     return found
+
+
+def _beyond(name: str, values: Array, limit: int, of: str) -> list[str]:
+    """Say if an array names what does not exist."""
+    if values.size and not 0 <= values.min() <= values.max() < limit:
+        return [f"{name}: {values.min()} to {values.max()}, but there are {limit} {of}"]
+    return []
+
+
+def _wrong_steps(noc: Noc) -> list[str]:
+    """Say if routes between routers with cores use links that are not there."""
+    used = np.unique(noc.core_router)
+    n_links = np.bincount(noc.link_from, minlength=noc.n_routers)
+    link = noc.step[:, used].astype(np.int64) // noc.n_classes
+    wrong = np.argwhere((link >= n_links[:, None]) | (link < HERE))
+    if wrong.size:
+        r, k = wrong[0]
+        return [f"step: a route takes link {link[r, k]} of router {r}, which has {n_links[r]}"]
+    return []
 
 
 class Wire(NamedTuple):
@@ -175,12 +202,15 @@ class Wire(NamedTuple):
 class Common(NamedTuple):
     """What every topology is told: ejection, cores and buffers."""
 
-    eject: Cost = Cost()
+    eject: Cost = FREE_COST
     axon_ps: int = 0
     syn_ps: int = 0
     buffer: int = 0
     buffer_inject: int = 0
     buffer_core: int = 0
+
+
+PLAIN = Common()
 
 
 def assemble(
@@ -304,9 +334,9 @@ def mesh(
     height: int,
     cores_per_router: int = 1,
     tile_order: str = "row-major",
-    east_west: Cost = Cost(),
-    north_south: Cost = Cost(),
-    common: Common = Common(),
+    east_west: Cost = FREE_COST,
+    north_south: Cost = FREE_COST,
+    common: Common = PLAIN,
 ) -> Noc:
     """Build a mesh with X-then-Y routing.
 
@@ -339,10 +369,10 @@ def chips(
     height: int,
     cores_per_router: int = 1,
     tile_order: str = "row-major",
-    east_west: Cost = Cost(),
-    north_south: Cost = Cost(),
-    between: Cost = Cost(),
-    common: Common = Common(),
+    east_west: Cost = FREE_COST,
+    north_south: Cost = FREE_COST,
+    between: Cost = FREE_COST,
+    common: Common = PLAIN,
 ) -> Noc:
     """Build a mesh of chips, each a mesh of `width` x `height`; X-then-Y over the whole.
 
@@ -388,9 +418,9 @@ def torus(
     height: int,
     cores_per_router: int = 1,
     tile_order: str = "row-major",
-    east_west: Cost = Cost(),
-    north_south: Cost = Cost(),
-    common: Common = Common(),
+    east_west: Cost = FREE_COST,
+    north_south: Cost = FREE_COST,
+    common: Common = PLAIN,
 ) -> Noc:
     """Build a torus: X then Y, each the shorter way round, towards + where both are equal.
 
@@ -426,9 +456,9 @@ def tree(
     *,
     fan_out: Sequence[int],
     cores_per_router: int = 1,
-    up: Cost = Cost(),
-    down: Cost = Cost(),
-    common: Common = Common(),
+    up: Cost = FREE_COST,
+    down: Cost = FREE_COST,
+    common: Common = PLAIN,
 ) -> Noc:
     """Build a tree of routers whose leaves carry the cores; up to the common ancestor, then down.
 
@@ -471,7 +501,7 @@ def tree(
     return assemble("tree", n_routers, core_router, wires, step, common, ("up", "down"))
 
 
-def crossbar(*, n_cores: int, common: Common = Common()) -> Noc:
+def crossbar(*, n_cores: int, common: Common = PLAIN) -> Noc:
     """Build a single router that joins all cores: packets wait for their target's port only."""
     at_least(1, n_cores=n_cores)
     step = np.full((1, 1), HERE)

@@ -19,7 +19,7 @@ Array = NDArray[Any]
 # Columns of an edge: the buffer it leaves, its server, the buffer it enters, the node there (or
 # NO_NODE), which of the tree's targets it ends at, and its place in a wait list.
 EDGE_BUFFER, EDGE_SERVER, EDGE_DOWN, EDGE_CHILD, EDGE_LEAF, EDGE_WAITING = range(6)
-EDGE_BITS = 3
+EDGE_ROW = 8
 NO_NODE = -1
 
 
@@ -126,7 +126,7 @@ def plant(noc: Noc, source: Array, first_target: Array, target: Array) -> Forest
     return Forest(
         source=_fixed(source), first_leaf=_fixed(first_target), target=_fixed(target),
         root=_fixed(root), node_edge=_fixed(node_edge),
-        edge=_fixed(np.reshape(edges, (-1, 1 << EDGE_BITS))),
+        edge=_fixed(np.reshape(edges, (-1, EDGE_ROW))),
     )  # fmt: skip
 
 
@@ -143,5 +143,5 @@ def _check_tree(noc: Noc, tree: int, core: int, targets: list[int]) -> None:
 
 NO_FOREST = Forest(
     source=_fixed([]), first_leaf=_fixed([0]), target=_fixed([]), root=_fixed([]),
-    node_edge=_fixed([0]), edge=_fixed(np.zeros((0, 1 << EDGE_BITS))),
+    node_edge=_fixed([0]), edge=_fixed(np.zeros((0, EDGE_ROW))),
 )  # fmt: skip

@@ -215,3 +215,16 @@ def test_division_by_zero_follows_numpy():
 def test_the_python_behind_a_kernel():
     assert python_of(quotient)(6.0, 3.0) == 2.0
     assert python_of(python_of(quotient)) is python_of(quotient)
+
+
+def test_an_edited_constant_of_a_kernel_is_compiled_anew(house):
+    """A file without kernels whose constants a kernel has compiled in."""
+    (house / "mapping" / "columns.py").write_text("WIDTH = 3\n")
+    (house / "mapping" / "callee.py").write_text(
+        "from mapping.columns import (\n    WIDTH,\n)\nfrom traces.jit import kernel\n\n"
+        "@kernel\ndef step(x):\n    return x + WIDTH\n"
+    )
+    code = "from mapping.caller import twice; print(twice(0))"
+    assert run(house, code) == ["6"]
+    (house / "mapping" / "columns.py").write_text("WIDTH = 5\n")
+    assert run(house, code) == ["10"]

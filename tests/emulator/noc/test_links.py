@@ -1,5 +1,7 @@
 """Model ``links`` against a plain computation, link by link in X-then-Y order."""
 
+import itertools
+
 import numpy as np
 import pytest
 
@@ -24,7 +26,7 @@ def naive_links(noc, packets, bits):
     before = dict.fromkeys(range(noc.n_links), 0)
     for _ in range(noc.n_links):
         for links in (route(noc, s, t) for s in range(noc.n_cores) for t in range(noc.n_cores)):
-            for one, other in zip(links, links[1:], strict=False):
+            for one, other in itertools.pairwise(links):
                 before[other] = max(before[other], before[one] + 1)
     starts = {}
     for link in sorted(before, key=before.get):
