@@ -9,6 +9,7 @@ brian2-loihi 0.5.2, XyloSim 0.1.3.
 """
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ import numpy as np
 from traces.jit import inlined
 
 # Bound by `emulator.machine`: 64-bit integers, or 32-bit ones where nothing can leave those.
-whole: Any = int
+whole: Callable[[Any], int] = int
 WIDEST_SHIFT = 63
 
 

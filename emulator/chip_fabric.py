@@ -19,6 +19,9 @@ from emulator.chip_tables import (
 TOPOLOGIES = ("mesh", "torus", "tree", "crossbar")
 
 
+_NO_TIME = Sourced[int](value=0, confidence="absent")
+
+
 def _packets(value: int) -> Sourced[int]:
     return Sourced[int](value=value)
 
@@ -59,9 +62,9 @@ class Fabric(Table):
     multicast: bool = False
     packet_bits: Whole = 32
     link_ps: Count | None = None
-    link_bit_ps: Count = _packets(0)
+    link_bit_ps: Count = _NO_TIME
     ejection_ps: Count | None = None
-    ejection_bit_ps: Count = _packets(0)
+    ejection_bit_ps: Count = _NO_TIME
     off_chip_hop_ps: Count | None = None
     off_chip_link_ps: Count | None = None
     link_buffer: Count = _packets(16)

@@ -24,7 +24,7 @@ from typing import Any, TypeVar, cast
 import numba
 from llvmlite import ir
 from numba.core import cgutils, types
-from numba.extending import intrinsic
+from numba.extending import intrinsic as untyped_intrinsic
 
 try:
     import fcntl
@@ -32,6 +32,7 @@ except ImportError:  # not there on Windows
     fcntl = None  # type: ignore[assignment]
 
 config: Any = numba.config
+intrinsic: Any = untyped_intrinsic
 COMPILES = not config.DISABLE_JIT
 """Whether kernels are compiled at all; plain Python keeps to one thread."""
 
@@ -254,8 +255,8 @@ def python_of(compiled: Function) -> Function:
     return cast(Function, getattr(compiled, "py_func", compiled))
 
 
-@intrinsic
-def _prefetch(typing: Any, array: Any, index: Any) -> Any:  # type: ignore[misc]
+@intrinsic  # type: ignore[untyped-decorator]
+def _prefetch(typing: Any, array: Any, index: Any) -> Any:
     """Ask for the cache line of one entry of a flat array."""
 
     def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
@@ -264,7 +265,8 @@ def _prefetch(typing: Any, array: Any, index: Any) -> Any:  # type: ignore[misc]
         byte = ir.IntType(8).as_pointer()
         whole = ir.IntType(32)
         kind = ir.FunctionType(ir.VoidType(), [byte, whole, whole, whole])
-        fetch = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
+        insert: Any = cgutils.get_or_insert_function
+        fetch = insert(builder.module, kind, "llvm.prefetch.p0")
         to_read, near, data = (ir.Constant(whole, k) for k in (0, 3, 1))
         builder.call(fetch, [builder.bitcast(at, byte), to_read, near, data])
         return context.get_dummy_value()
@@ -286,8 +288,8 @@ def fetch_nothing(array: Any, index: int) -> None:
 # Threads in one compiled call meet at a gate, an int64 array of one entry that counts arrivals.
 
 
-@intrinsic
-def _arrive(typing: Any, gate: Any) -> Any:  # type: ignore[misc]
+@intrinsic  # type: ignore[untyped-decorator]
+def _arrive(typing: Any, gate: Any) -> Any:
     """Count one arrival."""
 
     def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
@@ -298,8 +300,8 @@ def _arrive(typing: Any, gate: Any) -> Any:  # type: ignore[misc]
     return types.int64(gate), code
 
 
-@intrinsic
-def _arrived(typing: Any, gate: Any) -> Any:  # type: ignore[misc]
+@intrinsic  # type: ignore[untyped-decorator]
+def _arrived(typing: Any, gate: Any) -> Any:
     """Read how many have arrived, and what they wrote before."""
 
     def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:

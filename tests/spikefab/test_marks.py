@@ -72,7 +72,10 @@ def test_a_chips_table_stars_what_is_assumed(capsys, monkeypatch):
     shown = capsys.readouterr().out
     assert re.search(r"timing\.axon_in_ps +│ 0\* ", shown)
     assert re.search(r"timing\.hop_ew_ps +│ 4100 ", shown)
-    assert "* assumed, from nobody's figures: timing.axon_in_ps\n" in shown
+    assert (
+        "* assumed, from nobody's figures: fabric.link_buffer, fabric.injection_buffer, fabric.core_buffer, timing.axon_in_ps\n"
+        in shown
+    )
     print_chip(load_chip("loihi-sanafe"))
     shown = capsys.readouterr().out
     assert "assumed" not in shown
