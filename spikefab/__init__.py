@@ -21,6 +21,7 @@ _HOME = {
     "deploy_fixed": "spikefab.deployment",
     "Drive": "mapping.drive",
     "Engine": "emulator.engine",
+    "EngineError": "emulator.errors",
     "import_netx": "mapping.netx_import",
     "import_nir": "mapping.nir_import",
     "Input": "mapping.network",
