@@ -287,7 +287,7 @@ class Engine:
         except (OverflowAlarm, EngineError, ValueError):
             raise
         except Exception as error:
-            raise self._broken("the chip", error) from error
+            raise self._broken("the fabric", error) from error
 
     def _broken(self, who: str, error: Exception) -> EngineError:
         sample, tick = self._at

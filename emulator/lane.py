@@ -13,7 +13,7 @@ from emulator.activity import Wake
 from emulator.arithmetic import hashed
 from emulator.counting import fresh_counters, merged_off
 from emulator.delivery import Pending
-from emulator.errors import OverflowAlarm
+from emulator.errors import EngineError, OverflowAlarm
 from emulator.fabric import Carry
 from emulator.fanout import counts_by_tick
 from emulator.loading import Loaded
@@ -27,6 +27,8 @@ Array = NDArray[Any]
 
 SPIKES_A_BLOCK = 1 << 18
 """Room for listed spikes in one compiled call; bounds the memory of a run."""
+_OPEN = 1 << 60
+"""Arrivals at the gate that let everybody pass."""
 OPEN_PAYLOAD_MAX = 1 << 15
 """Most spikes of a channel in a tick that a process sends, where the chip has no limit."""
 CORE_TICKS_A_BLOCK = 1 << 20
@@ -186,7 +188,7 @@ class Lane:
         self._payload = np.empty((len(self._cores), 0 if bare else self._room), np.int64)
         self._machine: _Machine = self._machine_for(Stimulus())
         self._inbox: list[tuple[int, int]] | None = None
-        self._next_tick = 0
+        self._next_tick = self._sample = 0
 
     @property
     def state(self) -> dict[str, Array]:
@@ -280,6 +282,7 @@ class Lane:
         _check_signs(self._loaded, stimulus)
         self._machine = self._machine_for(stimulus, is_open=is_open)
         self._inbox = [] if is_open else None
+        self._sample = sample
         self._reset()
         events = _events(self._loaded, stimulus)
         seed = hashed(self._seed, sample, 0, 0)
@@ -382,12 +385,16 @@ class Lane:
             wake = self._wakes[me]
             if not marking:
                 wake = wake._replace(marks=wake.marks[:0], marks_eights=wake.marks_eights[:0])
-            done: tuple[int, int, int] = machine.advance(
-                team, at[0], ticks, self._synapses[me], loaded.places, loaded.pieces,
-                machine.neurons, machine.state, machine.pending, wake, loaded.costs, self.counters,
-                events, at[1], at[2], seed, self._flags,
-                self._eights, self._alarm[me], listed,
-            )  # fmt: skip
+            try:
+                done: tuple[int, int, int] = machine.advance(
+                    team, at[0], ticks, self._synapses[me], loaded.places, loaded.pieces,
+                    machine.neurons, machine.state, machine.pending, wake, loaded.costs,
+                    self.counters, events, at[1], at[2], seed, self._flags, self._eights,
+                    self._alarm[me], listed,
+                )  # fmt: skip
+            except Exception as error:
+                gate[0] = _OPEN  # or the other threads would wait for this one
+                raise self._failed(me, at[0], ticks, error) from error
             return done
 
         others = (
@@ -397,6 +404,16 @@ class Lane:
         for other in others:
             other.result()
         return done
+
+    def _failed(self, me: int, tick: int, n_ticks: int, error: Exception) -> EngineError:
+        """Say where a kernel failed."""
+        first, last = self._cores[me]
+        cores = self._loaded.program.core[first:last]
+        when = f"tick {tick}" if n_ticks == 1 else f"ticks {tick}..{tick + n_ticks - 1}"
+        return EngineError(
+            f"{self._loaded.chip.name}, cores {cores.min()}..{cores.max()}: sample {self._sample}, "
+            f"{when}: the chip failed ({type(error).__name__}: {error})"
+        )
 
     def _activity(
         self, first_tick: int, done: int, events: kernels.Events, listed: kernels.Listed
