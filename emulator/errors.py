@@ -38,6 +38,10 @@ class OverflowAlarm(ArithmeticError):  # noqa: N818 - it is an alarm that a stri
         )
 
 
+class FabricChoiceError(ValueError):
+    """A fabric cannot carry the packets of this chip; the text says why, and what to take."""
+
+
 class EngineError(RuntimeError):
     """A run broke off: a kernel, the fabric or a process beside the chip has failed.
 

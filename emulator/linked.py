@@ -9,6 +9,7 @@ from typing import Any
 from emulator import sending
 from emulator.carried import Carried, added, carried_of
 from emulator.chip import Chip
+from emulator.errors import FabricChoiceError
 from emulator.noc.links import carry_links, link_order
 from emulator.noc.of_chip import noc_of
 from emulator.noc.scratch import Traffic, make_traffic
@@ -28,18 +29,21 @@ class LinksCarry:
 
     Raises
     ------
-    ValueError
+    FabricChoiceError
         If the links of the chip's network cannot be put in order, or packets fork.
     """
 
     def __init__(self, program: Program, chip: Chip, packets: Packets, barrier_ps: int) -> None:
         if chip.fabric.multicast:
-            raise ValueError(
+            raise FabricChoiceError(
                 f"{chip.name}: its packets fork in routers, which fabric links does not know; use "
                 "fabric queued"
             )
         self._noc, there = noc_of(chip, program.core)
-        link_order(self._noc)
+        try:
+            link_order(self._noc)
+        except ValueError as error:
+            raise FabricChoiceError(f"{chip.name}: {error}") from error
         self._bits, self._barrier_ps = chip.fabric.packet_bits, barrier_ps
         self._n_neurons, self._n_cores = program.n_neurons, program.n_cores
         self._sendings, _ = sendings_of(program, packets, self._noc, there, chip)

@@ -117,13 +117,18 @@ def told(debug: bool) -> Iterator[None]:
     except Exception as error:
         if debug:
             say(traceback.format_exc().rstrip(), err=True)
-        stop(*_judged(error))
+        stop(*judged(error))
 
 
-def _judged(error: Exception) -> tuple[int, str]:
+def judged(error: Exception) -> tuple[int, str]:
     """Exit code and message."""
     from emulator.chip_file import ChipError
-    from emulator.errors import EngineError, OverflowAlarm, ProgramError
+    from emulator.errors import (
+        EngineError,
+        FabricChoiceError,
+        OverflowAlarm,
+        ProgramError,
+    )
     from mapping.errors import (
         CapacityError,
         NetworkError,
@@ -135,7 +140,7 @@ def _judged(error: Exception) -> tuple[int, str]:
     from traces.errors import TraceFormatError, TraceWriteError
 
     bad_input = (
-        BadInputError, ChipError, DataError, NetworkError, NetxError, NirError, ProgramError,
+        BadInputError, ChipError, DataError, FabricChoiceError, NetworkError, NetxError, NirError, ProgramError,
         TraceFormatError, UnsupportedNodeError,
     )  # fmt: skip
     if isinstance(error, CapacityError):

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from emulator.chip import Chip
 from emulator.chip_tables import Sourced
+from emulator.errors import FabricChoiceError
 from emulator.noc.topology import Common, Cost, Noc, chips, crossbar, mesh, torus, tree
 from emulator.traffic import unit_of_work
 from emulator.ways import router_of
@@ -19,10 +20,6 @@ WHOLE_MESH = 1024
 """Routers of the largest mesh that is built whole. Of a larger one it is the rectangle around the
 cores in use, which X-then-Y never leaves."""
 MOST_ROUTERS = 4096
-
-
-class TooLargeError(ValueError):
-    """A network whose table of routes would not fit into memory."""
 
 
 def noc_of(chip: Chip, core: Array) -> tuple[Noc, Array]:
@@ -40,7 +37,7 @@ def noc_of(chip: Chip, core: Array) -> tuple[Noc, Array]:
 
     Raises
     ------
-    TooLargeError
+    FabricChoiceError
         If there are too many routers.
     """
     return _BUILDERS[chip.fabric.topology](chip, np.asarray(core, np.int64))
@@ -146,7 +143,7 @@ def _crossbar(chip: Chip, core: Array) -> tuple[Noc, Array]:
 
 def _check_size(chip: Chip, n_routers: int) -> None:
     if n_routers > MOST_ROUTERS:
-        raise TooLargeError(
+        raise FabricChoiceError(
             f"{chip.name}: a {chip.fabric.topology} of {n_routers:,} routers, but routes are held "
             f"in a table for at most {MOST_ROUTERS:,}; use fewer cores or chips"
         )
