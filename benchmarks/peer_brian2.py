@@ -14,7 +14,7 @@ from typing import Any
 
 import brian2 as b2
 import numpy as np
-from peer_outcome import Outcome
+from peer_outcome import Outcome, Spent
 
 
 def population(count: int, bias: Any, threshold: int, leak: float) -> Any:
@@ -66,13 +66,12 @@ def built(net: dict[str, Any]) -> tuple[Any, list[Any]]:
     return b2.Network(*groups, *links, *counters), counters
 
 
-def looped(network: Any, ticks: int) -> float:
-    """Run, and take the time from Brian2's own report, which starts after code is generated."""
-    reported: list[float] = []
-    network.run(
-        ticks * b2.defaultclock.dt, report=lambda elapsed, *_: reported.append(float(elapsed))
-    )
-    return reported[-1] - reported[0]
+def looped(network: Any, ticks: int) -> Spent:
+    """Run, and take the time between Brian2's first report, after code is generated, and its last."""
+    reported: list[Spent] = []
+    network.run(ticks * b2.defaultclock.dt, report=lambda *_: reported.append(Spent.now()))
+    first, last = reported[0], reported[-1]
+    return Spent(last.seconds - first.seconds, last.cpu_s - first.cpu_s)
 
 
 def in_process(net: dict[str, Any], target: str) -> Callable[[], Outcome]:
@@ -83,8 +82,8 @@ def in_process(net: dict[str, Any], target: str) -> Callable[[], Outcome]:
 
     def simulate() -> Outcome:
         network.restore()
-        seconds = looped(network, net["steps"])
-        return Outcome(seconds, tuple(int(c.num_spikes) for c in counters), "one thread")
+        spent = looped(network, net["steps"])
+        return Outcome(*spent, tuple(int(c.num_spikes) for c in counters), "one thread")
 
     return simulate
 
@@ -111,7 +110,7 @@ def standalone(net: dict[str, Any]) -> Callable[[], Outcome]:
         seconds = b2.device._last_run_time  # what the program itself measured
         counts = tuple(int(c.num_spikes) for c in counters)
         notes = f"one thread, compiled in {compile_s:.1f} s"
-        return Outcome(seconds, counts, notes, peak_rss_mb=peak_of(Path(folder) / "main"))
+        return Outcome(seconds, None, counts, notes, peak_rss_mb=peak_of(Path(folder) / "main"))
 
     return simulate
 

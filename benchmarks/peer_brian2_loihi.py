@@ -16,7 +16,7 @@ from brian2_loihi import (
     LoihiSynapses,
     synapse_sign_mode,
 )
-from peer_outcome import Outcome
+from peer_outcome import Outcome, Spent
 
 
 def population(count: int, threshold: int, leak: int) -> Any:
@@ -58,11 +58,12 @@ def recurrent(net: dict[str, Any]) -> tuple[list[Any], list[Any]]:
     ]
 
 
-def looped(network: Any, ticks: int) -> float:
-    """Run, and take the time from Brian2's own report, which starts after code is generated."""
-    reported: list[float] = []
-    network.run(ticks, report=lambda elapsed, *_: reported.append(float(elapsed)))
-    return reported[-1] - reported[0]
+def looped(network: Any, ticks: int) -> Spent:
+    """Run, and take the time between Brian2's first report, after code is generated, and its last."""
+    reported: list[Spent] = []
+    network.run(ticks, report=lambda *_: reported.append(Spent.now()))
+    first, last = reported[0], reported[-1]
+    return Spent(last.seconds - first.seconds, last.cpu_s - first.cpu_s)
 
 
 def prepare(net: dict[str, Any], _: str) -> Callable[[], Outcome]:
@@ -76,7 +77,7 @@ def prepare(net: dict[str, Any], _: str) -> Callable[[], Outcome]:
 
     def simulate() -> Outcome:
         network.restore()
-        seconds = looped(network, net["steps"])
-        return Outcome(seconds, tuple(int(c.num_spikes) for c in counters), "cython, one thread")
+        spent = looped(network, net["steps"])
+        return Outcome(*spent, tuple(int(c.num_spikes) for c in counters), "cython, one thread")
 
     return simulate

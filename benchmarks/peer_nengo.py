@@ -4,14 +4,13 @@
 model.
 """
 
-import time
 from collections.abc import Callable
 from typing import Any
 
 import nengo
 import numpy as np
 import scipy.sparse
-from peer_outcome import Outcome
+from peer_outcome import Outcome, Spent
 
 DT = 1e-3
 
@@ -65,9 +64,9 @@ def prepare(net: dict[str, Any], _: str) -> Callable[[], Outcome]:
     def simulate() -> Outcome:
         simulator.reset()
         simulator.clear_probes()
-        begin = time.perf_counter()
+        begin = Spent.now()
         simulator.run_steps(net["steps"])
-        seconds = time.perf_counter() - begin
-        return Outcome(seconds, tuple(int(np.rint(simulator.data[p].sum())) for p in probes))
+        spent = begin.since()
+        return Outcome(*spent, tuple(int(np.rint(simulator.data[p].sum())) for p in probes))
 
     return simulate

@@ -4,7 +4,6 @@ Blocks are filled below Nengo's own layer, so nothing is quantised on the way: t
 the workload's numbers.
 """
 
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -13,7 +12,7 @@ from nengo_loihi.block import Axon, LoihiBlock, Synapse
 from nengo_loihi.builder import Model
 from nengo_loihi.emulator import EmulatorInterface
 from nengo_loihi.inputs import SpikeInput
-from peer_outcome import Outcome
+from peer_outcome import Outcome, Spent
 
 CORE = 1024  # compartments a core
 
@@ -85,12 +84,12 @@ def prepare(net: dict[str, Any], blocks: str) -> Callable[[], Outcome]:
 
     def simulate() -> Outcome:
         emulator = EmulatorInterface(model, seed=0)
-        begin = time.perf_counter()
+        begin = Spent.now()
         emulator.run_steps(net["steps"])
-        seconds = time.perf_counter() - begin
+        spent = begin.since()
         counts = [0] * (max(owners) + 1)
         for owner, span in zip(owners, emulator.block_info.slices.values(), strict=True):
             counts[owner] += int(emulator.compartment.spike_count[span].sum())
-        return Outcome(seconds, tuple(counts), f"{len(owners)} blocks")
+        return Outcome(*spent, tuple(counts), f"{len(owners)} blocks")
 
     return simulate

@@ -6,7 +6,6 @@ neurons in order, no core shared by two layers, one core a router, cores numbere
 
 import re
 import tempfile
-import time
 from collections.abc import Callable, Iterator
 from importlib.resources import files
 from pathlib import Path
@@ -14,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import sanafe
-from peer_outcome import Outcome
+from peer_outcome import Outcome, Spent
 
 # Neurons a core and width of the mesh.
 MAPPINGS = {"W1": (128, 5), "W2": (128, 9), "W3": (1024, 10)}
@@ -112,17 +111,17 @@ def prepare(workload: dict[str, Any], timing: str) -> Callable[[], Outcome]:
 
     def simulate() -> Outcome:
         chip.reset()
-        begin = time.perf_counter()
+        begin = Spent.now()
         found = chip.sim(
             workload["steps"], timing_model=timing, processing_threads=1, scheduler_threads=0
         )
-        seconds = time.perf_counter() - begin
+        spent = begin.since()
         fired = found["neurons_fired"] - n_inputs
         notes = (
             f"{n_cores} cores, {found['packets_sent']} packets, "
             f"{found['sim_time'] * 1e6:.1f} us on the chip, "
             f"{found['energy']['total'] * 1e6:.3f} uJ; one thread"
         )
-        return Outcome(seconds, (fired,), notes, n_events=found["spikes"])
+        return Outcome(*spent, (fired,), notes, n_events=found["spikes"])
 
     return simulate

@@ -5,13 +5,12 @@ loop over ticks is Python, and synapses are products with dense or sparse matric
 this size more of them wait for each other.
 """
 
-import time
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import torch
-from peer_outcome import Outcome
+from peer_outcome import Outcome, Spent
 
 # A neuron takes its input and its state, and gives spikes and the next state.
 Neuron = Callable[[Any, Any], tuple[Any, Any]]
@@ -113,11 +112,11 @@ def prepare(net: dict[str, Any], library: str) -> Callable[[], Outcome]:
     @torch.no_grad()
     def simulate() -> Outcome:
         counts, tick = make(net, neurons)
-        begin = time.perf_counter()
+        begin = Spent.now()
         for t in range(net["steps"]):
             tick(t)
-        seconds = time.perf_counter() - begin
+        spent = begin.since()
         notes = f"torch {torch.__version__}, one thread, batch 1"
-        return Outcome(seconds, tuple(int(c) for c in counts), notes)
+        return Outcome(*spent, tuple(int(c) for c in counts), notes)
 
     return simulate

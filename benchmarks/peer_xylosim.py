@@ -5,12 +5,11 @@ before it is used (so the whole weight arrives, spread over ticks). Its spikes t
 work per spike is the same.
 """
 
-import time
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from peer_outcome import Outcome
+from peer_outcome import Outcome, Spent
 from xylosim.v1 import XyloLayer as PlainLayer
 from xylosim.v1 import XyloSynapse as PlainSynapse
 from xylosim.v2 import XyloLayer as BiasedLayer
@@ -84,13 +83,13 @@ def prepare(net: dict[str, Any], _: str) -> Callable[[], Outcome]:
     def simulate() -> Outcome:
         assert synapses, "XyloSim keeps pointers to them, not references"
         layer.reset_all()
-        begin = time.perf_counter()
+        begin = Spent.now()
         out = layer.evolve(given)
-        seconds = time.perf_counter() - begin
+        spent = begin.since()
         fired = np.asarray(layer.rec_recurrent_spikes)
         counts = [int(fired.sum())]
         if first:
             counts = [int(half.sum()) for half in np.hsplit(fired, 2)] + [int(np.sum(out))]
-        return Outcome(seconds, tuple(counts), "records every state of every tick")
+        return Outcome(*spent, tuple(counts), "records every state of every tick")
 
     return simulate

@@ -7,7 +7,7 @@ names. There it needs NumPy, this folder and the workloads (``benchmarks/workloa
 folder: ``$SPIKEFAB_SHARED``, or ``shared`` beside the checkout), and nothing of spikefab.
 
 Measured is the loop over ticks (the median of K runs from the start) without building, compiling and
-reading back. Fewer ticks are the first ticks of the same network. Spikes are compared with the exact
+reading back, on the clock and in processor time, which other work on the machine disturbs less. Fewer ticks are the first ticks of the same network. Spikes are compared with the exact
 integers of ``workloads.reference``.
 
 Exit code 0; 2 for bad input and for a peer that is not installed; 4 if a peer that computes in the
@@ -188,6 +188,8 @@ def measured(name: str, workload: str, ticks: int | None, repeat: int) -> dict[s
     outcomes = [simulate() for _ in range(repeat)]
     own_rss = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     sim_s = statistics.median(outcome.seconds for outcome in outcomes)
+    cpu = [outcome.cpu_s for outcome in outcomes if outcome.cpu_s]
+    cpu_s = statistics.median(cpu) if cpu else None
     last = outcomes[-1]
     spikes, expected = list(last.spikes), expected_spikes(workloads, net)
     if len(spikes) < len(expected):
@@ -196,7 +198,8 @@ def measured(name: str, workload: str, ticks: int | None, repeat: int) -> dict[s
         "peer": name, "version": importlib.metadata.version(peer.distribution),
         "workload": workload, "ticks": net["steps"], "runs": repeat,
         "build_s": round(build_s, 3), "sim_s": round(sim_s, 4),
-        "ticks_per_s": round(net["steps"] / sim_s, 1),
+        "cpu_s": cpu_s and round(cpu_s, 4), "ticks_per_s": round(net["steps"] / sim_s, 1),
+        "ticks_per_cpu_s": cpu_s and round(net["steps"] / cpu_s, 1),
         "spikes": spikes, "spikes_expected": expected,
         "synaptic_events": last.n_events or synaptic_events(workloads, net, spikes),
         "peak_rss_mb": round(last.peak_rss_mb or own_rss, 1),
