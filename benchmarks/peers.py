@@ -51,6 +51,7 @@ class Peer(NamedTuple):
 LOIHI = "integer Loihi cores, no fabric"
 FLOAT = "float neurons only"
 PEERS = {
+    "numpy": Peer("peer_numpy", "", "numpy", "numpy", True, "integer neurons only; a plain loop"),
     "sanafe-simple": Peer(
         "peer_sanafe", "simple", "sanafe", "sanafe", True, "cores, energy, time without contention"
     ),
@@ -137,10 +138,10 @@ def expected_spikes(workloads: Any, net: dict[str, Any]) -> list[int]:
 
 
 def synaptic_events(workloads: Any, net: dict[str, Any], spikes: list[int]) -> int:
-    """Count the synapses that the spikes reach; the last tick's input acts after the run."""
+    """Count the synapses that the spikes reach, those of the last tick included."""
     if "raster" in net:
         first, second, _ = spikes
-        return int(workloads.w1_syn_events(int(net["raster"][:-1].sum()), first, second))
+        return int(workloads.w1_syn_events(int(net["raster"].sum()), first, second))
     return spikes[0] * net["k"]
 
 
@@ -179,8 +180,8 @@ def only_errors_speak() -> Iterator[None]:
 def measured(name: str, workload: str, ticks: int | None, repeat: int) -> dict[str, Any]:
     """Build and run a workload in a peer, and compare its spikes."""
     peer, workloads = PEERS[name], shared_workloads()
-    run_peer = adapter(name, peer)
     net = network(workloads, workload, ticks)
+    run_peer = adapter(name, peer)
     where = machine()
     begin = time.perf_counter()
     simulate = run_peer.prepare(net, peer.variant)
@@ -222,7 +223,7 @@ def told(result: dict[str, Any]) -> str:
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="peers", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("peer", choices=sorted(PEERS))
-    parser.add_argument("workload", choices=["W1", "W2", "W3"])
+    parser.add_argument("workload", choices=["W1", "W2", "W3"], metavar="W1|W2|W3")
     parser.add_argument("--ticks", type=int, help="the first ticks only")
     parser.add_argument("--repeat", type=int, default=3, help="runs, of which the median counts")
     parser.add_argument("--python", type=Path, help="the interpreter that has the peer")
