@@ -4,8 +4,11 @@
 
 One variable is varied at a time around ``BASE``, over random recurrent networks that are built from
 arrays. Neurons integrate a constant bias from random phases and their synapses average to nothing,
-so activity is what it is set to, whatever else changes. With ``neurons`` the cores grow too, as each
-holds as many as before; with ``cores`` the same network is cut finer.
+so activity is what it is set to, whatever else changes (a tenth less at its upper end, as a reset drops
+what is above the threshold). With ``neurons`` the cores grow too, as each
+holds as many as before; with ``cores`` the same network is cut finer. Targets are spread over all
+cores, so a spike needs a packet to each of ``min(cores, synapses)`` of them, nearly: where cores grow,
+packets grow too, and hops faster still. The work of a tick stands beside each cost (``--json``).
 
 Cost is processor time (the median of several runs of at least S seconds in all) of the loop over
 ticks. The exponent p of cost ~ x**p is the slope of a line through the logarithms; where a constant
@@ -51,12 +54,15 @@ class Setting(NamedTuple):
 
 
 class Point(NamedTuple):
-    """What one setting cost."""
+    """What one setting cost, and what was done for it in a tick."""
 
     x: float
     us_per_tick: float
     ticks: int
     spikes_per_tick: float
+    events_per_tick: float
+    packets_per_tick: float
+    hops_per_tick: float
 
 
 BASE = Setting(neurons=8192, synapses=128, activity=0.02, cores=32)
@@ -68,7 +74,7 @@ VALUES: dict[str, tuple[float, ...]] = {
 }
 NAMES = {
     "neurons": "neurons (256 a core)", "synapses": "synapses a neuron",
-    "activity": "spikes a neuron and tick", "cores": "cores",
+    "activity": "activity set (spikes a neuron and tick)", "cores": "cores",
 }  # fmt: skip
 
 
@@ -104,8 +110,8 @@ def built(of: Setting, seed: int) -> tuple[Program, Chip]:
     return replace(program, initial_membrane=phases), chip
 
 
-def run_once(program: Program, chip: Chip, fabric: str, n_ticks: int) -> tuple[float, int]:
-    """Seconds of the processor that the loop takes, and spikes."""
+def run_once(program: Program, chip: Chip, fabric: str, n_ticks: int) -> tuple[float, list[float]]:
+    """Seconds of the processor that the loop takes, and the work of a tick as `Point` has it."""
     choice = {"fabric": fabric} if "fabric" in inspect.signature(Engine).parameters else {}
     engine = Engine(program, chip, **choice)
     if hasattr(engine, "prepare"):
@@ -113,7 +119,13 @@ def run_once(program: Program, chip: Chip, fabric: str, n_ticks: int) -> tuple[f
     counts: list[int] = []
     begin = time.process_time()
     engine.run([Stimulus()], n_ticks, lambda block: counts.append(block.spike_neuron.size))
-    return time.process_time() - begin, sum(counts)
+    took = time.process_time() - begin
+    total = {name: int(values.sum()) for name, values in engine.counters.items()}
+    work = [
+        sum(counts), total["synaptic_events"], total["packets"] + total["local_packets"],
+        total["hops_ew"] + total["hops_ns"],
+    ]  # fmt: skip
+    return took, [amount / n_ticks for amount in work]
 
 
 def measured(variable: str, value: float, fabric: str, seconds: float) -> Point:
@@ -124,7 +136,7 @@ def measured(variable: str, value: float, fabric: str, seconds: float) -> Point:
     n_ticks = max(10, min(5000, round(seconds / RUNS / max(trial / 10, 1e-6))))
     runs = [run_once(program, chip, fabric, n_ticks) for _ in range(RUNS)]
     cost = statistics.median(took for took, _ in runs)
-    return Point(value, 1e6 * cost / n_ticks, n_ticks, runs[0][1] / n_ticks)
+    return Point(value, 1e6 * cost / n_ticks, n_ticks, *runs[0][1])
 
 
 def fitted(points: list[Point]) -> dict[str, Any]:

@@ -67,11 +67,11 @@ PEERS = {
         f"{LOIHI}; blocks of at most 1024 neurons",
     ),
     "nengo": Peer("peer_nengo", "", "nengo", "nengo scipy 'numpy<1.24'", False, FLOAT),
-    "brian2-cython": Peer("peer_brian2", "cython", "brian2", "brian2 setuptools", False, FLOAT),
-    "brian2-numpy": Peer("peer_brian2", "numpy", "brian2", "brian2", False, FLOAT),
-    "brian2-cpp": Peer("peer_brian2", "cpp_standalone", "brian2", "brian2", False, FLOAT),
+    "brian2-cython": Peer("peer_brian2", "cython", "brian2", "brian2 setuptools 'numpy<2.3'", False, FLOAT),
+    "brian2-numpy": Peer("peer_brian2", "numpy", "brian2", "brian2 'numpy<2.3'", False, FLOAT),
+    "brian2-cpp": Peer("peer_brian2", "cpp_standalone", "brian2", "brian2 'numpy<2.3'", False, FLOAT),
     "brian2-loihi": Peer(
-        "peer_brian2_loihi", "", "brian2-loihi", "brian2-loihi setuptools", True, LOIHI
+        "peer_brian2_loihi", "", "brian2-loihi", "brian2-loihi setuptools 'numpy<2.3'", True, LOIHI
     ),
     "xylosim": Peer(
         "peer_xylosim", "", "xylosim", "xylosim numpy", False,
