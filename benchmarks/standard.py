@@ -111,10 +111,10 @@ def chip_for(width: int, n_cores: int, per_core: int) -> Chip:
     plain["limits"]["neurons_per_core"]["value"] = per_core
     costs = {
         "neuron_active_ps": 6000, "neuron_inactive_ps": 6000, "spike_ps": 0, "axon_out_ps": 0,
-        "synaptic_event_ps": 100, "axon_in_ps": 2000, "hop_ew_ps": 1600 + 400,
-        "hop_ns_ps": 1600 + 200, "local_spike_ps": 1600,
+        "synaptic_event_ps": 100, "axon_in_ps": 2000,
+        # Service of 1600 ps included, after which a hop flies 400 and an ejected packet 200.
+        "hop_ew_ps": 2000, "hop_ns_ps": 2000, "local_spike_ps": 1800,
     }  # fmt: skip
-    # The time on an idle hop includes that for which it keeps the link.
     plain["fabric"] |= {
         "link_ps": {"value": 1600}, "ejection_ps": {"value": 1600},
         "link_buffer": {"value": 4}, "core_buffer": {"value": 4},
