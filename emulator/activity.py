@@ -48,7 +48,7 @@ class Wake(NamedTuple):
 
 
 class CoreCosts(NamedTuple):
-    """Picoseconds for each neuron of a core, and each one that fires.
+    """Picoseconds for each neuron of a core, each one that fires, and each input channel on a core.
 
     ``repeated_ps``, ``once_ps`` int64 [n_sources] or empty: what the packets of a source take the
     core that sends them, for each spike of a payload, and whatever the payload is.
@@ -57,6 +57,8 @@ class CoreCosts(NamedTuple):
     neuron_active: int
     neuron_inactive: int
     spike: int
+    channel_active: int
+    channel_inactive: int
     repeated_ps: Array
     once_ps: Array
 

@@ -62,6 +62,9 @@ class Timing(Table):
     A neuron that fires takes ``spike_ps`` on top of its update, and ``axon_out_ps`` for each packet;
     a core takes ``axon_in_ps`` for each packet that comes, and its synaptic events.
 
+    An input channel on a core takes ``channel_active_ps`` in ticks in which it sends and
+    ``channel_inactive_ps`` in others; left out, as much as a neuron.
+
     ``barrier`` lists (tiles, ps); ``barrier_rule`` says what holds between two of its points: a
     straight ``line``, or the ``step`` of the largest number of tiles that is not above.
     """
@@ -70,6 +73,8 @@ class Timing(Table):
     neuron_inactive_ps: Count
     spike_ps: Count = _NO_TIME
     axon_out_ps: Count = _NO_TIME
+    channel_active_ps: Count | None = None
+    channel_inactive_ps: Count | None = None
     synaptic_event_ps: EventCount
     axon_in_ps: Count
     hop_ew_ps: Count

@@ -114,7 +114,7 @@ def take_input(
     channel_core, rank, rest_ps = places.channel_core, places.channel_rank, places.rest_ps
     channels, payloads, sent_ps = events.spike_channel, events.spike_payload, events.sent_ps
     repeated_ps, once_ps = costs.repeated_ps, costs.once_ps
-    begins_ps = int(costs.neuron_active) - int(costs.neuron_inactive) + int(costs.spike)
+    begins_ps = int(costs.channel_active) - int(costs.channel_inactive)
     for k in range(first, last):
         channel = int(channels[k])
         core = int(channel_core[channel])
@@ -125,7 +125,7 @@ def take_input(
         if repeated_ps.size:
             source = n_neurons + channel
             spent_ps[core] += abs(int(payloads[k])) * repeated_ps[source] + once_ps[source]
-        waits = (int(rank[channel]) + 1) * int(costs.neuron_inactive)
+        waits = (int(rank[channel]) + 1) * int(costs.channel_inactive)
         sent_ps[k] = waits + int(spent_ps[core]) - int(rest_ps[core])
 
 

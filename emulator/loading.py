@@ -159,14 +159,20 @@ def load(program: Program, chip: Chip) -> Loaded:
 def _costs(packets: Packets, chip: Chip) -> CoreCosts:
     timing, none = chip.timing, np.empty(0, np.int64)
     if timing is None:
-        return CoreCosts(0, 0, 0, none, none)
+        return CoreCosts(0, 0, 0, 0, 0, none, none)
     out_ps, repeated_ps, once_ps = timing.axon_out_ps.value, none, none
     if out_ps:
         repeated_ps, once_ps = (out_ps * sent for sent in packets_sent(packets))
+    active, inactive = timing.neuron_active_ps.value, timing.neuron_inactive_ps.value
+    spike, channel_active, channel_inactive = timing.spike_ps.value, active, inactive
+    channel_active += spike
+    if timing.channel_active_ps is not None:
+        channel_active = timing.channel_active_ps.value
+    if timing.channel_inactive_ps is not None:
+        channel_inactive = timing.channel_inactive_ps.value
     return CoreCosts(
-        timing.neuron_active_ps.value, timing.neuron_inactive_ps.value, timing.spike_ps.value,
-        repeated_ps, once_ps,
-    )  # fmt: skip
+        active, inactive, spike, channel_active, channel_inactive, repeated_ps, once_ps
+    )
 
 
 def _pieces(program: Program, chip: Chip) -> tuple[Pieces, bool]:
@@ -205,7 +211,7 @@ def _places(program: Program, costs: CoreCosts) -> Places:
     return Places(
         core_start=program.core_start,
         block_core=np.searchsorted(program.core_start, blocks, "right") - 1,
-        rest_ps=(held_neurons + n_channels) * costs.neuron_inactive,
+        rest_ps=held_neurons * costs.neuron_inactive + n_channels * costs.channel_inactive,
         channel_core=channel_core,
         channel_rank=rank,
     )

@@ -22,6 +22,8 @@ FITTED = {
     "timing.neuron_inactive_ps": 6000,
     "timing.spike_ps": 30_000,
     "timing.axon_out_ps": 5100,
+    "timing.channel_active_ps": 0,
+    "timing.channel_inactive_ps": 0,
     "timing.axon_in_ps": 16_000,
     "timing.hop_ew_ps": 4100,
     "timing.hop_ns_ps": 6500,

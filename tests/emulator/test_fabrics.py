@@ -5,11 +5,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from random_fabrics import TICKS, TOPOLOGIES, case
-from random_machines import uncompiled
+from random_machines import CHANNELS, uncompiled
 
 from emulator.chip import Chip
 from emulator.engine import Engine
 from emulator.fabric import FABRIC_NAMES
+from emulator.stimulus import Stimulus
 
 pytestmark = pytest.mark.plain_python
 
@@ -127,3 +128,30 @@ def test_a_mesh_too_large_for_a_table_is_cut_to_what_is_used():
     engine, found = run(replace(program, core=there), large, stimuli, "queued")
     assert found["tick_ps"] == expected["tick_ps"]
     assert engine.carried.noc.link_name[0].startswith("(300,50)")
+
+
+def test_channels_on_cores_take_what_the_chip_says():
+    """By hand: two channels and two neurons on one core, all packets to the own core."""
+    program, chip, _ = case(2, "mesh")
+    plain, none = chip.model_dump(), np.empty(0, np.int64)
+    for channel in (None, {"value": 7}):
+        plain["timing"] |= {
+            **{name: {"value": 0} for name in (
+                "synaptic_event_ps", "axon_in_ps", "hop_ew_ps", "hop_ns_ps", "local_spike_ps",
+                "spike_ps", "axon_out_ps", "neuron_inactive_ps")},
+            "neuron_active_ps": {"value": 100}, "barrier": [[1, 1]],
+            "channel_active_ps": channel, "channel_inactive_ps": channel and {"value": 3},
+        }  # fmt: skip
+        quiet = replace(
+            program, bias=np.zeros(program.n_neurons), membrane_min=none, membrane_max=none,
+            initial_membrane=np.zeros(program.n_neurons), lower=none, lower_to=none,
+            threshold=np.full(program.n_neurons, 2**20), weight=np.zeros_like(program.weight),
+            channel_core=np.zeros(CHANNELS),
+        )  # fmt: skip
+        one = Stimulus(spike_tick=[2], spike_channel=[1], spike_payload=[1])
+        _, found = run(quiet, Chip.model_validate(plain), [one], "simple")
+        sends, waits = (7, 3) if channel else (100, 0)
+        rest = CHANNELS * waits + 1
+        expected = [rest] * TICKS
+        expected[2] = rest - waits + sends
+        assert found["tick_ps"] == expected

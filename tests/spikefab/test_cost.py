@@ -288,7 +288,11 @@ def test_the_table_marks_what_rests_on_assumed_constants(trace, capsys, monkeypa
             None,
             r"/cores/place is int64 \(\), not a list",
         ),
-        (lambda path: stored(path, "cores/place", [1, 2]), None, "columns of '/cores' differ in length"),
+        (
+            lambda path: stored(path, "cores/place", [1, 2]),
+            None,
+            "columns of '/cores' differ in length",
+        ),
         (lambda path: stored(path, "counters/core/active", [0.5]), None, "active is float64"),
         (
             lambda path: stored(path, "counters/tick/active", [[1]]),
