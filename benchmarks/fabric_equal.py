@@ -13,9 +13,9 @@ import time
 from typing import Any
 
 import numpy as np
+from random_systems import differences, random_system, shuffled_environment
 
 from emulator.noc.queued import carry
-from emulator.noc.random_systems import differences, random_system, shuffled_environment
 from emulator.noc.simulated_tick import carry_simulated
 
 

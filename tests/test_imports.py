@@ -12,7 +12,7 @@ ROOMS = ("traces", "emulator", "mapping", "spikefab")
 DOORS = {
     "numba": {"traces/jit.py"},
     "simpy": {
-        "emulator/engine.py", "emulator/simulation.py", "emulator/noc/random_systems.py",
+        "emulator/engine.py", "emulator/simulation.py",
         "emulator/noc/simulated.py", "emulator/noc/simulated_tick.py",
     },
     "h5py": {

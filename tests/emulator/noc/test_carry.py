@@ -4,11 +4,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from random_systems import random_system
 
 from emulator.noc.carry import latency_place
 from emulator.noc.packets import Packets, packets_of
 from emulator.noc.queued import FabricError, carry, carry_kernel, told
-from emulator.noc.random_systems import random_system
 from emulator.noc.scratch import (
     LATENCY_BINS,
     OK,

@@ -4,15 +4,15 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-
-from emulator.noc.packets import Packets, packets_of
-from emulator.noc.queued import carry
-from emulator.noc.random_systems import (
+from random_systems import (
     differences,
     random_noc,
     random_system,
     shuffled_environment,
 )  # fmt: skip
+
+from emulator.noc.packets import Packets, packets_of
+from emulator.noc.queued import carry
 from emulator.noc.simulated_tick import carry_simulated
 from emulator.noc.topology import TOPOLOGIES, Common, torus
 from emulator.noc.trees import plant
@@ -104,7 +104,7 @@ def test_shuffled_environment_notices_a_simpy_that_numbers_otherwise(rng, monkey
 
         n = 0
 
-    monkeypatch.setattr("emulator.noc.random_systems.simpy.Environment", Renamed)
+    monkeypatch.setattr("random_systems.simpy.Environment", Renamed)
     with pytest.raises(RuntimeError, match="SimPy does not take its sequence numbers"):
         shuffled_environment(rng)
 

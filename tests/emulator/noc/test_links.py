@@ -4,11 +4,11 @@ import itertools
 
 import numpy as np
 import pytest
+from random_systems import random_system
 
 from emulator.noc.links import carry_links, link_order
 from emulator.noc.packets import packets_of
 from emulator.noc.queued import carry
-from emulator.noc.random_systems import random_system
 from emulator.noc.topology import Common, Cost, crossbar, mesh, torus
 from emulator.noc.ways import route
 

@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from random_systems import random_noc
 
 from emulator.noc.packets import Packets, packets_of
 from emulator.noc.queued import carry
-from emulator.noc.random_systems import random_noc
 from emulator.noc.topology import TOPOLOGIES, Common, Cost, crossbar, mesh, torus, tree
 from emulator.noc.trees import plant
 from emulator.noc.ways import ways

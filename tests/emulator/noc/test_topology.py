@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from random_systems import random_noc
 
-from emulator.noc.random_systems import random_noc
 from emulator.noc.topology import TOPOLOGIES, Common, Cost, chips, crossbar, mesh, torus, tree
 from emulator.noc.trees import plant
 from emulator.noc.ways import diameter, route, route_names, ways
