@@ -54,6 +54,7 @@ def timing_numbers(
         ],
         "busiest_links": _links(ticks["busiest_link"], carried, int(duration.sum())),
         "packet_latency_s": _latency(carried),
+        "packet_latency_histogram": _histogram(carried),
         "queue_peaks": {
             "link": int(carried.queue_peak.max(initial=0)),
             "injection": int(carried.injection_peak.max(initial=0)),
@@ -111,3 +112,14 @@ def _latency(carried: Carried) -> dict[str, float] | None:
         for name, share in (("median", 0.5), ("p99", 0.99), ("max", 1.0))
     }
     return {name: float(carried.latency_edges_ps[k + 1]) * 1e-12 for name, k in at.items()}
+
+
+def _histogram(carried: Carried) -> dict[str, list[int]]:
+    """Packets by latency: from ``least_ps`` on, below ``below_ps``; bins without packets left out."""
+    used = np.flatnonzero(carried.latency)
+    edges = np.ceil(carried.latency_edges_ps).astype(np.int64)
+    return {
+        "least_ps": edges[used].tolist(),
+        "below_ps": edges[used + 1].tolist(),
+        "packets": carried.latency[used].tolist(),
+    }

@@ -23,6 +23,9 @@ from mapping.quantise import quantise
 from spikefab.deployment import Deployment
 from spikefab.host import stimulus
 
+# Machines of many rules: compiled ones are compared with plain Python elsewhere.
+pytestmark = pytest.mark.plain_python
+
 TICKS = 40
 
 
