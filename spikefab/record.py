@@ -6,8 +6,10 @@ from typing import Any
 
 import numpy as np
 
+from emulator.carried import Carried
 from emulator.energy import COUNTED
 from emulator.engine import Block, Engine
+from emulator.errors import FabricChoiceError
 from emulator.neuron import RESETS
 from emulator.program import ProgramPopulation
 from emulator.stimulus import Stimulus
@@ -17,6 +19,14 @@ from traces.errors import TraceFormatError
 from traces.layout import RecordedPopulation
 from traces.trace import Trace
 from traces.writer import TraceWriter
+
+
+def carried_of_run(engine: Engine) -> Carried | None:
+    """What the fabric has carried; None where its links are not followed, being too many."""
+    try:
+        return engine.carried
+    except FabricChoiceError:
+        return None
 
 
 class Recorder:
@@ -130,8 +140,10 @@ class Recorder:
     @staticmethod
     def totals(writer: TraceWriter, engine: Engine) -> None:
         """Record what the run adds up to, by core, by link and by how long packets took."""
-        carried = engine.carried
         writer.totals("core", engine.counters)
+        carried = carried_of_run(engine)
+        if carried is None:
+            return
         writer.totals(
             "link",
             {

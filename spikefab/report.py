@@ -39,8 +39,6 @@ def write_report(
         warnings.simplefilter("ignore")
         plan, drawn = floor_plan(result)
         plot, left_out = rates(result)
-        links, shown = link_map(result)
-        waited = latencies(result)
         figures = [
             (inline(plan), "Where the neurons lie: each square is a core, filled by its neurons, "
              f"one colour a layer; the number is the fullest of its resources. {drawn}"),
@@ -48,8 +46,10 @@ def write_report(
              "each layer in chip timing."),
             (inline(plot), "Spike rate of each neuron, float against chip, over all samples."
              f"{left_out}"),
-            (inline(links), f"Traffic: {shown} Fabric {result.fabric}."),
         ]  # fmt: skip
+        if result.carried is not None:
+            links, shown = link_map(result, result.carried)
+            figures.append((inline(links), f"Traffic: {shown} Fabric {result.fabric}."))
         if result.deployment.chip.timing is not None:
             figures.append(
                 (
@@ -57,6 +57,7 @@ def write_report(
                     "How long each tick lasts on the chip, over all samples.",
                 )
             )
+        waited = None if result.carried is None else latencies(result.carried)
         if waited is not None:
             figures.append((inline(waited), "How long packets are on their way, waiting included."))
     parts = [_head(numbers), _accuracy(numbers)]

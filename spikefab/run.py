@@ -23,7 +23,7 @@ from spikefab.data import Samples, check_classes
 from spikefab.decisions import Decisions
 from spikefab.deployment import Deployment
 from spikefab.host import Host
-from spikefab.record import Recorder
+from spikefab.record import Recorder, carried_of_run
 
 Array = NDArray[Any]
 Progress = Callable[[str, int, int], None]
@@ -50,8 +50,8 @@ class RunResult:
         ``duration_ps``, ``slowest_core`` and ``busiest_link`` of each tick.
     settled : int64 [samples]
         Tick at whose end the chip's class leads for good, or -1.
-    carried : Carried
-        What the fabric has carried.
+    carried : Carried, optional
+        What the fabric has carried; None where the network is too large for a table of its routes.
     currents_cut : mapping of population to int
         Currents of the host that were cut to the chip's bias format.
     warnings : tuple of str
@@ -76,7 +76,7 @@ class RunResult:
     tick_period_s: float
     ticks: dict[str, Array]
     settled: Array
-    carried: Carried
+    carried: Carried | None
     folder: Path | None = None
     currents_cut: dict[str, int] = field(default_factory=dict)
     warnings: tuple[str, ...] = field(default=())
@@ -169,7 +169,7 @@ def run_network(
         tick_period_s=network.dt_s if tick_period_s is None else tick_period_s,
         ticks=times,
         settled=settled,
-        carried=engine.carried,
+        carried=carried_of_run(engine),
         folder=folder,
         currents_cut=host.n_cut,
         warnings=tuple(host.notes()),

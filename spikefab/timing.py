@@ -17,7 +17,7 @@ MOST_NAMED = 5
 def timing_numbers(
     ticks: dict[str, Array],
     settled: Array,
-    carried: Carried,
+    carried: Carried | None,
     core: Array,
     *,
     fabric: str,
@@ -31,7 +31,8 @@ def timing_numbers(
         ``duration_ps``, ``slowest_core`` and ``busiest_link`` of each tick; -1 stands for none.
     settled : int64 [samples]
         As `spikefab.decisions.Decisions` gives them.
-    carried : Carried
+    carried : Carried, optional
+        Without it nothing is told of links, queues and packets.
     core : int array [n_cores]
         Place on the chip of each core in use.
     fabric : str
@@ -40,6 +41,7 @@ def timing_numbers(
     """
     duration = ticks["duration_ps"]
     period_ps = period_s * 1e12
+    traffic = {} if carried is None else _traffic(ticks, carried)
     return {
         "fabric": fabric,
         "tick_s": _spread(duration.ravel() * 1e-12),
@@ -52,7 +54,20 @@ def timing_numbers(
         "slowest_cores": [
             {"core": int(core[k]), "ticks": n} for k, n in _most_often(ticks["slowest_core"])
         ],
-        "busiest_links": _links(ticks["busiest_link"], carried, int(duration.sum())),
+        "busiest_links": [],
+        "packet_latency_s": None,
+        "packet_latency_histogram": None,
+        "queue_peaks": None,
+        "injection_stall_s": None,
+        "packets_dropped": None,
+        **traffic,
+    }
+
+
+def _traffic(ticks: dict[str, Array], carried: Carried) -> dict[str, Any]:
+    """Sum up links, queues and packets."""
+    return {
+        "busiest_links": _links(ticks["busiest_link"], carried, int(ticks["duration_ps"].sum())),
         "packet_latency_s": _latency(carried),
         "packet_latency_histogram": _histogram(carried),
         "queue_peaks": {
@@ -117,9 +132,9 @@ def _latency(carried: Carried) -> dict[str, float] | None:
 def _histogram(carried: Carried) -> dict[str, list[int]]:
     """Packets by latency: from ``least_ps`` on, below ``below_ps``; bins without packets left out."""
     used = np.flatnonzero(carried.latency)
-    edges = np.ceil(carried.latency_edges_ps).astype(np.int64)
+    edges = carried.latency_edges_ps
     return {
-        "least_ps": edges[used].tolist(),
-        "below_ps": edges[used + 1].tolist(),
+        "least_ps": np.ceil(edges[used]).astype(np.int64).tolist(),
+        "below_ps": np.ceil(edges[used + 1]).astype(np.int64).tolist(),
         "packets": carried.latency[used].tolist(),
     }

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import ScalarFormatter
 from numpy.typing import NDArray
 
+from emulator.carried import Carried
 from emulator.ways import router_of
 from spikefab.figures import INK
 from spikefab.run import RunResult
@@ -25,9 +26,8 @@ _STEP = {"north": (0, 1), "east": (1, 0), "south": (0, -1), "west": (-1, 0)}
 _COLOURS = "plasma"
 
 
-def link_map(result: RunResult) -> tuple[Figure, str]:
+def link_map(result: RunResult, carried: Carried) -> tuple[Figure, str]:
     """Colour each link by the share of time that packets kept it busy; and say what is shown."""
-    carried = result.carried
     busy = carried.busy_ps / max(int(result.ticks["duration_ps"].sum()), 1)
     places = [_PLACE.match(name) for name in carried.noc.link_name]
     x, y = router_of(result.deployment.program.core, result.deployment.chip)
@@ -112,9 +112,8 @@ def tick_times(result: RunResult) -> Figure:
     return figure
 
 
-def latencies(result: RunResult) -> Figure | None:
+def latencies(carried: Carried) -> Figure | None:
     """Draw the histogram of packets' latencies; None where the fabric does not follow packets."""
-    carried = result.carried
     used = np.flatnonzero(carried.latency)
     if not used.size:
         return None

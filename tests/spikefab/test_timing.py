@@ -201,3 +201,23 @@ def test_numbers_of_a_run_without_packets():
     assert found["decision_s"] == {"undecided": 1}
     assert found["slowest_cores"] == [{"core": 3, "ticks": 2}]
     assert found["real_time_margin"] == pytest.approx(0.5)
+
+
+def test_a_network_too_large_for_a_table_of_routes_runs_without_contention(tmp_path):
+    large = tmp_path / "large.toml"
+    large.write_text(
+        'base = "loihi"\n[mesh]\nwidth = 200\nheight = 200\n[fabric]\ntopology = "torus"\n'
+    )
+    about = [
+        "run", DATA / "digits_mlp.nir", "--data", DATA / "digits_test.npz", "--samples", "1",
+        "--ticks", "4", "--chip", large,
+    ]  # fmt: skip
+    out = tmp_path / "out"
+    done = command(*about, "-o", out, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert json.loads((out / "summary.json").read_text())["timing"]["busiest_links"] == []
+    done = command(*about, "--fabric", "queued", cwd=tmp_path)
+    assert done.returncode == 2
+    assert (
+        "a torus of 40,000 routers, but routes are held in a table for at most 4,096" in done.stderr
+    )
