@@ -76,6 +76,7 @@ def large_program(rng, chip, *, rows_a_source=1, heavy=60, quiet=False, n_sums=1
                     listed += part.size
                 n_rows[source] += 1
     resets = rng.choice([1, 2, 3, *([4] if bursts else [])], n)
+    most_kept = 2**chip.numbers.decay_bits // (2 if quiet else 1)
     half = 2 ** (chip.numbers.membrane_bits - 1)
     none = np.zeros(n, int)
     order = rng.permutation(n)
@@ -85,8 +86,8 @@ def large_program(rng, chip, *, rows_a_source=1, heavy=60, quiet=False, n_sums=1
                                        scale=1.0),),
         inputs=(("in", CHANNELS),), core=rng.permutation(chip.n_cores)[: len(SIZES)],
         core_start=start, population=none, index=order, compartments=none + 1,
-        keep_current=rng.integers(0, 2**chip.numbers.decay_bits + 1, n),
-        keep_membrane=rng.integers(0, 2**chip.numbers.decay_bits + 1, n),
+        keep_current=rng.integers(0, most_kept + 1, n),
+        keep_membrane=rng.integers(0, most_kept + 1, n),
         bias=none if quiet else rng.integers(-9, 40, n) * (rng.random(n) < 0.3),
         threshold=rng.integers(1, min(half, 6 * heavy), n), initial_current=none,
         initial_membrane=none if quiet else rng.integers(-9, 10, n),
