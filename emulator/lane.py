@@ -385,10 +385,12 @@ class Lane:
             wake = self._wakes[me]
             if not marking:
                 wake = wake._replace(marks=wake.marks[:0], marks_eights=wake.marks_eights[:0])
+            # Threads write to sums of their own neurons, but each holds rows of its own.
+            pending = machine.pending._replace(held=np.zeros_like(machine.pending.held))
             try:
                 done: tuple[int, int, int] = machine.advance(
                     team, at[0], ticks, self._synapses[me], loaded.places, loaded.pieces,
-                    machine.neurons, machine.state, machine.pending, wake, loaded.costs,
+                    machine.neurons, machine.state, pending, wake, loaded.costs,
                     self.counters, events, at[1], at[2], seed, self._flags, self._eights,
                     self._alarm[me], listed,
                 )  # fmt: skip

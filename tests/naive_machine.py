@@ -46,9 +46,11 @@ class Machine:
         n = range(program.n_neurons)
         self.u = [[int(x) for x in row] for row in program.initial_current]
         self.v = [int(x) for x in program.initial_membrane]
+        self.push = [int(x) for x in program.bias]
         self.shown = [0 for _ in n]
         self.above = [False for _ in n]
         self.resting = [0 for _ in n]
+        self.active = [False for _ in n]  # in the last tick
         self.sent = []  # (arrives at, source is a neuron, source, payload)
         self.counts = dict.fromkeys(("input", "current", "drive", "membrane"), 0)
         starts = [sum(p.size for p in program.populations[:k]) for k in range(99)]
@@ -87,9 +89,10 @@ class Machine:
         sums = [[0] * p.n_neurons for _ in range(p.n_sums)]
         hit = set()
         latency = self.chip.arithmetic.input_latency
+        oldest = tick - 1 - int(p.row_delay.max(initial=0))
         # In the order in which they were sent: of several on one binary axon the first one counts.
-        events = [(t, 0, t + latency, p.n_neurons + c, y) for t, c, y in inputs]
-        events += [(t, 1, t + 1, n, y) for t, n, y in self.sent]
+        events = [(t, 0, t + latency, p.n_neurons + c, y) for t, c, y in inputs if t >= oldest]
+        events += [(t, 1, t + 1, n, y) for t, n, y in self.sent if t >= oldest]
         for *_, at, source, payload in sorted(events, key=lambda event: event[:2]):
             for target, weight, row in self.synapses(source):
                 if at + int(p.row_delay[row]) != tick:
@@ -104,8 +107,11 @@ class Machine:
                 sums[int(p.row_group[row])][target] += weight * times
         return sums
 
-    def tick(self, tick, inputs):
+    def tick(self, tick, inputs, currents=()):
         """Advance everything; return spikes as {neuron: payload}."""
+        for t, n, value in currents:
+            if t == tick:
+                self.push[n] = int(self.program.bias[n]) + value
         p, rules, numbers = self.program, self.chip.arithmetic, self.chip.numbers
         inputs = [(t, c, min(y, numbers.input_payload_max or y)) for t, c, y in inputs]
         each = rules.accumulate == "each"
@@ -140,6 +146,9 @@ class Machine:
 
     def neuron(self, tick, n, sums, handed):
         p, rules, numbers = self.program, self.chip.arithmetic, self.chip.numbers
+        # Active is what holds anything but 0, gets any, or would do something at 0.
+        held = [self.v[n], self.push[n], self.resting[n], handed[n], *(u[n] for u in self.u)]
+        self.active[n] = any(held) or any(s[n] for s in sums or ()) or self.restless(n)
         if p.reset_every.size and p.reset_every[n] and tick % p.reset_every[n] == p.reset_phase[n]:
             self.v[n] = 0
             for u in self.u:
@@ -170,7 +179,7 @@ class Machine:
                 self.shown[n] = used
                 u[n] = self.decay(used, keep, rules.current_decay, tick, n, k)
             drive += used
-        v, push = self.v[n], int(p.bias[n])
+        v, push = self.v[n], self.push[n]
         kept = self.decay(v, int(p.keep_membrane[n]), rules.membrane_decay, tick, n, -1)
         bits, overflow = numbers.membrane_bits, rules.membrane_overflow
         if resting and rules.refractory == "freeze":
@@ -198,6 +207,12 @@ class Machine:
         if p.reset[n] == 0 or (rules.refractory == "skip" and resting):
             return 0
         return self.fire(n, handed)
+
+    def restless(self, n):
+        p = self.program
+        limited = p.membrane_min.size and not p.membrane_min[n] <= 0 <= p.membrane_max[n]
+        below = p.lower.size and p.lower[n] > 0
+        return bool((p.reset[n] != 0 and p.threshold[n] <= 0) or limited or below)
 
     def fire(self, n, handed):
         p, rules = self.program, self.chip.arithmetic

@@ -375,3 +375,59 @@ def test_saturation_stays_below_the_channel_bound(tmp_path):
     assert min(found["speed"]["A burst"].values()) > 0
     assert fabric("noc_physics", "--window", "1")[0] == 2
     assert fabric("noc_physics", "--plot", "/nowhere/x.png")[0] == 2
+
+
+@pytest.mark.parametrize(
+    ("program", "arguments", "message"),
+    [
+        ("speed", ["W9"], "there is no network 'W9'; known are W1, W2, W3"),
+        ("speed", ["W1", "--fabric", "magic"], "there is no fabric 'magic'"),
+        ("speed", ["W1", "--ticks", "0"], "--threads and --ticks must be at least 1"),
+        ("speed", ["W1", "--threads", "-1"], "--threads and --ticks must be at least 1"),
+        ("speed", ["W1", "--ticks", "many"], "invalid int value: 'many'"),
+        ("speed", [], "the following arguments are required"),
+        ("activity", ["--fast"], "unrecognized arguments: --fast"),
+        ("batch", ["--samples", "0"], "--samples must be at least 1, but is 0"),
+        ("batch", ["--ticks", "-3"], "--ticks must be at least 1, but is -3"),
+        ("batch", ["--threads", "0"], "--threads must be at least 1, but is 0"),
+        ("batch", ["--samples", "some"], "invalid int value: 'some'"),
+    ],
+)
+def test_bad_arguments_of_benchmarks_are_told_on_the_error_channel(program, arguments, message):
+    code, out, errors = fabric(program, *arguments, "--json")
+    assert (code, out) == (2, "")
+    assert message in errors
+
+
+@pytest.mark.parametrize(("program", "arguments"), [("speed", ["W1"]), ("batch", [])])
+def test_a_benchmark_without_the_shared_folder_says_how_to_name_it(
+    program, arguments, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("SPIKEFAB_SHARED", str(tmp_path))
+    code, out, errors = fabric(program, *arguments, "--json")
+    assert (code, out) == (2, "")
+    assert "SPIKEFAB_SHARED" in errors
+
+
+def test_the_standard_network_sends_as_many_packets_as_it_must(shared):
+    """Of the 1000 ticks of W1 the first 100; spikes of all of them are checked in speed.py."""
+    code, out, _ = fabric("speed", "W1", "--ticks", "100", "--ceiling", "--json")
+    assert (code, out.count("\n")) == (0, 1)
+    found = json.loads(out)
+    assert found["packets"] == 72_833
+    assert found["checks"] == {"spikes equal the ceiling's": True, "packets are 72,833": True}
+    assert found["holds"] is True
+    assert len(found["seconds"]) == 7
+
+
+def test_a_few_digits_side_by_side_are_told_in_one_line(shared):
+    code, out, errors = fabric("batch", "--samples", "6", "--ticks", "12", "--json")
+    assert (code, out.count("\n")) == (0, 1)
+    found = json.loads(out)
+    assert (found["samples"], found["ticks"], found["holds"]) == (6, 12, True)
+    assert found["spikes"] > 0
+    assert "accuracy: " in errors
+    one = json.loads(
+        fabric("batch", "--samples", "6", "--ticks", "12", "--threads", "1", "--json")[1]
+    )
+    assert (one["spikes"], one["accuracy"]) == (found["spikes"], found["accuracy"])

@@ -127,6 +127,7 @@ def differs(name, chip, monkeypatch):
     return False
 
 
+@pytest.mark.slow_uncompiled
 @pytest.mark.parametrize(("name", "table", "key", "value"), RULES)
 def test_every_rule_is_held_by_a_vector(name, table, key, value, monkeypatch):
     plain = load_chip(name).model_dump()
