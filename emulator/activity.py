@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 from numpy.typing import NDArray
 
 from emulator.neuron import MEMBRANE
-from emulator.sweep import ACTIVE, BELOW, BLOCK, FIRED, SPILLED
-from traces.jit import kernel
+from emulator.sweep import BELOW, BLOCK, SPILLED
+from traces.jit import inlined, kernel
 
 Array = NDArray[Any]
 
@@ -22,9 +22,9 @@ Array = NDArray[Any]
 SLEEPLESS = MANY = SIGNED = False
 
 _EACH_BYTE = 0x0101010101010101
-_ONLY_ACTIVE = ACTIVE * _EACH_BYTE
-_SPILLED = sum(SPILLED)
 _SPILLED_FIRST = SPILLED[0]
+# All bits of eight neurons but FIRED, ACTIVE and BELOW, which are the lowest three in this order.
+_ANY_SPILLED = ~(7 * _EACH_BYTE)
 
 
 class Wake(NamedTuple):
@@ -137,6 +137,12 @@ def awake_runs(wake: Wake, slot: int) -> int:
     return n_runs
 
 
+@inlined
+def bytes_set(word: int) -> int:
+    """Count the bytes of eight that are 1, where the others are 0."""
+    return ((word * _EACH_BYTE) >> 56) & 255
+
+
 @kernel
 def collect(
     n_runs: int,
@@ -188,44 +194,52 @@ def collect(
             # What the costs of this core's neurons are above those of inactive ones.
             extra = int(spent_ps[core]) - int(rest_ps[core])
             on_core = 0
+            passed = int(rest_ps[core]) - (core_end - 1 - n) * inactive_ps
             while n < stop:
+                # Eight neurons at once, byte k for neuron n + k; fewer at the ends of a core.
                 count = min(stop - n, 8 - (n & 7))
                 if count == 8:
                     word = int(eights[n >> 3])
-                    if word | _ONLY_ACTIVE == _ONLY_ACTIVE:
-                        active = (((word >> 1) & _EACH_BYTE) * _EACH_BYTE >> 56) & 255
-                        on_core += active
-                        extra += active * active_ps
-                        n += 8
-                        continue
-                for _ in range(count):
-                    did = int(flags[n])
-                    if did & ACTIVE:
-                        on_core += 1
-                        extra += active_ps
-                    if did & FIRED:
-                        spikes = 1
-                        if SIGNED and did & BELOW:
-                            spikes = -1
-                        if MANY:
-                            spikes = int(handed[n])
-                            handed[n] = 0
-                            repeats[n] += abs(spikes)
-                        if MANY or SIGNED:
-                            out_payload[n_fired] = spikes
-                        times[n] += 1
-                        extra += spike_ps
-                        if repeated_ps.size:
-                            extra += abs(spikes) * int(repeated_ps[n]) + int(once_ps[n])
-                        out_neuron[n_fired] = n
-                        passed = int(rest_ps[core]) - (core_end - 1 - n) * inactive_ps
-                        out_ps[n_fired] = passed + extra
-                        n_fired += 1
-                    if did & _SPILLED:
+                else:
+                    word = 0
+                    for k in range(count):
+                        word |= int(flags[n + k]) << (8 * k)
+                active = (word >> 1) & _EACH_BYTE
+                # Only those that fired are gone through: branches that ask each neuron would be
+                # guessed wrong.
+                spiking = word & _EACH_BYTE
+                while spiking != 0:
+                    lone = spiking & -spiking
+                    spiking ^= lone
+                    k = bytes_set((lone - 1) & _EACH_BYTE)
+                    at = n + k
+                    spikes = 1
+                    if SIGNED and (word >> (8 * k)) & BELOW:
+                        spikes = -1
+                    if MANY:
+                        spikes = int(handed[at])
+                        handed[at] = 0
+                        repeats[at] += abs(spikes)
+                    if MANY or SIGNED:
+                        out_payload[n_fired] = spikes
+                    times[at] += 1
+                    extra += spike_ps
+                    if repeated_ps.size:
+                        extra += abs(spikes) * int(repeated_ps[at]) + int(once_ps[at])
+                    out_neuron[n_fired] = at
+                    so_far = bytes_set(active & (2 * lone - 1)) * active_ps
+                    out_ps[n_fired] = passed + k * inactive_ps + extra + so_far
+                    n_fired += 1
+                if word & _ANY_SPILLED:
+                    for k in range(8):
                         for variable in range(5):
-                            if did & (_SPILLED_FIRST << variable):
+                            if (word >> (8 * k)) & (_SPILLED_FIRST << variable):
                                 overflows[min(variable, MEMBRANE), core] += 1
-                    n += 1
+                on_word = bytes_set(active)
+                on_core += on_word
+                extra += on_word * active_ps
+                passed += count * inactive_ps
+                n += count
             spent_ps[core] = int(rest_ps[core]) + extra
             active_total[core] += on_core
             n_active += on_core

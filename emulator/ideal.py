@@ -63,9 +63,12 @@ class Crowd(NamedTuple):
     """The same packets as rows of all cores, where most cores get one.
 
     ``work`` uint8 or uint16 [n_sources, n_cores]: synaptic work and 1, or 0 for no packet.
+    ``group`` int32 [n_sources]: sources of one number follow each other, lie on one core and send
+    to the same cores.
     """
 
     work: Array
+    group: Array
 
 
 def crowd_of(packets: Packets, latencies: Latencies) -> Crowd | None:
@@ -85,7 +88,9 @@ def crowd_of(packets: Packets, latencies: Latencies) -> Crowd | None:
     if np.any((at[1:] == at[:-1]) & (packets.core[1:] <= packets.core[:-1])):
         return None
     work[at, packets.core] = packets.work + 1
-    return Crowd(work)
+    differs = np.any((work[1:] > 0) != (work[:-1] > 0), axis=1)
+    differs |= latencies.source_core[1:] != latencies.source_core[:-1]
+    return Crowd(work, np.append(0, np.cumsum(differs)).astype(np.int32))
 
 
 @kernel
@@ -95,21 +100,36 @@ def carry_crowds(
 ) -> None:  # fmt: skip
     """Do what `carry` does, for all cores at once."""
     events, latency_ps = crowd.work, latencies.table
-    source_core = latencies.source_core
+    source_core, groups = latencies.source_core, crowd.group
     n_cores = earliest_ps.size
     axon_in, synaptic_event = latencies.axon_in, latencies.synaptic_event
-    for k in range(first, last):
+    k = first
+    while k < last:
         source = first_source + int(sources[k])
-        times, left_ps = int(payloads[k]), int(sent_ps[k])
-        sender = int(source_core[source])
+        group, sender = int(groups[source]), int(source_core[source])
         if sender < 0:
             sender = n_cores
+        # Of spikes that reach the same cores the same way, all but the work is done with the last.
+        sent, first_ps, last_ps, event_ps = 0, NEVER, 0, 0
+        while True:
+            times, left_ps = int(payloads[k]), int(sent_ps[k])
+            event_ps = times * synaptic_event
+            sent += times
+            first_ps, last_ps = min(first_ps, left_ps), max(last_ps, left_ps)
+            k += 1
+            if k == last or groups[first_source + int(sources[k])] != group:
+                break
+            for core in range(n_cores):
+                work_ps[core] += int(events[source, core]) * event_ps
+            source = first_source + int(sources[k])
+        # A mark is one more than the events.
+        packets_ps = sent * (axon_in - synaptic_event)
         for core in range(n_cores):
             marked = int(events[source, core])
-            arrival = left_ps + int(latency_ps[sender, core])
-            work = times * (axon_in + (marked - 1) * synaptic_event)
-            earliest_ps[core] = min(earliest_ps[core], arrival if marked > 0 else NEVER)
-            latest_ps[core] = max(latest_ps[core], arrival if marked > 0 else 0)
+            way_ps = int(latency_ps[sender, core])
+            work = packets_ps + marked * event_ps
+            earliest_ps[core] = min(earliest_ps[core], first_ps + way_ps if marked > 0 else NEVER)
+            latest_ps[core] = max(latest_ps[core], last_ps + way_ps if marked > 0 else 0)
             work_ps[core] += work if marked > 0 else 0
 
 
