@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from traces.jit import kernel, python_of
+
 # Their processes compile or not as they say, whatever this one does.
 pytestmark = pytest.mark.slow_uncompiled
-
-from traces.jit import kernel, python_of
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 
