@@ -21,6 +21,7 @@ buffer a packet leaves and d the one it enters, all by their position in memory 
 
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 # isort: off
@@ -51,17 +52,17 @@ WHEEL = True
 CLASSES = False
 FORKS = False
 
+FLOAT_BINS = (1023 + 2) * 8
+"""Eighths of octaves from the least exponent of a float to that of 4."""
+
 
 @kernel
 def latency_place(ps: int) -> int:
     """Return the bin of a latency; see `emulator.noc.scratch.latency_bin`."""
-    # Without branches, which would be guessed wrong.
-    octave, rest = 0, ps
-    for bits in (32, 16, 8, 4, 2, 1):
-        shift = int(rest >= 1 << bits) * bits
-        octave += shift
-        rest >>= shift
-    return ps if ps < 8 else (octave - 2) * 8 + ((ps >> max(octave - 3, 0)) & 7)
+    # A float's exponent and first bits are octave and eighth. Clearing what cannot matter keeps the
+    # conversion from rounding up into them.
+    bits = int(np.float64(ps & ~(ps >> 4)).view(np.int64))
+    return ps if ps < 8 else (bits >> 49) - FLOAT_BINS
 
 
 @kernel

@@ -33,17 +33,20 @@ N_WORDS = BUCKETS >> WORD_BITS
 WORDS = CELLS + FAR + 8
 SERVERS = WORDS + N_WORDS + 24
 
+LINE = 8  # numbers in a cache line
+
 # Columns of a server: its work, the wait list, its place in the queue, costs, the tick's counts.
 # The cell that holds its position in the queue may be a bucket or another server's `AFTER`.
 (
-    FREE, WAITING, WAKE, CELL, AFTER, STUCK, FIXED, BIT, FLIGHT, TICK_PACKETS, TICK_BUSY, NUMBER,
+    FREE, WAITING, WAKE, CELL, AFTER, STUCK, FIXED, FLIGHT, TICK_PACKETS, TICK_BUSY, NUMBER, BIT,
 ) = range(12)  # fmt: skip
 SERVER_ROW = 16
 
-# Columns of a buffer. A ring keeps when its last slots were or will be released.
+# Columns of a buffer, eight to a cache line: its head; its slots; what its reader needs once for
+# each head. A ring keeps when its last slots were or will be released.
 (
-    HEAD, TAIL, READY, AGE, READ_FREE, READ_BEFORE, USED, DEPTH, RING_IN, RING_OUT, RING_START,
-    RING_END, FEEDER, FIRST_DOWN, GOAL_ROW, PORT, NEXT_WAITING, PEAK, BRANCHES, GOES, CORE,
+    HEAD, TAIL, READY, AGE, PORT, NEXT_WAITING, READ_FREE, READ_BEFORE, USED, DEPTH, RING_IN,
+    RING_OUT, RING_START, RING_END, FEEDER, PEAK, FIRST_DOWN, GOAL_ROW, CORE, BRANCHES, GOES,
 ) = range(21)  # fmt: skip
 # Where a link feeds a single buffer, both have the same number, and so the same place.
 BUFFER_ROW = 2 * SERVER_ROW
@@ -52,10 +55,11 @@ AXON, SYN = FIRST_DOWN, GOAL_ROW
 # Of an injection queue, whose slots need no counting: where the tick's packets end, and stalls.
 LAST, STALL = USED, DEPTH
 
-# Columns of a packet. `TARGET` is the target core's queue; of a packet that forks, the node of its
-# tree.
-ARRIVED, NEXT, TARGET, ROUTER, PACKET = range(5)
-PACKET_ROW_BITS = 3
+# Columns of a packet. `TARGET` is the target core's queue, at `ROUTER`; of a part of one that forks,
+# the node of its tree, and which `PACKET` it is part of.
+ARRIVED, NEXT, TARGET, ROUTER = range(4)
+PACKET = ROUTER
+PACKET_ROW_BITS = 2
 PACKET_ROW = 1 << PACKET_ROW_BITS
 
 # Settings that last, and where the last tick ended.
@@ -207,7 +211,7 @@ def make_scratch(
     buffers_at = SERVERS + server.size
     rings_at = buffers_at + n_buffers(noc) * BUFFER_ROW
     buffer = _buffer_rows(noc, buffers_at, rings_at)
-    packets_at = int(buffer[-1, RING_END]) + 1
+    packets_at = -(-(int(buffer[-1, RING_END]) + 1) // LINE) * LINE
     edges_at = packets_at + (capacity + 1) * PACKET_ROW
     edge = forest.edge.copy()
     edge[:, EDGE_SERVER] = SERVERS + edge[:, EDGE_SERVER] * SERVER_ROW
@@ -217,7 +221,7 @@ def make_scratch(
     wakes_at = heads_at + n_heads
     spare_at = wakes_at + 2 * n_wakes
 
-    memory = np.zeros(spare_at + (capacity if edge.size else 0) + 1, np.int64)
+    memory = _aligned(spare_at + (capacity if edge.size else 0) + 1)
     memory[SERVERS:buffers_at] = server.ravel()
     memory[buffers_at:rings_at] = buffer.ravel()
     memory[edges_at:heads_at] = edge.ravel()
@@ -244,6 +248,13 @@ def make_scratch(
         node_edge=forest.node_edge,
         root=forest.root,
     )
+
+
+def _aligned(n: int) -> Array:
+    """Zeros that begin with a cache line, as every row then does; int64 [n]."""
+    memory = np.zeros(n + LINE, np.int64)
+    skipped = -(memory.ctypes.data // memory.itemsize) % LINE
+    return memory[skipped : skipped + n]
 
 
 def _buffer_rows(noc: Noc, buffers_at: int, rings_at: int) -> Array:
