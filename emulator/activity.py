@@ -156,6 +156,7 @@ def collect(
     fired: Fired,
     n_fired: int,
     spent_ps: Array,
+    tally: Array,
 ) -> int:
     """List who fired, note who was active, and add up what that takes each core.
 
@@ -167,6 +168,8 @@ def collect(
         Spikes listed so far.
     spent_ps : int64 [n_cores]
         Time of each core, so far as if all of its neurons were inactive.
+    tally : int64 [5]
+        Gets the active neurons and the overflows of all cores, as `emulator.kernels.TALLIED` says.
 
     Returns
     -------
@@ -235,6 +238,7 @@ def collect(
                         for variable in range(5):
                             if (word >> (8 * k)) & (_SPILLED_FIRST << variable):
                                 overflows[min(variable, MEMBRANE), core] += 1
+                                tally[1 + min(variable, MEMBRANE)] += 1
                 on_word = bytes_set(active)
                 on_core += on_word
                 extra += on_word * active_ps
@@ -242,6 +246,7 @@ def collect(
                 n += count
             spent_ps[core] = int(rest_ps[core]) + extra
             active_total[core] += on_core
+            tally[0] += on_core
             n_active += on_core
             if n == last or n == (block + 1) * BLOCK:
                 busy[block] = 1 if SLEEPLESS or n_active else 0

@@ -224,16 +224,20 @@ def advance(
             counters.overflows, alarm,
         )  # fmt: skip
         first_fired = n_fired
+        tally = listed.tally[me, done + 1]
+        tally[:] = listed.tally[me, done]
         n_fired = collect(
-            n_runs, flags, eights, wake, places, costs, handed, counters, mine, n_fired, spent_ps
-        )
+            n_runs, flags, eights, wake, places, costs, handed, counters, mine, n_fired, spent_ps,
+            tally,
+        )  # fmt: skip
         start[me, done + 1] = n_fired
         for k in range(watched.size):
             if first_neuron <= watched[k] < last_neuron:
                 listed.frames[done, k] = state.membrane[watched[k]]
         if EACH:
             keep_last(pending, mine, first_fired, n_fired)
-        count_up(counters, first_core, last_core, listed.tally[me, done + 1])
+            # Spikes that come one by one let currents overflow outside of `collect`.
+            count_up(counters, first_core, last_core, tally)
         if size > 1:
             meet(team.gate, size * (done + 1))
     return n_ticks, next_spike, next_current

@@ -187,6 +187,7 @@ class Lane:
         self._neuron, self._sent_ps = np.empty(shape, np.int64), np.empty(shape, np.int64)
         self._payload = np.empty((len(self._cores), 0 if bare else self._room), np.int64)
         self._machine: _Machine = self._machine_for(Stimulus())
+        self._reset()  # memory is only there once it is written, and that takes its time
         self._inbox: list[tuple[int, int]] | None = None
         self._next_tick = self._sample = 0
 
