@@ -169,5 +169,21 @@ def in_order(
             f"{what}: tick {first} comes after tick {latest}; each batch must hold whole ticks, "
             f"later than the last"
         )
-    order = np.lexsort((numbers, ticks))
+    order = _order(np.asarray(ticks), np.asarray(numbers), last)
+    if order is None:
+        return {name: np.asarray(values) for name, values in events.items()}
     return {name: np.asarray(values)[order] for name, values in events.items()}
+
+
+def _order(ticks: Array, numbers: Array, last: int) -> Array | None:
+    """Order of events by tick, then number, equals as they came; None if they are in order."""
+    most = int(np.max(numbers)) + 1
+    if (last + 1) * most >= 1 << 62:
+        return np.lexsort((numbers, ticks))
+    # One number an event sorts several times faster than two.
+    key = ticks.astype(np.int64) * most + numbers.astype(np.int64)
+    if np.all(key[1:] >= key[:-1]):
+        return None
+    order = np.argsort(key)
+    placed = key[order]
+    return np.lexsort((numbers, ticks)) if np.any(placed[1:] == placed[:-1]) else order

@@ -26,8 +26,10 @@ from traces.layout import LAYOUT_VERSION, MAGIC, RecordedPopulation
 
 Array = NDArray[Any]
 
-BUFFER_EVENTS = 1 << 16
+BUFFER_EVENTS = 1 << 19
 """Events of one table that are held before they are written."""
+CHUNK_VALUES = 1 << 16
+"""Values of a report of states that HDF5 stores as one block."""
 FLUSH_S = 1.0
 NOTE_BYTES = 60_000
 """Longest text in the provenance; HDF5 holds attributes of less than 64 KiB."""
@@ -249,7 +251,7 @@ class TraceWriter:
                 f"{following}, not {first_tick}; every tick needs one"
             )
         if key not in self._columns:
-            rows = max(min(BUFFER_EVENTS // max(size, 1), self._n_ticks), 1)
+            rows = max(min(CHUNK_VALUES // max(size, 1), self._n_ticks), 1)
             with self._writing():
                 columns = frame_report(self._file, key, size, self._n_ticks, rows)
                 about = columns.group["data"].attrs

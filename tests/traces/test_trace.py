@@ -7,6 +7,7 @@ import h5py
 import numpy as np
 import pytest
 
+from traces.columns import in_order
 from traces.compare import compare
 from traces.errors import TraceFormatError
 from traces.layout import RecordedPopulation
@@ -299,3 +300,16 @@ def test_notes_are_added_while_others_read(recording):
     with Trace.open(recording.folder / "t.h5") as trace:
         assert trace.provenance == {"partner": "p"}
         assert trace.content_hash() == trace.content_sha256
+
+
+@pytest.mark.parametrize("ticks", [5, 2**60])
+@pytest.mark.parametrize("kind", ["sorted", "mixed", "with equals"])
+def test_batches_are_put_in_order_whatever_they_are(kind, ticks, rng):
+    number = rng.choice(1000, 300, replace=kind == "with equals")
+    tick = rng.integers(0, 5, 300) * (ticks // 5)
+    if kind == "sorted":
+        number, tick = np.sort(number), np.sort(tick)
+    events = {"timestamps": tick, "node_ids": number, "payload": np.arange(300)}
+    found = in_order("these", events, latest=-1, n_ticks=ticks, size=1000)
+    expected = sorted(zip(tick.tolist(), number.tolist(), range(300), strict=True))
+    assert list(zip(*(column.tolist() for column in found.values()), strict=True)) == expected
