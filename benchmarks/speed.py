@@ -63,6 +63,7 @@ def measure(network: Standard, n_ticks: int, args: argparse.Namespace) -> dict[s
     run_once(network, min(n_ticks, 1 if args.fabric == "simpy" else 3), args.fabric, args.threads)
     seconds, ceiling_seconds = [], []
     for _ in range(1 if args.fabric == "simpy" else RUNS):
+        engine = None  # two at a time would count as the memory of one
         took, n_spikes, engine = run_once(network, n_ticks, args.fabric, args.threads)
         seconds.append(took)
         if ceiling is not None:

@@ -18,6 +18,10 @@ from emulator.ways import ways
 Array = NDArray[Any]
 
 
+_PIECE = 1 << 20
+"""Rows that are looked at together; bounds the memory that a count takes."""
+
+
 class Fanout(NamedTuple):
     """Counters that one spike of each source adds to, over all cores; int64 [n_sources] by name.
 
@@ -94,12 +98,15 @@ def events_by_core(program: Program, times: Array, repeats: Array) -> dict[str, 
     times, repeats : int array [n_sources]
         How often each source fired, and how many spikes that were.
     """
-    source = program.row_source
-    fired = np.where(program.row_payload == AS_REPEAT, repeats[source], times[source])
-    events = fired * program.row_size
-    return {
-        f"{kind}_events": np.bincount(
-            program.row_core, events * (program.row_kind == code), program.n_cores
-        ).astype(np.int64)
-        for code, kind in enumerate(KINDS)
-    }
+    found = {f"{kind}_events": np.zeros(program.n_cores, np.int64) for kind in KINDS}
+    n_rows = program.row_size.size
+    for first in range(0, n_rows, _PIECE):
+        rows = slice(first, first + _PIECE)
+        number = np.arange(first, min(first + _PIECE, n_rows))
+        source = np.searchsorted(program.source_row, number, "right") - 1
+        repeated = program.row_payload[rows] == AS_REPEAT
+        events = np.where(repeated, repeats[source], times[source]) * program.row_size[rows]
+        for code, kind in enumerate(KINDS):
+            mine = program.row_kind[rows] == code
+            np.add.at(found[f"{kind}_events"], program.row_core[rows][mine], events[mine])
+    return found

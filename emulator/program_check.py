@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 Array = NDArray[Any]
 
+_PIECE = 1 << 20
+"""Synapses that are looked at together; bounds the memory that a check takes."""
 _COLUMNS = (
     "population", "index", "compartments", "keep_current", "keep_membrane", "bias", "threshold",
     "initial_current", "initial_membrane", "sum_shift", "reset", "core_start", "source_row",
@@ -119,12 +121,23 @@ def _broken_rows(program: "Program") -> list[str]:
     listed = ~dense
     if np.any(listed & ((first < 0) | (first + size > program.target.size))):
         problems.append("a sparse row reads targets beyond the end of the list")
-    elif listed.any():
-        width = np.repeat((stop - start)[listed], size[listed])
-        step = np.repeat(first[listed] - (np.cumsum(size[listed]) - size[listed]), size[listed])
-        if np.any(program.target[step + np.arange(step.size)] >= width):
-            problems.append("a sparse row reaches a neuron that its core does not hold")
+    elif _any_astray(program, np.flatnonzero(listed)):
+        problems.append("a sparse row reaches a neuron that its core does not hold")
     return problems
+
+
+def _any_astray(program: "Program", rows: Array) -> bool:
+    """Whether a target of some sparse rows lies beyond its core; looked at piece by piece."""
+    ends = np.cumsum(program.row_size[rows], dtype=np.int64)
+    n_pieces = int(ends[-1] // _PIECE) + 1 if rows.size else 0
+    cuts = np.searchsorted(ends, np.arange(1, n_pieces) * _PIECE) + 1
+    for piece in np.split(rows, cuts):
+        size, core = program.row_size[piece].astype(np.int64), program.row_core[piece]
+        width = np.repeat((program.core_start[core + 1] - program.core_start[core]), size)
+        step = np.repeat(program.row_target[piece] - (np.cumsum(size) - size), size)
+        if np.any(program.target[step + np.arange(step.size)] >= width):
+            return True
+    return False
 
 
 def _outside_registers(program: "Program", chip: Chip) -> list[str]:

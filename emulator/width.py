@@ -31,8 +31,9 @@ def heaviest_load(program: Program) -> float:
         first, size = program.row_target[listed], program.row_size[listed]
         again = falls[first + size - 1] > falls[first]
         often[listed[again]] = size[again]
-    weight = np.abs(program.weight.astype(np.float64)).max(initial=0) * 2.0**program.row_shift
-    return float(np.bincount(program.row_core, weights=weight * often).max())
+    often *= np.exp2(program.row_shift, dtype=np.float32)
+    low, high = program.weight.min(initial=0), program.weight.max(initial=0)
+    return max(-float(low), float(high)) * float(np.bincount(program.row_core, often).max())
 
 
 def largest_burst(program: Program) -> int:
