@@ -71,7 +71,7 @@ def test_the_demo_writes_what_it_says(demo):
 def test_the_report_needs_no_network(demo):
     page = (demo[0] / "report.html").read_text()
     assert not re.search(r"""(src|href)=["']?https?:""", page)
-    assert page.count("data:image/png;base64,") == 3
+    assert page.count("data:image/png;base64,") == 5
 
 
 def test_the_traces_name_each_other(demo):

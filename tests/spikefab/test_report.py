@@ -46,7 +46,7 @@ def test_a_page_with_odd_names_is_written_without_a_word(run, capfd):
         warnings.simplefilter("error")
         write_report(result, numbers, folder / "report.html", chip_name="my [b].toml")
     page = (folder / "report.html").read_text(encoding="utf-8")
-    assert page.count("data:image/png;base64,") == 3
+    assert page.count("data:image/png;base64,") == 5
     assert r"l$\foo{$" in page
     assert "&lt;b&gt;" in page
     assert "spikefab chips &#x27;my [b].toml&#x27;" in page
