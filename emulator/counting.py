@@ -47,9 +47,7 @@ def totals(
     ``received`` are all that reach a core. ``merged_packets``, of all of these, hit a binary axon that was hit before.
     """
     n, n_cores = program.n_neurons, program.n_cores
-    times, repeats = counted.times, counted.repeats.copy()
-    if not program.several_a_tick:
-        repeats[:n] = times[:n]
+    times, repeats = counted.times, _repeats(counted, program)
     found = {
         name: np.zeros(n_cores, np.int64)
         for name in ("packets", "local_packets", "input_packets", "received", "hops_ew", "hops_ns",
@@ -101,10 +99,7 @@ def carried_by_counters(
     noc, there = noc_of(chip, program.core)
     traffic = make_traffic(noc)
     between = np.zeros((program.n_cores, program.n_cores), np.int64)
-    n = program.n_neurons
-    repeats = counted.repeats.copy()
-    if not program.several_a_tick:
-        repeats[:n] = counted.times[:n]
+    repeats = _repeats(counted, program)
     for sender, target, sent, _ in _pieces(counted.times, repeats, packets, program, chip):
         on_chip = sender >= 0
         np.add.at(between, (sender[on_chip], target[on_chip]), sent[on_chip])
@@ -120,6 +115,14 @@ def carried_by_counters(
     service = noc.link_fixed_ps + chip.fabric.packet_bits * noc.link_bit_ps
     traffic.busy_ps[: noc.n_links] = traffic.packets[: noc.n_links] * service
     return carried_of(noc, traffic)
+
+
+def _repeats(counted: Counters, program: Program) -> Array:
+    """Spikes of each source, those of a payload one by one; int64 [n_sources]."""
+    repeats = counted.repeats.copy()
+    if not program.several_a_tick:
+        repeats[: program.n_neurons] = counted.times[: program.n_neurons]
+    return repeats
 
 
 def _pieces(

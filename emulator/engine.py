@@ -142,10 +142,14 @@ class Engine:
     @property
     def counters(self) -> dict[str, Array]:
         """Totals of each core so far, int64 [n_cores]."""
-        counted = self._counted
-        if self._main is not None:
-            counted = _added(counted, self._main.counters)
-        return totals(counted, self._n_ticks, self._loaded.packets, self.program, self._chip)
+        packets = self._loaded.packets
+        return totals(self._counts(), self._n_ticks, packets, self.program, self._chip)
+
+    def _counts(self) -> Counters:
+        """What all lanes have counted."""
+        if self._main is None:
+            return self._counted
+        return _added(self._counted, self._main.counters)
 
     @property
     def carried(self) -> Carried:
@@ -154,10 +158,8 @@ class Engine:
         carried = followed.carried() if followed is not None else None
         if carried is not None:
             return carried
-        counted = self._counted
-        if self._main is not None:
-            counted = _added(counted, self._main.counters)
-        return carried_by_counters(counted, self._loaded.packets, self.program, self._chip)
+        packets = self._loaded.packets
+        return carried_by_counters(self._counts(), packets, self.program, self._chip)
 
     def ticked(self) -> simpy.Event:
         """Return what happens at the end of the tick that runs; its value is (sample, tick)."""
