@@ -18,7 +18,7 @@ from emulator import arithmetic, neuron
 from emulator.activity import Counters, Wake
 from emulator.neuron import State
 from emulator.sweep import BLOCK, notice
-from traces.jit import fetch_nothing, kernel
+from traces.jit import fetch_nothing, kernel, lean
 
 Array = NDArray[Any]
 
@@ -76,7 +76,7 @@ class Pending(NamedTuple):
     rank: Array
 
 
-@kernel
+@lean
 def add(
     begins: Array, n_rows: int, at: int, size: int, slot: int, group: int, sums: Array,
     weight: Array,
@@ -96,7 +96,7 @@ def add(
             sums[row, column, place(at + j)] += as_weight(weight[place(begin + j)])
 
 
-@kernel
+@lean
 def deliver(
     sources: Array,
     payloads: Array,
@@ -174,6 +174,7 @@ def deliver(
             begin, at, base = int(runs[run, WEIGHT]), int(runs[run, TARGET]), int(runs[run, BASE])
             row, column = place(slot), place(group)
             if base < 0:
+                marked = False
                 if times != 1:
                     for j in range(size):
                         product = as_weight(weight[place(begin + j)]) * times
@@ -182,7 +183,8 @@ def deliver(
                     # Four rows onto the same neurons are added at once: reading and writing the
                     # sums is most of the work.
                     same = (held_at == at) & (held_size == size)
-                    if not (same & (held_slot == slot) & (held_group == group)):
+                    marked = same & (held_slot == slot) & (held_group == group)
+                    if not marked:
                         add(held, n_held, held_at, held_size, held_slot, held_group, sums, weight)
                         n_held = 0
                     held[n_held] = begin
@@ -191,7 +193,7 @@ def deliver(
                     if n_held == 4:
                         add(held, n_held, at, size, slot, group, sums, weight)
                         n_held = 0
-                if marking:
+                if marking and not marked:
                     for block in range(at // BLOCK, (at + size + BLOCK - 1) // BLOCK):
                         marks[slot, block] = 1
             else:
@@ -205,7 +207,7 @@ def deliver(
     add(held, n_held, held_at, held_size, held_slot, held_group, sums, weight)
 
 
-@kernel
+@lean
 def arrive(
     source: int, payload: int, tick: int, synapses: Synapses, state: State, counters: Counters,
     alarm: Array,
@@ -244,7 +246,7 @@ def arrive_in_order(
         arrive(source, payload, tick, synapses, state, counters, alarm)
 
 
-@kernel
+@lean
 def arrive_never(
     channels: Array, payloads: Array, first: int, last: int, tick: int, synapses: Synapses,
     pending: Pending, state: State, counters: Counters, alarm: Array,

@@ -20,7 +20,7 @@ from emulator.activity import CoreCosts, Counters, Fired, Places, Wake
 from emulator.delivery import Pending, Synapses
 from emulator.neuron import Neurons, State
 from emulator.sweep import BLOCK, Pieces
-from traces.jit import kernel, meet
+from traces.jit import lean, meet
 
 Array = NDArray[Any]
 
@@ -79,7 +79,7 @@ class Listed(NamedTuple):
     frames: Array
 
 
-@kernel
+@lean
 def take_input(
     first: int, last: int, events: Events, places: Places, costs: CoreCosts, first_core: int,
     last_core: int, n_neurons: int, spent_ps: Array,
@@ -106,7 +106,7 @@ def take_input(
         sent_ps[k] = waits + int(spent_ps[core]) - int(rest_ps[core])
 
 
-@kernel
+@lean
 def keep_last(pending: Pending, fired: Fired, first: int, last: int) -> None:
     """Note who fired in this tick, where spikes are added one by one in the next."""
     for k in range(first, last):
@@ -115,7 +115,7 @@ def keep_last(pending: Pending, fired: Fired, first: int, last: int) -> None:
     pending.n_last[0] = last - first
 
 
-@kernel
+@lean
 def advance(
     team: Team, first_tick: int, n_ticks: int, synapses: Synapses, places: Places, pieces: Pieces,
     neurons: Neurons, state: State, pending: Pending, wake: Wake, costs: CoreCosts,
@@ -165,7 +165,7 @@ def advance(
         if done == n_ticks:
             break
         for other in range(size):
-            if start[other, done] + n_neurons > listed.neuron.shape[1]:
+            if start[other, done] + n_neurons >= listed.neuron.shape[1]:
                 return done, next_spike, next_current
         if LATENCY == 1:
             first_spike = next_spike

@@ -112,7 +112,8 @@ class Lane:
         self._spent_ps = np.empty((0, program.n_cores), np.int64)
         self._eights = np.zeros(-(-program.n_neurons // 8), np.int64)
         self._flags = self._eights.view(np.uint8)
-        self._room = SPIKES_A_BLOCK + program.n_neurons
+        # One entry more than can be listed: what is no spike is written and overwritten.
+        self._room = SPIKES_A_BLOCK + program.n_neurons + 1
         shape = (len(self._cores), self._room)
         signed = loaded.chip.arithmetic.lower_threshold == "spike" and program.lower.size > 0
         bare = not (program.several_a_tick or signed)

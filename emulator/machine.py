@@ -94,6 +94,7 @@ def _bound(program: Program, chip: Chip, strict: bool) -> dict[str, Any]:
         "REFRACTORY": neuron.REFRACTORIES.index(rules.refractory if program.refractory.size else "none"),
         "LOWER": neuron.LOWERS.index(lower),
         "SIGNED": lower == "spike",
+        "PLAIN": not program.several_a_tick and lower != "spike",
         "REPEATS": bool(np.any(program.reset == neuron.REPEAT)),
         "ABOVE": bool(np.any(program.reset == neuron.SUBTRACT_ONCE)),
         "MANY": program.several_a_tick,

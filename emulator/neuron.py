@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emulator import arithmetic
-from traces.jit import inlined, kernel
+from traces.jit import inlined, lean
 
 Array = NDArray[Any]
 
@@ -231,7 +231,7 @@ def fire(
     return spikes, v, crosses(v, threshold)
 
 
-@kernel
+@lean
 def repeat(v: float, threshold: float, given: int, most: int) -> tuple[int, float, bool]:
     """Fire as often as the threshold fits into the membrane."""
     spikes = given

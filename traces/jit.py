@@ -108,12 +108,17 @@ def kernel(function: Function) -> Function:
     return _compiled(function, _FOLDER)
 
 
+def lean(function: Function) -> Function:
+    """Compile a kernel that makes no arrays: it counts no references to those that it is given."""
+    return _compiled(function, _FOLDER, _nrt=False)
+
+
 def inlined(function: Function) -> Function:
-    """Compile a small kernel so that it becomes part of whoever calls it.
+    """Compile a small kernel, lean as well, so that it becomes part of whoever calls it.
 
     Loops over many neurons become vector code only where nothing is called in them.
     """
-    return _compiled(function, _FOLDER, inline=True)
+    return _compiled(function, _FOLDER, _nrt=False, forceinline=True)
 
 
 @contextmanager
@@ -154,8 +159,8 @@ class _Forgiving:
             self._cache.save_overload(*about)
 
 
-def _compiled(function: Function, folder: str | None, inline: bool = False) -> Function:
-    compiled: Any = numba.njit(nogil=True, error_model="numpy", forceinline=inline)(function)
+def _compiled(function: Function, folder: str | None, **options: bool) -> Function:
+    compiled: Any = numba.njit(nogil=True, error_model="numpy", **options)(function)
     if folder is None or not hasattr(compiled, "enable_caching"):
         return cast(Function, compiled)
     before = config.CACHE_DIR
@@ -212,8 +217,9 @@ def specialised(
             function.__defaults__,
         )
         copy.__module__, copy.__qualname__ = function.__module__, function.__qualname__
-        inline = getattr(original, "targetoptions", {}).get("forceinline", False)
-        copies[function.__name__] = _compiled(copy, folder, inline) if compiled else copy
+        given = getattr(original, "targetoptions", {})
+        options = {name: given[name] for name in ("_nrt", "forceinline") if name in given}
+        copies[function.__name__] = _compiled(copy, folder, **options) if compiled else copy
         copied = copies[function.__name__]
         # A rule may be bound under another name; it is its copy that is meant.
         names |= {name: copied for name, value in names.items() if python_of(value) is function}
