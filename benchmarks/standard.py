@@ -175,6 +175,7 @@ def _recurrent(net: dict[str, Any], per_core: int) -> Program:
     begins[1:] = core[1:] != core[:-1]
     begins[::k] = True
     first = np.flatnonzero(begins)
+    first.setflags(write=False)  # a program shares what nobody can change
     return _program(
         core_start=start, threshold=np.full(n, net["vth"]), bias=net["bias"], dv=net["dv"],
         sizes=(n,), inputs=(), channel_core=np.empty(0, np.int32),

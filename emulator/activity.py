@@ -30,7 +30,7 @@ _SPILLED_FIRST = SPILLED[0]
 
 
 class Wake(NamedTuple):
-    """What one thread knows about the blocks of neurons; n_blocks is a multiple of 8 here.
+    """What one thread knows about the blocks of neurons; n_blocks is a multiple of 64 here.
 
     ``busy`` uint8 [n_blocks] and ``marks`` uint8 [n_slots, n_blocks]: whether one of a block's
     neurons was active in the last tick, and whether input arrives for it, in the slot of
@@ -119,21 +119,29 @@ def awake_runs(wake: Wake, slot: int) -> int:
     marking = marks.shape[0] > 0
     n_runs = 0
     end = -1
-    for word in range(first_neuron // (8 * BLOCK), (last_neuron + 8 * BLOCK - 1) // (8 * BLOCK)):
-        awake = int(busy[word])
-        if marking and marks[slot, word]:
-            awake |= int(marks[slot, word])
-            marks[slot, word] = 0
-        if awake == 0:
+    group = 8 * 8 * BLOCK
+    for at in range(first_neuron // group, (last_neuron + group - 1) // group):
+        # Most of a large network sleeps: eight words are looked at together.
+        any_awake = 0
+        for word in range(8 * at, 8 * at + 8):
+            any_awake |= int(busy[word])
+            if marking:
+                any_awake |= int(marks[slot, word])
+        if any_awake == 0:
             continue
-        for k in range(8):
-            if (awake >> (8 * k)) & 255:
-                block = 8 * word + k
-                if block != end:
-                    runs[n_runs, 0] = max(block * BLOCK, first_neuron)
-                    n_runs += 1
-                end = block + 1
-                runs[n_runs - 1, 1] = min(end * BLOCK, last_neuron)
+        for word in range(8 * at, 8 * at + 8):
+            awake = int(busy[word])
+            if marking:
+                awake |= int(marks[slot, word])
+                marks[slot, word] = 0
+            for k in range(8 if awake else 0):
+                if (awake >> (8 * k)) & 255:
+                    block = 8 * word + k
+                    if block != end:
+                        runs[n_runs, 0] = max(block * BLOCK, first_neuron)
+                        n_runs += 1
+                    end = block + 1
+                    runs[n_runs - 1, 1] = min(end * BLOCK, last_neuron)
     return n_runs
 
 

@@ -105,6 +105,7 @@ class Lane:
         cuts = _shares(loaded, n_threads)
         self._cores = list(zip(cuts[:-1].tolist(), cuts[1:].tolist(), strict=True))
         self._synapses = [loaded.synapses(*cores) for cores in self._cores]
+        self._begins = loaded.begins_awake
         self._sleeps = loaded.sleeps(program.core_start[cuts[:-1]].tolist())
         self._pool = ThreadPoolExecutor(len(self._cores) - 1) if len(self._cores) > 1 else None
         self._machines: dict[tuple[bool, type], _Machine] = {}
@@ -120,6 +121,7 @@ class Lane:
         self._neuron, self._sent_ps = np.empty(shape, np.int64), np.empty(shape, np.int64)
         self._payload = np.empty((len(self._cores), 0 if bare else self._room), np.int64)
         self._machine: _Machine = self._machine_for(Stimulus())
+        self._reset()  # lays hands on all memory now, not in the first tick
 
     @property
     def state(self) -> dict[str, Array]:
@@ -195,7 +197,8 @@ class Lane:
             array[:] = 0
         for wake in self._wakes:
             wake.marks[:] = 0
-            wake.busy[wake.first_neuron // BLOCK : -(-wake.last_neuron // BLOCK)] = 1
+            blocks = slice(wake.first_neuron // BLOCK, -(-wake.last_neuron // BLOCK))
+            wake.busy[blocks] = self._begins[blocks]
         self._alarm = np.full((len(self._cores), 4), -1.0)
 
     def _listed(self, ticks: int) -> kernels.Listed:
@@ -332,7 +335,7 @@ def _shares(loaded: Loaded, n_threads: int) -> Array:
 
 
 def _wake(loaded: Loaded, cores: tuple[int, int]) -> Wake:
-    words = -(-loaded.program.n_neurons // (8 * BLOCK))
+    words = 8 * -(-loaded.program.n_neurons // (64 * BLOCK))
     busy, marks = np.zeros(words, np.int64), np.zeros((loaded.n_slots, words), np.int64)
     start = loaded.program.core_start
     return Wake(

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,8 @@ _CONSTANTS = (
     "membrane_max", "refractory", "reset_every", "reset_phase", "lower", "lower_to", "lower_reset",
     "spikes_max",
 )  # fmt: skip
+_PIECE = 1 << 20
+"""Rows that are looked at together; bounds the memory that this takes."""
 _NEURONS_A_PIECE = 32
 """Runs of equal neurons pay off if they are this long on average."""
 
@@ -68,6 +71,18 @@ class Loaded:
         if program.membrane_min.size:
             spikes |= (program.membrane_min > 0) | (program.membrane_max < 0)
         return np.asarray(spikes)
+
+    @cached_property
+    def begins_awake(self) -> Array:
+        """Blocks in which a neuron is not at rest when a sample begins; uint8 [n_blocks]."""
+        program = self.program
+        awake = self.restless | (program.bias != 0) | (program.initial_membrane != 0)
+        awake |= np.any(program.initial_current != 0, axis=0)
+        starts = np.arange(0, program.n_neurons, BLOCK)
+        begins = np.logical_or.reduceat(awake, starts) if starts.size else awake
+        # Spikes reach these machines' neurons past the sums that wake them.
+        sleepless = self.chip.arithmetic.accumulate == "each" or program.alias.size > 0
+        return np.asarray(begins | sleepless, np.uint8)
 
     @cached_property
     def identity(self) -> Array:
@@ -213,15 +228,44 @@ def synapses_of(
     Rows of a source become one run where their weights and targets follow each other, so nothing
     of the synapse memory is copied but targets, which then count from the first neuron of all.
     """
-    rows = np.flatnonzero((program.row_core >= first_core) & (program.row_core < last_core))
-    source = np.repeat(
-        np.arange(program.source_row.size - 1, dtype=np.int32), np.diff(program.source_row)
-    )[rows]
+    runs, sources = [np.empty((0, 8), np.int64)], [np.empty(0, np.int32)]
+    rows_before = program.source_row
+    cuts = np.searchsorted(rows_before, np.arange(0, program.row_size.size, _PIECE), "left")
+    for first, last in pairwise(np.unique([*cuts, rows_before.size - 1])):
+        rows = np.arange(rows_before[first], rows_before[last])
+        core = program.row_core[rows]
+        kept = (core >= first_core) & (core < last_core)
+        numbers = np.arange(first, last, dtype=np.int32)
+        source = np.repeat(numbers, np.diff(rows_before[first : last + 1]))[kept]
+        part, begins = _runs(program, rows[kept], source, target is not None, merge)
+        runs.append(part)
+        sources.append(source[begins])
+    axon = program.row_axon
+    if axon.size:
+        axon = axon[(program.row_core >= first_core) & (program.row_core < last_core)]
+    return Synapses(
+        source_run=np.searchsorted(np.concatenate(sources), np.arange(rows_before.size)),
+        runs=np.concatenate(runs),
+        axon=axon,
+        weight=program.weight,
+        target=program.target if target is None else target,
+    )
+
+
+def _runs(
+    program: Program, rows: Array, source: Array, counts_globally: bool, merge: bool
+) -> tuple[Array, Array]:
+    """Join some rows, given with their sources, to runs.
+
+    Returns
+    -------
+    (int64 [n_runs, 8], int64 [n_runs])
+        The runs, and the row that each begins with.
+    """
     dense, size = program.row_dense[rows], program.row_size[rows].astype(np.int64)
-    weight, at = program.row_weight[rows], program.row_target[rows]
-    core = program.row_core[rows]
+    weight, at, core = program.row_weight[rows], program.row_target[rows], program.row_core[rows]
     begins = np.ones(rows.size, np.bool_)
-    if merge and rows.size:
+    if merge:
         begins[1:] = weight[1:] != weight[:-1] + size[:-1]
         begins[1:] |= at[1:] != at[:-1] + size[:-1]
         begins[1:] |= source[1:] != source[:-1]
@@ -229,26 +273,22 @@ def synapses_of(
         for name in ("row_delay", "row_shift", "row_group", "row_payload"):
             column = getattr(program, name)[rows]
             begins[1:] |= column[1:] != column[:-1]
-        if target is None:
+        if not counts_globally:
             begins |= ~dense
     first = np.flatnonzero(begins)
     runs = np.empty((first.size, 8), np.int64)
     if first.size:
-        base = np.where(dense, -1, program.core_start[core] if target is None else 0)
-        kind = program.row_payload[rows[first]] + 4 * program.row_group[rows[first]].astype(int)
+        base = 0 if counts_globally else program.core_start[core[first]]
         columns = (
-            weight[first], at[first], np.add.reduceat(size, first), base[first],
-            program.row_delay[rows[first]], program.row_shift[rows[first]], kind, core[first],
+            weight[first], at[first], np.add.reduceat(size, first),
+            np.where(dense[first], -1, base), program.row_delay[rows[first]],
+            program.row_shift[rows[first]],
+            program.row_payload[rows[first]] + 4 * program.row_group[rows[first]].astype(np.int64),
+            core[first],
         )  # fmt: skip
         for k, column in enumerate(columns):
             runs[:, k] = column
-    return Synapses(
-        source_run=np.searchsorted(source[first], np.arange(program.source_row.size)),
-        runs=runs,
-        axon=program.row_axon[rows] if program.row_axon.size else program.row_axon,
-        weight=program.weight,
-        target=program.target if target is None else target,
-    )
+    return runs, first
 
 
 def _global_targets(program: Program) -> Array | None:

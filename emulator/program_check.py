@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 Array = NDArray[Any]
 
+_PIECE = 1 << 18
+"""Rows that are looked at together; bounds the memory that a check takes."""
 _COLUMNS = (
     "population", "index", "compartments", "keep_current", "keep_membrane", "bias", "threshold",
     "initial_current", "initial_membrane", "sum_shift", "reset", "core_start", "source_row",
@@ -112,15 +114,22 @@ def _broken_rows(program: "Program") -> list[str]:
     dense, first = program.row_dense, program.row_target
     if np.any(dense & ((first < start) | (first + size > stop))):
         problems.append("a dense row reaches neurons of another core")
-    listed = ~dense
-    if np.any(listed & ((first < 0) | (first + size > program.target.size))):
+    listed = np.flatnonzero(~dense)
+    if np.any((first[listed] < 0) | (first[listed] + size[listed] > program.target.size)):
         problems.append("a sparse row reads targets beyond the end of the list")
-    elif listed.any():
-        width = np.repeat((stop - start)[listed], size[listed])
-        step = np.repeat(first[listed] - (np.cumsum(size[listed]) - size[listed]), size[listed])
-        if np.any(program.target[step + np.arange(step.size)] >= width):
-            problems.append("a sparse row reaches a neuron that its core does not hold")
+    elif any(
+        _reach_beyond(program, listed[at : at + _PIECE]) for at in range(0, listed.size, _PIECE)
+    ):
+        problems.append("a sparse row reaches a neuron that its core does not hold")
     return problems
+
+
+def _reach_beyond(program: "Program", rows: Array) -> bool:
+    """Whether one of some sparse rows has a target that its core does not hold."""
+    size, core = program.row_size[rows].astype(np.int64), program.row_core[rows]
+    held = np.repeat(program.core_start[core + 1] - program.core_start[core], size)
+    step = np.repeat(program.row_target[rows] - (np.cumsum(size) - size), size)
+    return bool(np.any(program.target[step + np.arange(step.size)] >= held))
 
 
 def _outside_registers(program: "Program", chip: Chip) -> list[str]:
