@@ -18,6 +18,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from ceilings import ceiling_of
 from standard import BadInputError, Standard, standard
 
@@ -90,7 +91,9 @@ def measure(network: Standard, n_ticks: int, args: argparse.Namespace) -> dict[s
     return found
 
 
-def write_once(network: Standard, n_ticks: int, args: argparse.Namespace, path: Path) -> dict[str, float]:
+def write_once(
+    network: Standard, n_ticks: int, args: argparse.Namespace, path: Path
+) -> dict[str, float]:
     """Run with every spike written; seconds of creating, running, closing."""
     program = network.program
     began = time.perf_counter()
@@ -107,10 +110,14 @@ def write_once(network: Standard, n_ticks: int, args: argparse.Namespace, path: 
     created = time.perf_counter()
 
     def record(block: Block) -> None:
+        if len(program.populations) == 1:
+            writer.spikes(program.populations[0].name, block.spike_tick, block.spike_neuron)
+            return
         owner = program.population[block.spike_neuron]
+        index = program.index[block.spike_neuron]
         for number, part in enumerate(program.populations):
-            mine = owner == number
-            writer.spikes(part.name, block.spike_tick[mine], program.index[block.spike_neuron[mine]])
+            mine = np.flatnonzero(owner == number)
+            writer.spikes(part.name, block.spike_tick[mine], index[mine])
 
     ran, _, _ = run_once(network, n_ticks, args.fabric, args.threads, record)
     closing = time.perf_counter()
@@ -128,7 +135,12 @@ def measure_writing(network: Standard, found: dict[str, Any], args: argparse.Nam
             rows.append(write_once(network, n_ticks, args, Path(folder) / f"{turn}.h5"))
     medians = {name: statistics.median(row[name] for row in rows) for name in rows[0]}
     slower = medians["run_s"] / statistics.median(bare) - 1
-    found["write"] = {"ticks": n_ticks, **medians, "bare_s": statistics.median(bare), "slower": slower}
+    found["write"] = {
+        "ticks": n_ticks,
+        **medians,
+        "bare_s": statistics.median(bare),
+        "slower": slower,
+    }
     found.setdefault("checks", {})[f"writing slows by at most {SLOWER_MAX:.0%}"] = (
         slower <= SLOWER_MAX
     )
@@ -149,7 +161,9 @@ def main() -> int:
     args = arguments()
     try:
         if args.fabric not in FABRICS:
-            raise BadInputError(f"there is no fabric {args.fabric!r}; there are {', '.join(FABRICS)}")
+            raise BadInputError(
+                f"there is no fabric {args.fabric!r}; there are {', '.join(FABRICS)}"
+            )
         if args.threads < 1 or (args.ticks is not None and args.ticks < 1):
             raise BadInputError("--threads and --ticks must be at least 1")
         began = time.perf_counter()

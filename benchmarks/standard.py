@@ -73,7 +73,9 @@ def shared_folder(name: str) -> Path:
     usual = Path(__file__).resolve().parents[2] / "shared"
     folder = Path(os.environ.get("SPIKEFAB_SHARED", usual)) / name
     if not folder.is_dir():
-        raise BadInputError(f"{folder} is not there; name the folder that holds it with SPIKEFAB_SHARED")
+        raise BadInputError(
+            f"{folder} is not there; name the folder that holds it with SPIKEFAB_SHARED"
+        )
     return folder
 
 

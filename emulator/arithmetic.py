@@ -180,7 +180,9 @@ COMPARES = {">": above, ">=": reached}
 def shift_integer(x: int, by: int) -> int:
     """``x * 2**by``, rounded down."""
     # Compilers take the narrow shift only where they see that it is no wider than the register.
-    return whole(whole(int(x) << (max(int(by), 0) & WIDEST_SHIFT)) >> (max(-int(by), 0) & WIDEST_SHIFT))
+    return whole(
+        whole(int(x) << (max(int(by), 0) & WIDEST_SHIFT)) >> (max(-int(by), 0) & WIDEST_SHIFT)
+    )
 
 
 @inlined

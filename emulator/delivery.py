@@ -48,7 +48,8 @@ class Synapses(NamedTuple):
     """What one thread delivers.
 
     ``source_run`` int64 [n_sources + 1]; ``runs`` int64 [n_runs, 8]; ``axon`` int64 [n_runs] or
-    empty; ``weight``; ``target`` uint16 or uint32.
+    empty; ``weight``; ``target`` uint16 or uint32. ``held`` int64 [4]: the thread's own, for rows
+    that wait to be added together.
     """
 
     source_run: Array
@@ -56,6 +57,7 @@ class Synapses(NamedTuple):
     axon: Array
     weight: Array
     target: Array
+    held: Array
 
 
 class Pending(NamedTuple):
@@ -63,13 +65,12 @@ class Pending(NamedTuple):
 
     ``sums`` [n_slots, n_sums, n]: summed weights that act at tick t, in slot t % n_slots; int32
     where no sum can leave it, else int64 or float64. ``marks`` [n_slots, n_axons]: axons that were
-    hit. ``held`` [4]: room for `deliver`. ``last`` and ``last_payload`` [n], with ``n_last`` [1]: who fired at the last tick, where
+    hit. ``last`` and ``last_payload`` [n], with ``n_last`` [1]: who fired at the last tick, where
     spikes are added one by one; ``rank`` [n]: the order of that.
     """
 
     sums: Array
     marks: Array
-    held: Array
     last: Array
     last_payload: Array
     n_last: Array
@@ -121,7 +122,7 @@ def deliver(
     merged : int64 [n_cores] or empty
         Gets the synaptic events that do not happen because their axon was hit before.
     """
-    source_run, runs, axons, weight, target = synapses
+    source_run, runs, axons, weight, target, held = synapses
     flat = runs.reshape(runs.size)
     sums, hit = pending.sums, pending.marks
     marks = wake.marks
@@ -130,7 +131,7 @@ def deliver(
     marking = marks.shape[0] > 0
     step, wide_step = LINE // weight.itemsize, LINE // target.itemsize
     # Rows of weights that wait to be added to the same neurons, and to which.
-    held, n_held = pending.held, 0
+    n_held = 0
     held_at = held_size = held_slot = held_group = 0
     for k in range(first, last):
         if k + FAR < last:
@@ -213,7 +214,7 @@ def arrive(
     alarm: Array,
 ) -> None:  # fmt: skip
     """Add one source's weights to the currents, spike by spike, each fitted to its register."""
-    source_run, runs, _, weights, target = synapses
+    source_run, runs, _, weights, target, _ = synapses
     for run in range(source_run[source], source_run[source + 1]):
         first, at, base = int(runs[run, WEIGHT]), int(runs[run, TARGET]), int(runs[run, BASE])
         group, core = (int(runs[run, KIND]) >> 2 if GROUPS else 0), int(runs[run, OWNER])

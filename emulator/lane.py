@@ -240,7 +240,9 @@ class Lane:
             )  # fmt: skip
             return done
 
-        others = [self._pool.submit(run, me) for me in range(1, len(self._cores))] if self._pool else []
+        others = (
+            [self._pool.submit(run, me) for me in range(1, len(self._cores))] if self._pool else []
+        )
         done = run(0)
         for other in others:
             other.result()
@@ -331,7 +333,9 @@ def _shares(loaded: Loaded, n_threads: int) -> Array:
     work = np.bincount(program.row_core, program.row_size, minlength=program.n_cores)
     before = np.cumsum(work + np.diff(program.core_start))
     cuts = np.searchsorted(before, before[-1] * np.arange(1, n_threads) / n_threads) + 1
-    return np.unique(np.concatenate([[0], np.minimum(cuts, program.n_cores - 1), [program.n_cores]]))
+    return np.unique(
+        np.concatenate([[0], np.minimum(cuts, program.n_cores - 1), [program.n_cores]])
+    )
 
 
 def _wake(loaded: Loaded, cores: tuple[int, int]) -> Wake:
@@ -387,7 +391,9 @@ def _state(loaded: Loaded, narrow: bool) -> State:
     program, chip = loaded.program, loaded.chip
     n, floats = program.n_neurons, chip.arithmetic.float_variables
     whole = np.int32 if narrow else np.int64
-    current, membrane = (np.float64 if name in floats else whole for name in ("current", "membrane"))
+    current, membrane = (
+        np.float64 if name in floats else whole for name in ("current", "membrane")
+    )
     resets = program.reset == neuron.SUBTRACT_ONCE
 
     def where(wanted: Any, dtype: Any) -> Array:
@@ -411,7 +417,6 @@ def _pending(loaded: Loaded, sums: type) -> Pending:
     return Pending(
         sums=np.zeros((loaded.n_slots, program.n_sums, program.n_neurons), sums),
         marks=np.zeros((loaded.n_slots, n_axons), np.bool_),
-        held=np.zeros(4, np.int64),
         last=np.zeros(listed, np.int64),
         last_payload=np.zeros(listed, np.int64),
         n_last=np.zeros(1, np.int64),

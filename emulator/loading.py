@@ -249,6 +249,7 @@ def synapses_of(
         axon=axon,
         weight=program.weight,
         target=program.target if target is None else target,
+        held=np.zeros(4, np.int64),
     )
 
 

@@ -166,7 +166,9 @@ def sweep(
                         if STRICT:
                             notice(alarm, neuron.INPUT, number, tick, arrived, fits)
                     chance = noise(seed, tick, identity[n], k)
-                    wanted_u, used, stored = current_step(u, taken, keep_current[place(k), c], chance)
+                    wanted_u, used, stored = current_step(
+                        u, taken, keep_current[place(k), c], chance
+                    )
                     if EACH and used != wanted_u:
                         overflows[neuron.CURRENT, core[number]] += 1
                     elif not EACH:

@@ -92,8 +92,8 @@ class Recorder:
         """Record some ticks."""
         owner = self._program.population[block.spike_neuron]
         at = block.spike_tick + block.sample * self._ticks
-        for number in np.unique(owner):
-            mine = owner == number
+        for number in np.flatnonzero(np.bincount(owner)):
+            mine = np.flatnonzero(owner == number)
             name = self._program.populations[number].name
             writer.spikes(
                 name,

@@ -26,8 +26,10 @@ from traces.layout import LAYOUT_VERSION, MAGIC, RecordedPopulation
 
 Array = NDArray[Any]
 
-BUFFER_EVENTS = 1 << 16
+BUFFER_EVENTS = 1 << 18
 """Events of one table that are held before they are written."""
+FRAME_VALUES = 1 << 16
+"""Values of a state in one chunk of the file."""
 FLUSH_S = 1.0
 NOTE_BYTES = 60_000
 """Longest text in the provenance; HDF5 holds attributes of less than 64 KiB."""
@@ -162,9 +164,10 @@ class TraceWriter:
         columns: dict[str, type] = {"timestamps": np.uint64, "node_ids": np.uint32}
         if population.payload:
             columns["payload"] = np.int32
-        # Large chunks for long runs; a short one must not take more space than it needs.
+        # Large chunks for long runs, though several must fit into HDF5's cache of a dataset (1 MiB), or
+        # appending takes twice the time; a short run must not take more space than it needs.
         most = self._n_ticks * population.size
-        rows = 1 << min(max((most // 256).bit_length(), 10), 16)
+        rows = 1 << min(max((most // 256).bit_length(), 10), 15)
         self._columns[group.name] = Columns(group, columns, chunk_rows=rows)
         group["timestamps"].attrs["units"] = "ticks"
 
@@ -208,7 +211,9 @@ class TraceWriter:
         if len(events["timestamps"]):
             latest = self._latest.get(key, -1)
             rows = in_order(what, events, latest=latest, n_ticks=self._n_ticks, size=size)
-            self._columns[key].add(**rows)
+            # Looked at by `in_order`, unless numbers have no end.
+            known = ("timestamps", "node_ids") if size is not None else ("timestamps",)
+            self._columns[key].add(fitting=known, **rows)
             self._latest[key] = int(rows["timestamps"][-1])
 
     def state(
@@ -249,7 +254,7 @@ class TraceWriter:
                 f"{following}, not {first_tick}; every tick needs one"
             )
         if key not in self._columns:
-            rows = max(min(BUFFER_EVENTS // max(size, 1), self._n_ticks), 1)
+            rows = max(min(FRAME_VALUES // max(size, 1), self._n_ticks), 1)
             with self._writing():
                 columns = frame_report(self._file, key, size, self._n_ticks, rows)
                 about = columns.group["data"].attrs
