@@ -63,7 +63,7 @@ def main() -> int:
     raster = tutorial_spikes(images[order], args.ticks)
     name = deployment.network.inputs[0].name
     drives = (Drive(n_ticks=args.ticks, spikes={name: counts}) for counts in raster)
-    stimuli = [stimulus(*each) for each in zip(drives, repeat(deployment), repeat(args.ticks))]  # noqa: B905
+    stimuli = [stimulus(*each) for each in zip(drives, repeat(deployment), repeat(args.ticks))]
     _, alone, alone_ps = run_once(deployment, stimuli, args.ticks, 1)  # compiles
     seconds = [run_once(deployment, stimuli, args.ticks, args.threads) for _ in range(RUNS)]
     took = statistics.median(each[0] for each in seconds)

@@ -29,6 +29,8 @@ from traces.writer import TraceWriter
 
 TICKS = {"W1": 1000, "W2": 1000, "W3": 200}
 SPIKES = {("W1", 1000): 119_568}
+PACKETS = {("W1", 100): 72_833, ("W2", 50): 581_069, ("W3", 50): 3_278_230}
+"""Known from BENCHMARKS.md, by network and ticks."""
 RUNS = 7
 WRITE_S = 2.0
 SLOWER_MAX = 0.15
@@ -84,10 +86,12 @@ def measure(network: Standard, n_ticks: int, args: argparse.Namespace) -> dict[s
     if ceiling is not None:
         found["ceiling_ticks_per_s"] = n_ticks / statistics.median(ceiling_seconds)
         found["ratio"] = found["ticks_per_s"] / found["ceiling_ticks_per_s"]
-        found["checks"] = {"spikes equal the ceiling's": n_spikes == ceiling_spikes}
-    wanted = SPIKES.get((network.name, n_ticks))
-    if wanted is not None:
-        found.setdefault("checks", {})[f"spikes are {wanted:,}"] = n_spikes == wanted
+        found.setdefault("checks", {})["spikes equal the ceiling's"] = n_spikes == ceiling_spikes
+    for what, known in (("spikes", SPIKES), ("packets", PACKETS)):
+        wanted = known.get((network.name, n_ticks))
+        if wanted is not None:
+            check = found.setdefault("checks", {})
+            check[f"{what} are {wanted:,}"] = found[what] == wanted
     return found
 
 

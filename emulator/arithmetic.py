@@ -8,14 +8,14 @@ Published models that use each rule: Lava 0.10 (fixed point), nengo-loihi 1.1 (e
 brian2-loihi 0.5.2, XyloSim 0.1.3.
 """
 
-from typing import Any
+from collections.abc import Callable
 
 import numpy as np
 
 from traces.jit import inlined
 
 # Bound by `emulator.machine`: 64-bit integers, or 32-bit ones where nothing can leave those.
-whole: Any = int
+whole: Callable[..., int] = int
 WIDEST_SHIFT = 63
 
 
@@ -35,7 +35,7 @@ def product_split(x: int, keep: int, bits: int) -> tuple[int, int]:
     return whole(whole(int(x) >> bits) * int(keep) + whole(low >> bits)), whole(low & mask)
 
 
-product: Any = product_wide
+product: Callable[..., tuple[int, int]] = product_wide
 
 # Decays: what is left of x after one tick. ``keep`` counts in 2**-bits; ``noise`` is uniform in
 # 0..2**32 and used by stochastic rounding alone.

@@ -18,7 +18,8 @@ from emulator import arithmetic, neuron
 from emulator.activity import Counters, Wake
 from emulator.neuron import State
 from emulator.sweep import BLOCK, notice
-from traces.jit import fetch_nothing, kernel, lean
+from traces.intrinsics import fetch_nothing
+from traces.jit import kernel, lean
 
 Array = NDArray[Any]
 

@@ -20,7 +20,8 @@ from emulator.activity import CoreCosts, Counters, Fired, Places, Wake
 from emulator.delivery import Pending, Synapses
 from emulator.neuron import Neurons, State
 from emulator.sweep import BLOCK, Pieces
-from traces.jit import lean, meet
+from traces.intrinsics import meet
+from traces.jit import lean
 
 Array = NDArray[Any]
 

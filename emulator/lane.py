@@ -12,7 +12,7 @@ from emulator import kernels, neuron
 from emulator.activity import Wake
 from emulator.arithmetic import hashed
 from emulator.counting import fresh_counters
-from emulator.delivery import Pending, Synapses
+from emulator.delivery import Pending
 from emulator.errors import OverflowAlarm
 from emulator.fabric import Carry
 from emulator.loading import Loaded
@@ -174,7 +174,7 @@ class Lane:
         load = loaded.load * stimulus.largest_payload
         injected = float(np.abs(stimulus.current_value).max(initial=0))
         narrow = load <= loaded.load_max and injected <= loaded.injected_max
-        sums = np.int32 if load < 2**31 else np.int64
+        sums: type = np.int32 if load < 2**31 else np.int64
         if program.weight.dtype.kind == "f":
             sums = np.float64
         if (narrow, sums) not in self._machines:

@@ -277,6 +277,9 @@ def _runs(
         if not counts_globally:
             begins |= ~dense
     first = np.flatnonzero(begins)
+    payload, group = program.row_payload, program.row_group
+    assert payload is not None
+    assert group is not None
     runs = np.empty((first.size, 8), np.int64)
     if first.size:
         base = 0 if counts_globally else program.core_start[core[first]]
@@ -284,7 +287,7 @@ def _runs(
             weight[first], at[first], np.add.reduceat(size, first),
             np.where(dense[first], -1, base), program.row_delay[rows[first]],
             program.row_shift[rows[first]],
-            program.row_payload[rows[first]] + 4 * program.row_group[rows[first]].astype(np.int64),
+            payload[rows[first]] + 4 * group[rows[first]].astype(np.int64),
             core[first],
         )  # fmt: skip
         for k, column in enumerate(columns):

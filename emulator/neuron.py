@@ -15,7 +15,6 @@ what a chip and a program ask for; the defaults here are those of the preset ``l
 
 from typing import Any, NamedTuple
 
-import numpy as np
 from numpy.typing import NDArray
 
 from emulator import arithmetic

@@ -81,7 +81,7 @@ def packets_of(program: Program) -> Packets:
     size = program.row_size
     once = repeats = np.empty(0, np.uint16)
     if np.any(program.row_payload):
-        repeated = program.row_payload == AS_REPEAT
+        repeated = np.asarray(program.row_payload == AS_REPEAT)
         once = np.add.reduceat(np.where(repeated, 0, size), row, dtype=np.int64)
         size = np.where(repeated, size, 0)
         repeats = repeated[row].astype(np.uint8)

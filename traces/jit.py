@@ -21,9 +21,6 @@ from types import FunctionType
 from typing import Any, TypeVar, cast
 
 import numba
-from llvmlite import ir
-from numba.core import cgutils, types
-from numba.extending import intrinsic
 
 try:
     import fcntl
@@ -31,6 +28,7 @@ except ImportError:  # not there on Windows
     fcntl = None  # type: ignore[assignment]
 
 config: Any = numba.config
+njit: Any = numba.njit
 COMPILES = not config.DISABLE_JIT
 """Whether kernels are compiled at all; plain Python keeps to one thread."""
 
@@ -160,7 +158,7 @@ class _Forgiving:
 
 
 def _compiled(function: Function, folder: str | None, **options: bool) -> Function:
-    compiled: Any = numba.njit(nogil=True, error_model="numpy", **options)(function)
+    compiled: Any = njit(nogil=True, error_model="numpy", **options)(function)
     if folder is None or not hasattr(compiled, "enable_caching"):
         return cast(Function, compiled)
     before = config.CACHE_DIR
@@ -237,82 +235,3 @@ def _told(value: Any) -> str:
 def python_of(compiled: Function) -> Function:
     """Return the plain Python function behind a kernel, itself where nothing is compiled."""
     return cast(Function, getattr(compiled, "py_func", compiled))
-
-
-@intrinsic
-def _prefetch(typing: Any, array: Any, index: Any) -> Any:  # type: ignore[misc]
-    """Ask for the cache line of one entry of a flat array."""
-
-    def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        flat = context.make_array(signature.args[0])(context, builder, args[0])
-        at = builder.gep(flat.data, [args[1]])
-        byte = ir.IntType(8).as_pointer()
-        whole = ir.IntType(32)
-        kind = ir.FunctionType(ir.VoidType(), [byte, whole, whole, whole])
-        fetch = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
-        to_read, near, data = (ir.Constant(whole, k) for k in (0, 3, 1))
-        builder.call(fetch, [builder.bitcast(at, byte), to_read, near, data])
-        return context.get_dummy_value()
-
-    return types.void(array, types.int64), code
-
-
-@inlined
-def prefetch(array: Any, index: int) -> None:
-    """Bring an entry of a flat array near that is read soon; for compiled kernels alone."""
-    _prefetch(array, index)
-
-
-@inlined
-def fetch_nothing(array: Any, index: int) -> None:
-    """Stand in for `prefetch` where kernels are plain Python."""
-
-
-# Threads in one compiled call meet at a gate, an int64 array of one entry that counts arrivals.
-
-
-@intrinsic
-def _arrive(typing: Any, gate: Any) -> Any:  # type: ignore[misc]
-    """Count one arrival."""
-
-    def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        array = context.make_array(signature.args[0])(context, builder, args[0])
-        one = context.get_constant(types.int64, 1)
-        return builder.atomic_rmw("add", array.data, one, "seq_cst")
-
-    return types.int64(gate), code
-
-
-@intrinsic
-def _arrived(typing: Any, gate: Any) -> Any:  # type: ignore[misc]
-    """Read how many have arrived, and what they wrote before."""
-
-    def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        array = context.make_array(signature.args[0])(context, builder, args[0])
-        return builder.load_atomic(array.data, "acquire", 8)
-
-    return types.int64(gate), code
-
-
-if hasattr(os, "sched_yield"):
-    _give_way: Any = types.ExternalFunction("sched_yield", types.int32())
-else:
-
-    @kernel
-    def _give_way() -> int:
-        return 0
-
-
-SPINS = 4000
-"""Looks at the gate before a thread lets others have its processor."""
-
-
-@kernel
-def meet(gate: Any, arrivals: int) -> None:
-    """Wait until so many threads have come to the gate; for compiled kernels alone."""
-    _arrive(gate)
-    spins = 0
-    while _arrived(gate) < arrivals:
-        spins += 1
-        if spins > SPINS:
-            _give_way()

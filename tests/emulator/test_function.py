@@ -175,7 +175,7 @@ def test_a_bad_sample_ends_a_run_when_it_is_its_turn():
     program = quiet_program(rng)
     bad = Stimulus(spike_tick=[0], spike_channel=[CHANNELS], spike_payload=[1])
     seen = []
-    with pytest.raises(ValueError, match="channel 10..10, but the program has 10"):
+    with pytest.raises(ValueError, match=r"channel 10..10, but the program has 10"):
         Engine(program, chip, n_threads=2).run(
             [quiet_stimulus(rng), quiet_stimulus(rng), bad, quiet_stimulus(rng)], TICKS,
             lambda block: seen.append(block.sample),
@@ -208,7 +208,7 @@ def test_wrong_ways_to_run_are_refused():
     program, chip = quiet_program(np.random.default_rng(1)), load_chip("loihi")
     with pytest.raises(ValueError, match="n_threads must be at least 1, but is 0"):
         Engine(program, chip, n_threads=0)
-    with pytest.raises(ValueError, match="fabric must be one of ideal.*, not 'perfect'"):
+    with pytest.raises(ValueError, match=r"fabric must be one of ideal.*, not 'perfect'"):
         Engine(program, chip, fabric="perfect")
 
 
