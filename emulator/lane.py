@@ -255,9 +255,7 @@ class Lane:
         start = listed.start[:, : done + 1]
         inputs = np.searchsorted(events.spike_tick, first_tick + np.arange(done + 1))
         mine = slice(inputs[0], inputs[-1])
-        sources = self._loaded.program.n_neurons + events.spike_channel[mine]
-        np.add.at(self.counters.times, sources, 1)
-        np.add.at(self.counters.repeats, sources, events.spike_payload[mine])
+        self._count_input(events.spike_channel[mine], events.spike_payload[mine])
         neurons, sent_ps, payload = (
             _joined(column, start) for column in (listed.neuron, listed.sent_ps, listed.payload)
         )
@@ -273,6 +271,15 @@ class Lane:
             update_ps=listed.spent_ps[:done],
             merged_events=listed.merged_events[:done],
         )
+
+    def _count_input(self, channel: Array, payload: Array) -> None:
+        program, counters = self._loaded.program, self.counters
+        times = np.bincount(channel, minlength=program.n_channels)
+        counters.times[program.n_neurons :] += times
+        if payload.size and payload.min() == payload.max() == 1:
+            counters.repeats[program.n_neurons :] += times
+        else:
+            np.add.at(counters.repeats, program.n_neurons + channel, payload)
 
     def _time(self, activity: Activity, tick_ps: Array) -> None:
         """Let the fabric say how long ticks took, each thread for some of them."""
