@@ -19,10 +19,11 @@ import simpy
 from numpy.typing import NDArray
 
 from emulator.activity import Counters
+from emulator.block import Block
 from emulator.chip import Chip
 from emulator.counting import fresh_counters, totals
 from emulator.fabric import FABRICS
-from emulator.lane import Block, Lane
+from emulator.lane import Lane
 from emulator.loading import load
 from emulator.program import Program
 from emulator.stimulus import Stimulus

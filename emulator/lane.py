@@ -9,15 +9,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emulator import kernels, neuron
-from emulator.activity import Wake
 from emulator.arithmetic import hashed
+from emulator.block import Block
 from emulator.counting import fresh_counters
 from emulator.delivery import Pending
 from emulator.errors import OverflowAlarm
 from emulator.fabric import Carry
+from emulator.incoming import check_signs, events_of
 from emulator.loading import Loaded
 from emulator.machine import advance_of
 from emulator.neuron import Neurons, State
+from emulator.registers import fresh_pending, fresh_state, fresh_wake
 from emulator.stimulus import Stimulus
 from emulator.sweep import BLOCK
 from emulator.traffic import Activity
@@ -28,45 +30,6 @@ SPIKES_A_BLOCK = 1 << 18
 """Room for listed spikes in one compiled call; bounds the memory of a run."""
 CORE_TICKS_A_BLOCK = 1 << 20
 """Ticks of one call times cores; bounds it too."""
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Block:
-    """What happened in some consecutive ticks of one sample.
-
-    Attributes
-    ----------
-    sample, first_tick : int
-        Ticks count from the start of the sample.
-    tick_ps : int64 [n_ticks]
-        Duration of each tick.
-    spike_tick, spike_neuron, spike_payload : int64 [n_spikes]
-        In order of ticks; neurons as `Program` numbers them; a payload is 1, -1 below a lower
-        threshold, or the number of spikes where neurons fire several times a tick.
-    frames : int64 or float64 [n_ticks, n_watched]
-        Membranes of the watched neurons at the end of each tick.
-    """
-
-    sample: int
-    first_tick: int
-    tick_ps: Array
-    spike_tick: Array
-    spike_neuron: Array
-    spike_payload: Array
-    frames: Array
-
-    def ticks(self) -> Iterator["Block"]:
-        """Cut into blocks of one tick."""
-        n_ticks = self.tick_ps.size
-        start = np.searchsorted(self.spike_tick, self.first_tick + np.arange(n_ticks + 1))
-        for k in range(n_ticks):
-            mine = slice(start[k], start[k + 1])
-            yield Block(
-                sample=self.sample, first_tick=self.first_tick + k,
-                tick_ps=self.tick_ps[k : k + 1], spike_tick=self.spike_tick[mine],
-                spike_neuron=self.spike_neuron[mine], spike_payload=self.spike_payload[mine],
-                frames=self.frames[k : k + 1],
-            )  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -109,7 +72,7 @@ class Lane:
         self._sleeps = loaded.sleeps(program.core_start[cuts[:-1]].tolist())
         self._pool = ThreadPoolExecutor(len(self._cores) - 1) if len(self._cores) > 1 else None
         self._machines: dict[tuple[bool, type], _Machine] = {}
-        self._wakes = [_wake(loaded, cores) for cores in self._cores]
+        self._wakes = [fresh_wake(loaded, cores) for cores in self._cores]
         self._spent_ps = np.empty((0, program.n_cores), np.int64)
         self._eights = np.zeros(-(-program.n_neurons // 8), np.int64)
         self._flags = self._eights.view(np.uint8)
@@ -141,10 +104,10 @@ class Lane:
         """Run a sample from the initial state, ``length()`` ticks at a time or fewer."""
         program = self._loaded.program
         stimulus.check(program.n_channels, program.n_neurons)
-        _check_signs(self._loaded, stimulus)
+        check_signs(self._loaded, stimulus)
         self._machine = self._machine_for(stimulus)
         self._reset()
-        events = _events(self._loaded, stimulus)
+        events = events_of(self._loaded, stimulus)
         seed = hashed(self._seed, sample, 0, 0)
         most = max(CORE_TICKS_A_BLOCK // max(program.n_cores, 1), 1)
         marking = self._sleeps or stimulus.current_tick.size > 0
@@ -183,8 +146,8 @@ class Lane:
                     program, loaded.chip, strict=self._strict, narrow=narrow, alike=loaded.alike
                 ),
                 neurons=loaded.neurons(narrow),
-                state=_state(loaded, narrow),
-                pending=_pending(loaded, sums),
+                state=fresh_state(loaded, narrow),
+                pending=fresh_pending(loaded, sums),
             )
         return self._machines[narrow, sums]
 
@@ -342,90 +305,4 @@ def _shares(loaded: Loaded, n_threads: int) -> Array:
     cuts = np.searchsorted(before, before[-1] * np.arange(1, n_threads) / n_threads) + 1
     return np.unique(
         np.concatenate([[0], np.minimum(cuts, program.n_cores - 1), [program.n_cores]])
-    )
-
-
-def _wake(loaded: Loaded, cores: tuple[int, int]) -> Wake:
-    words = 8 * -(-loaded.program.n_neurons // (64 * BLOCK))
-    busy, marks = np.zeros(words, np.int64), np.zeros((loaded.n_slots, words), np.int64)
-    start = loaded.program.core_start
-    return Wake(
-        busy=busy.view(np.uint8), busy_eights=busy, marks=marks.view(np.uint8), marks_eights=marks,
-        runs=np.zeros((8 * words, 2), np.int64),
-        first_neuron=int(start[cores[0]]), last_neuron=int(start[cores[1]]),
-    )  # fmt: skip
-
-
-def _events(loaded: Loaded, stimulus: Stimulus) -> kernels.Events:
-    """Cut payloads to what the chip takes, and sort channels where they lie on cores."""
-    columns = dict(vars(stimulus))
-    most = loaded.chip.numbers.input_payload_max
-    if most:
-        columns["spike_payload"] = np.minimum(columns["spike_payload"], most)
-    if loaded.places.channel_core.size:
-        tick, channel = stimulus.spike_tick, stimulus.spike_channel
-        if np.any((tick[1:] == tick[:-1]) & (channel[1:] < channel[:-1])):
-            order = np.lexsort((channel, tick))
-            for name in ("spike_channel", "spike_payload"):
-                columns[name] = columns[name][order]
-    return kernels.Events(**columns, sent_ps=np.zeros(stimulus.spike_tick.size, np.int64))
-
-
-def _check_signs(loaded: Loaded, stimulus: Stimulus) -> None:
-    """Refuse negative factors where a payload is a number of spikes.
-
-    Raises
-    ------
-    ValueError
-    """
-    negative = stimulus.spike_channel[stimulus.spike_payload < 0]
-    if not negative.size:
-        return
-    program = loaded.program
-    repeats = program.row_payload == neuron.AS_REPEAT
-    if loaded.chip.arithmetic.accumulate == "each":
-        repeats = np.ones_like(repeats)
-    counting = np.intersect1d(negative, program.row_source[repeats] - program.n_neurons)
-    if counting.size:
-        raise ValueError(
-            f"channel {counting[0]} has payloads down to {stimulus.spike_payload.min():,}, but "
-            "its synapses take a payload as that many spikes; only rows whose row_payload is "
-            "value or presence take negative ones"
-        )
-
-
-def _state(loaded: Loaded, narrow: bool) -> State:
-    program, chip = loaded.program, loaded.chip
-    n, floats = program.n_neurons, chip.arithmetic.float_variables
-    whole = np.int32 if narrow else np.int64
-    current, membrane = (
-        np.float64 if name in floats else whole for name in ("current", "membrane")
-    )
-    resets = program.reset == neuron.SUBTRACT_ONCE
-
-    def where(wanted: Any, dtype: Any) -> Array:
-        return np.zeros(n if wanted else 0, dtype)
-
-    return State(
-        current=np.zeros((program.n_currents, n), current),
-        membrane=np.zeros(n, membrane),
-        push=np.zeros(n, np.float64 if program.bias.dtype.kind == "f" else whole),
-        shown=where(chip.arithmetic.current_order == "add-use-decay", current),
-        above=where(np.any(resets), np.bool_),
-        resting=where(program.refractory.size, np.int32),
-        handed=where(program.several_a_tick, np.int64),
-    )
-
-
-def _pending(loaded: Loaded, sums: type) -> Pending:
-    program = loaded.program
-    n_axons = int(program.row_axon.max(initial=-1)) + 1
-    listed = program.n_neurons if loaded.chip.arithmetic.accumulate == "each" else 0
-    return Pending(
-        sums=np.zeros((loaded.n_slots, program.n_sums, program.n_neurons), sums),
-        marks=np.zeros((loaded.n_slots, n_axons), np.bool_),
-        last=np.zeros(listed, np.int64),
-        last_payload=np.zeros(listed, np.int64),
-        n_last=np.zeros(1, np.int64),
-        rank=loaded.identity,
     )
