@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from emulator.neuron import MEMBRANE
 from emulator.sweep import ACTIVE, BELOW, BLOCK, FIRED, SPILLED
-from traces.jit import lean
+from traces.jit import inner
 
 Array = NDArray[Any]
 
@@ -105,7 +105,7 @@ class Counters(NamedTuple):
     repeats: Array
 
 
-@lean
+@inner
 def awake_runs(wake: Wake, slot: int) -> int:
     """List what is awake, joined to runs of neurons; clear the marks of this tick.
 
@@ -145,7 +145,7 @@ def awake_runs(wake: Wake, slot: int) -> int:
     return n_runs
 
 
-@lean
+@inner
 def collect(
     n_runs: int,
     flags: Array,

@@ -19,7 +19,7 @@ from emulator.activity import Counters, Wake
 from emulator.neuron import State
 from emulator.sweep import BLOCK, notice
 from traces.intrinsics import fetch_nothing
-from traces.jit import kernel, lean
+from traces.jit import inner, kernel
 
 Array = NDArray[Any]
 
@@ -78,7 +78,7 @@ class Pending(NamedTuple):
     rank: Array
 
 
-@lean
+@inner
 def add(
     begins: Array, n_rows: int, at: int, size: int, slot: int, group: int, sums: Array,
     weight: Array,
@@ -98,7 +98,7 @@ def add(
             sums[row, column, place(at + j)] += as_weight(weight[place(begin + j)])
 
 
-@lean
+@inner
 def deliver(
     sources: Array,
     payloads: Array,
@@ -209,7 +209,7 @@ def deliver(
     add(held, n_held, held_at, held_size, held_slot, held_group, sums, weight)
 
 
-@lean
+@inner
 def arrive(
     source: int, payload: int, tick: int, synapses: Synapses, state: State, counters: Counters,
     alarm: Array,
@@ -248,7 +248,7 @@ def arrive_in_order(
         arrive(source, payload, tick, synapses, state, counters, alarm)
 
 
-@lean
+@inner
 def arrive_never(
     channels: Array, payloads: Array, first: int, last: int, tick: int, synapses: Synapses,
     pending: Pending, state: State, counters: Counters, alarm: Array,

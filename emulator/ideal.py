@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emulator.traffic import Activity, Packets
-from traces.jit import kernel, lean
+from traces.jit import inner, kernel
 
 Array = NDArray[Any]
 
@@ -79,7 +79,7 @@ def crowd_of(packets: Packets, latencies: Latencies) -> Crowd | None:
     return Crowd(events, latency_ps)
 
 
-@lean
+@inner
 def carry_crowds(
     sources: Array, payloads: Array, sent_ps: Array, first: int, last: int, first_source: int,
     crowd: Crowd, latencies: Latencies, earliest_ps: Array, latest_ps: Array, work_ps: Array,
@@ -104,7 +104,7 @@ def carry_crowds(
             work_ps[core] += work if marked > 0 else 0
 
 
-@lean
+@inner
 def carry(
     sources: Array, payloads: Array, sent_ps: Array, first: int, last: int, first_source: int,
     packets: Packets, latencies: Latencies, earliest_ps: Array, latest_ps: Array, work_ps: Array,

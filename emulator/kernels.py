@@ -21,7 +21,7 @@ from emulator.delivery import Pending, Synapses
 from emulator.neuron import Neurons, State
 from emulator.sweep import BLOCK, Pieces
 from traces.intrinsics import meet
-from traces.jit import lean
+from traces.jit import inner, lean
 
 Array = NDArray[Any]
 
@@ -80,7 +80,7 @@ class Listed(NamedTuple):
     frames: Array
 
 
-@lean
+@inner
 def take_input(
     first: int, last: int, events: Events, places: Places, costs: CoreCosts, first_core: int,
     last_core: int, n_neurons: int, spent_ps: Array,
@@ -107,7 +107,7 @@ def take_input(
         sent_ps[k] = waits + int(spent_ps[core]) - int(rest_ps[core])
 
 
-@lean
+@inner
 def keep_last(pending: Pending, fired: Fired, first: int, last: int) -> None:
     """Note who fired in this tick, where spikes are added one by one in the next."""
     for k in range(first, last):

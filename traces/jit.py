@@ -111,6 +111,14 @@ def lean(function: Function) -> Function:
     return _compiled(function, _FOLDER, _nrt=False)
 
 
+def inner(function: Function) -> Function:
+    """Compile a lean kernel that only kernels call: taking its arguments from Python is not.
+
+    A kernel of many arrays has more code for that than for its work.
+    """
+    return _compiled(function, _FOLDER, _nrt=False, no_cpython_wrapper=True)
+
+
 def inlined(function: Function) -> Function:
     """Compile a small kernel, lean as well, so that it becomes part of whoever calls it.
 
@@ -158,7 +166,7 @@ class _Forgiving:
 
 
 def _compiled(function: Function, folder: str | None, **options: bool) -> Function:
-    compiled: Any = njit(nogil=True, error_model="numpy", **options)(function)
+    compiled: Any = njit(nogil=True, error_model="numpy", no_cfunc_wrapper=True, **options)(function)
     if folder is None or not hasattr(compiled, "enable_caching"):
         return cast(Function, compiled)
     before = config.CACHE_DIR
@@ -216,7 +224,7 @@ def specialised(
         )
         copy.__module__, copy.__qualname__ = function.__module__, function.__qualname__
         given = getattr(original, "targetoptions", {})
-        options = {name: given[name] for name in ("_nrt", "forceinline") if name in given}
+        options = {name: given[name] for name in ("_nrt", "forceinline", "no_cpython_wrapper") if name in given}
         copies[function.__name__] = _compiled(copy, folder, **options) if compiled else copy
         copied = copies[function.__name__]
         # A rule may be bound under another name; it is its copy that is meant.
