@@ -166,7 +166,11 @@ class _Forgiving:
 
 
 def _compiled(function: Function, folder: str | None, **options: bool) -> Function:
-    compiled: Any = njit(nogil=True, error_model="numpy", no_cfunc_wrapper=True, **options)(function)
+    # Said for each kernel, or it would be taken over from the one that calls it.
+    options = {"_nrt": True, "forceinline": False, "no_cpython_wrapper": False} | options
+    compiled: Any = njit(nogil=True, error_model="numpy", no_cfunc_wrapper=True, **options)(
+        function
+    )
     if folder is None or not hasattr(compiled, "enable_caching"):
         return cast(Function, compiled)
     before = config.CACHE_DIR
@@ -224,7 +228,11 @@ def specialised(
         )
         copy.__module__, copy.__qualname__ = function.__module__, function.__qualname__
         given = getattr(original, "targetoptions", {})
-        options = {name: given[name] for name in ("_nrt", "forceinline", "no_cpython_wrapper") if name in given}
+        options = {
+            name: given[name]
+            for name in ("_nrt", "forceinline", "no_cpython_wrapper")
+            if name in given
+        }
         copies[function.__name__] = _compiled(copy, folder, **options) if compiled else copy
         copied = copies[function.__name__]
         # A rule may be bound under another name; it is its copy that is meant.

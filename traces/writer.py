@@ -164,10 +164,9 @@ class TraceWriter:
         columns: dict[str, type] = {"timestamps": np.uint64, "node_ids": np.uint32}
         if population.payload:
             columns["payload"] = np.int32
-        # Large chunks for long runs, though several must fit into HDF5's cache of a dataset (1 MiB), or
-        # appending takes twice the time; a short run must not take more space than it needs.
+        # Large chunks for long runs; a short one must not take more space than it needs.
         most = self._n_ticks * population.size
-        rows = 1 << min(max((most // 256).bit_length(), 10), 15)
+        rows = 1 << min(max((most // 256).bit_length(), 10), 16)
         self._columns[group.name] = Columns(group, columns, chunk_rows=rows)
         group["timestamps"].attrs["units"] = "ticks"
 
