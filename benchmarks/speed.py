@@ -112,16 +112,16 @@ def write_once(
         ],
     )  # fmt: skip
     created = time.perf_counter()
+    starts = np.cumsum([0, *(part.size for part in program.populations)])[:-1].tolist()
 
     def record(block: Block) -> None:
         if len(program.populations) == 1:
             writer.spikes(program.populations[0].name, block.spike_tick, block.spike_neuron)
             return
-        owner = program.population[block.spike_neuron]
-        index = program.index[block.spike_neuron]
-        for number, part in enumerate(program.populations):
-            mine = np.flatnonzero(owner == number)
-            writer.spikes(part.name, block.spike_tick[mine], index[mine])
+        for part, first in zip(program.populations, starts, strict=True):
+            neuron = block.spike_neuron
+            mine = np.flatnonzero((neuron >= first) & (neuron < first + part.size))
+            writer.spikes(part.name, block.spike_tick.take(mine), neuron.take(mine) - first)
 
     ran, _, _ = run_once(network, n_ticks, args.fabric, args.threads, record)
     closing = time.perf_counter()

@@ -97,9 +97,9 @@ class Recorder:
             name = self._program.populations[number].name
             writer.spikes(
                 name,
-                at[mine],
-                self._program.index[block.spike_neuron[mine]],
-                block.spike_payload[mine] if name in self._carrying else None,
+                at.take(mine),
+                self._program.index.take(block.spike_neuron.take(mine)),
+                block.spike_payload.take(mine) if name in self._carrying else None,
             )
         first = 0
         for part in silent:

@@ -169,8 +169,10 @@ def in_order(
     if size is not None and np.max(numbers) >= size:
         raise ValueError(f"{what} has {size} neurons, there is no neuron {np.max(numbers)}")
     # An engine's spikes come sorted, and to see that takes a tenth of sorting them.
-    same = ticks[1:] == ticks[:-1]
-    ordered = bool(np.all((ticks[1:] > ticks[:-1]) | (same & (numbers[1:] >= numbers[:-1]))))
+    falls = np.flatnonzero(numbers[1:] < numbers[:-1])
+    ordered = bool(
+        np.all(ticks[1:] >= ticks[:-1]) and np.all(ticks.take(falls + 1) > ticks.take(falls))
+    )
     first, last = int(ticks[0]), int(ticks[-1])
     if not ordered:
         first, last = int(np.min(ticks)), int(np.max(ticks))
