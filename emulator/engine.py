@@ -33,7 +33,7 @@ __all__ = ["Block", "Engine"]
 
 Array = NDArray[Any]
 
-BLOCK_TICKS = 256
+BLOCK_TICKS = 1024
 SIDE_BY_SIDE_TICKS = 1024
 """Longer samples run one after another: their spikes are not held until it is their turn."""
 NEURONS_A_THREAD = 1 << 14

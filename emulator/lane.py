@@ -30,6 +30,8 @@ SPIKES_A_BLOCK = 1 << 18
 """Room for listed spikes in one compiled call; bounds the memory of a run."""
 CORE_TICKS_A_BLOCK = 1 << 20
 """Ticks of one call times cores; bounds it too."""
+NEURON_TICKS_A_BLOCK = 1 << 28
+"""Ticks of one call times neurons; bounds the time until a run notices that it is interrupted."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -109,7 +111,11 @@ class Lane:
         self._reset()
         events = events_of(self._loaded, stimulus)
         seed = hashed(self._seed, sample, 0, 0)
-        most = max(CORE_TICKS_A_BLOCK // max(program.n_cores, 1), 1)
+        most = min(
+            CORE_TICKS_A_BLOCK // max(program.n_cores, 1),
+            NEURON_TICKS_A_BLOCK // max(program.n_neurons, 1),
+        )
+        most = max(most, 1)
         marking = self._sleeps or stimulus.current_tick.size > 0
         at = (0, 0, 0)
         while at[0] < n_ticks:
