@@ -33,8 +33,8 @@ class Wake(NamedTuple):
     """What one thread knows about the blocks of neurons; n_blocks is a multiple of 64 here.
 
     ``busy`` uint8 [n_blocks] and ``marks`` uint8 [n_slots, n_blocks]: whether one of a block's
-    neurons was active in the last tick, and whether input arrives for it, in the slot of
-    `emulator.delivery.Pending`; no rows where all neurons are active anyway. ``busy_eights``,
+    neurons was active in the last tick or gets input in this one, and whether input arrives for it
+    later, in the slot of `emulator.delivery.Pending`; no rows where all neurons are active anyway. ``busy_eights``,
     ``marks_eights``: the same as int64, eight blocks each. ``runs`` int64 [n_blocks, 2]: first and
     last neuron of what is awake. ``first_neuron``, ``last_neuron``: of the thread, which leaves
     blocks of others at 0.
@@ -116,7 +116,8 @@ def awake_runs(wake: Wake, slot: int) -> int:
     """
     busy, marks, runs = wake.busy_eights, wake.marks_eights, wake.runs
     first_neuron, last_neuron = int(wake.first_neuron), int(wake.last_neuron)
-    marking = marks.shape[0] > 0
+    # With one slot all input acts at once, and wakes as if its neurons had been active.
+    marking = marks.shape[0] > 1
     n_runs = 0
     end = -1
     group = 8 * 8 * BLOCK

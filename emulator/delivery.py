@@ -126,7 +126,7 @@ def deliver(
     source_run, runs, axons, weight, target, held = synapses
     flat = runs.reshape(runs.size)
     sums, hit = pending.sums, pending.marks
-    marks = wake.marks
+    marks, busy = wake.marks, wake.busy
     n_slots = sums.shape[0]
     now = tick % n_slots
     marking = marks.shape[0] > 0
@@ -152,7 +152,8 @@ def deliver(
         payload = int(payloads[k]) if payloads.size else 1
         for run in range(source_run[source], source_run[source + 1]):
             size = int(runs[run, SIZE])
-            slot = now + int(runs[run, DELAY])
+            delay = int(runs[run, DELAY])
+            slot = now + delay
             if slot >= n_slots:
                 slot -= n_slots
             times, group = payload, 0
@@ -175,6 +176,7 @@ def deliver(
             times = times << int(runs[run, SHIFT])
             begin, at, base = int(runs[run, WEIGHT]), int(runs[run, TARGET]), int(runs[run, BASE])
             row, column = place(slot), place(group)
+            woken = busy if delay == 0 or not marking else marks[slot]
             if base < 0:
                 marked = False
                 if times != 1:
@@ -197,7 +199,7 @@ def deliver(
                         n_held = 0
                 if marking and not marked:
                     for block in range(at // BLOCK, (at + size + BLOCK - 1) // BLOCK):
-                        marks[slot, block] = 1
+                        woken[block] = 1
             else:
                 for j in range(size):
                     n = place(base + int(target[place(at + j)]))
@@ -205,7 +207,7 @@ def deliver(
                 if marking:
                     for j in range(size):
                         n = base + int(target[place(at + j)])
-                        marks[row, place(n // BLOCK)] = 1
+                        woken[place(n // BLOCK)] = 1
     add(held, n_held, held_at, held_size, held_slot, held_group, sums, weight)
 
 

@@ -108,13 +108,21 @@ def carry_crowds(
 def carry(
     sources: Array, payloads: Array, sent_ps: Array, first: int, last: int, first_source: int,
     packets: Packets, latencies: Latencies, earliest_ps: Array, latest_ps: Array, work_ps: Array,
-) -> None:  # fmt: skip
+    touched: Array, n_touched: int,
+) -> int:  # fmt: skip
     """Note when the packets of some spikes come, and what they make each core do.
 
     Parameters
     ----------
     earliest_ps, latest_ps, work_ps : int64 [n_cores]
         First and last arrival, and the time that axons and synaptic events take.
+    touched : int64 [n_cores]
+        Lists the cores that packets come to.
+
+    Returns
+    -------
+    int
+        Number of these cores so far.
     """
     start, core, events, once, repeated = packets
     x, y, source_core = latencies.x, latencies.y, latencies.source_core
@@ -134,9 +142,13 @@ def carry(
             if repeated.size:
                 sent = times if repeated[packet] else 1
                 done += int(once[packet])
+            if earliest_ps[to] == NEVER:
+                touched[n_touched] = to
+                n_touched += 1
             earliest_ps[to] = min(int(earliest_ps[to]), arrival)
             latest_ps[to] = max(int(latest_ps[to]), arrival)
             work_ps[to] += sent * axon_in + done * synaptic_event
+    return n_touched
 
 
 @kernel
@@ -158,9 +170,11 @@ def ideal_ticks(
     earliest_ps = np.full(n_cores, NEVER, np.int64)
     latest_ps = np.zeros(n_cores, np.int64)
     work_ps = np.zeros(n_cores, np.int64)
+    touched = np.arange(n_cores)
     for tick in range(first, last):
         inputs = int(input_start[tick]), int(input_start[tick + 1])
         spikes = int(spike_start[tick]), int(spike_start[tick + 1])
+        n_touched = n_cores
         # What is None is not compiled.
         if crowd is not None:
             carry_crowds(
@@ -172,21 +186,23 @@ def ideal_ticks(
                 earliest_ps, latest_ps, work_ps,
             )  # fmt: skip
         if packets is not None:
-            carry(
+            n_touched = carry(
                 input_channel, input_payload, input_ps, inputs[0], inputs[1], n_neurons, packets,
-                latencies, earliest_ps, latest_ps, work_ps,
+                latencies, earliest_ps, latest_ps, work_ps, touched, 0,
             )  # fmt: skip
-            carry(
+            n_touched = carry(
                 spike_neuron, spike_payload, spike_ps, spikes[0], spikes[1], 0, packets, latencies,
-                earliest_ps, latest_ps, work_ps,
+                earliest_ps, latest_ps, work_ps, touched, n_touched,
             )  # fmt: skip
-        if merged.size:
-            for core in range(n_cores):
-                work_ps[core] -= merged[tick, core] * latencies.synaptic_event
         slowest = 0
         for core in range(n_cores):
-            arrived = max(int(latest_ps[core]), int(earliest_ps[core]) + int(work_ps[core]))
-            ready = int(update_ps[tick, core])
-            slowest = max(slowest, ready, 0 if earliest_ps[core] == NEVER else arrived)
+            slowest = max(slowest, int(update_ps[tick, core]))
+        for k in range(n_touched):
+            core = touched[k]
+            work = int(work_ps[core])
+            if merged.size:
+                work -= merged[tick, core] * latencies.synaptic_event
+            arrived = max(int(latest_ps[core]), int(earliest_ps[core]) + work)
+            slowest = max(slowest, 0 if earliest_ps[core] == NEVER else arrived)
             earliest_ps[core], latest_ps[core], work_ps[core] = NEVER, 0, 0
         tick_ps[tick] = slowest + latencies.barrier

@@ -28,7 +28,7 @@ Array = NDArray[Any]
 
 SPIKES_A_BLOCK = 1 << 18
 """Room for listed spikes in one compiled call; bounds the memory of a run."""
-CORE_TICKS_A_BLOCK = 1 << 20
+CORE_TICKS_A_BLOCK = 1 << 18
 """Ticks of one call times cores; bounds it too."""
 NEURON_TICKS_A_BLOCK = 1 << 28
 """Ticks of one call times neurons; bounds the time until a run notices that it is interrupted."""
