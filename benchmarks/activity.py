@@ -24,7 +24,7 @@ from emulator.stimulus import Stimulus
 
 Array = NDArray[Any]
 
-N, ACTIVE, SYNAPSES, PER_CORE, TICKS, RUNS, MOST = 1_000_000, 1000, 10, 1024, 2000, 7, 1.5
+N, ACTIVE, SYNAPSES, PER_CORE, TICKS, RUNS, MOST = 1_000_000, 1000, 10, 1024, 5000, 7, 1.5
 
 
 def program_of(n: int, active: Array) -> Program:

@@ -7,6 +7,7 @@ written to a trace with ``--write``. Exit code 0 if all checks hold, 4 if one do
 """
 
 import argparse
+import gc
 import json
 import resource
 import statistics
@@ -17,6 +18,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from ceilings import ceiling_of
 from standard import BadInputError, Standard, standard
 
@@ -62,8 +64,10 @@ def measure(network: Standard, n_ticks: int, args: argparse.Namespace) -> dict[s
     ceiling = ceiling_of(network, n_ticks) if args.ceiling else None
     run_once(network, min(n_ticks, 1 if args.fabric == "simpy" else 3), args.fabric, args.threads)
     seconds, ceiling_seconds = [], []
+    engine = None
     for _ in range(1 if args.fabric == "simpy" else RUNS):
         engine = None  # two at a time would count as the memory of one
+        gc.collect()  # an engine and its process know each other
         took, n_spikes, engine = run_once(network, n_ticks, args.fabric, args.threads)
         seconds.append(took)
         if ceiling is not None:
@@ -111,14 +115,16 @@ def write_once(
         ],
     )  # fmt: skip
     created = time.perf_counter()
+    starts = np.cumsum([0, *(part.size for part in program.populations)])[:-1].tolist()
 
     def record(block: Block) -> None:
-        owner = program.population[block.spike_neuron]
-        for number, part in enumerate(program.populations):
-            mine = owner == number
-            writer.spikes(
-                part.name, block.spike_tick[mine], program.index[block.spike_neuron[mine]]
-            )
+        if len(program.populations) == 1:
+            writer.spikes(program.populations[0].name, block.spike_tick, block.spike_neuron)
+            return
+        for part, first in zip(program.populations, starts, strict=True):
+            neuron = block.spike_neuron
+            mine = np.flatnonzero((neuron >= first) & (neuron < first + part.size))
+            writer.spikes(part.name, block.spike_tick.take(mine), neuron.take(mine) - first)
 
     ran, _, _ = run_once(network, n_ticks, args.fabric, args.threads, record)
     closing = time.perf_counter()
@@ -177,6 +183,8 @@ def main() -> int:
         "network": args.network, "fabric": args.fabric, "threads": args.threads, "build_s": build_s,
     }  # fmt: skip
     fewer = SLOW_TICKS.get(args.fabric, 1) if args.network != "W1" or args.fabric == "simpy" else 1
+    if not args.ceiling:
+        network.forget_arrays()
     found |= measure(network, args.ticks or TICKS[args.network] // fewer, args)
     if args.write:
         measure_writing(network, found, args)

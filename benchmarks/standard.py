@@ -41,6 +41,11 @@ class Standard:
     program: Program
     chip: Chip
 
+    def forget_arrays(self) -> None:
+        """Let go of all arrays but the raster; what follows needs the program alone."""
+        for name in ("dst", "w", "weights"):
+            self.net.pop(name, None)
+
     def stimulus(self, n_ticks: int) -> Stimulus:
         """Input of so many ticks; beyond its raster W1's input repeats."""
         if self.name != "W1":
@@ -57,21 +62,35 @@ class Standard:
         )  # fmt: skip
 
 
+def shared_folder(name: str) -> Path:
+    """Return a folder of those that all projects share.
+
+    Raises
+    ------
+    BadInputError
+        If it is not there.
+    """
+    usual = Path(__file__).resolve().parents[2] / "shared"
+    folder = Path(os.environ.get("SPIKEFAB_SHARED", usual)) / name
+    if not folder.is_dir():
+        raise BadInputError(
+            f"{folder} is not there; name the folder that holds it with SPIKEFAB_SHARED"
+        )
+    return folder
+
+
 def shared_module(name: str) -> ModuleType:
     """Load a module of the folder that all projects share.
 
     Raises
     ------
     BadInputError
-        If the folder or the file is not there.
+        If it is not there.
     """
-    usual = Path(__file__).resolve().parents[2] / "shared"
-    folder = Path(os.environ.get("SPIKEFAB_SHARED", usual)) / "benchmarks"
+    folder = shared_folder("benchmarks")
     path = folder / f"{name}.py"
     if not path.is_file():
-        raise BadInputError(
-            f"{path} is not there; name the folder that holds benchmarks/ with SPIKEFAB_SHARED"
-        )
+        raise BadInputError(f"{path} is not there; the shared folder must hold it")
     if str(folder) not in sys.path:
         sys.path.append(str(folder))  # ceiling.py imports workloads.py from beside it
     if name in sys.modules:
@@ -180,6 +199,7 @@ def _recurrent(net: dict[str, Any], per_core: int) -> Program:
     begins[1:] = core[1:] != core[:-1]
     begins[::k] = True
     first = np.flatnonzero(begins)
+    first.setflags(write=False)  # a program shares what nobody can change
     return _program(
         core_start=start, threshold=np.full(n, net["vth"]), bias=net["bias"], dv=net["dv"],
         sizes=(n,), inputs=(), channel_core=np.empty(0, np.int32),

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from emulator.neuron import MEMBRANE
 from emulator.sweep import BELOW, BLOCK, SPILLED
-from traces.jit import inlined, kernel
+from traces.jit import inlined, inner
 
 Array = NDArray[Any]
 
@@ -28,11 +28,11 @@ _ANY_SPILLED = ~(7 * _EACH_BYTE)
 
 
 class Wake(NamedTuple):
-    """What one thread knows about the blocks of neurons; n_blocks is a multiple of 8 here.
+    """What one thread knows about the blocks of neurons; n_blocks is a multiple of 64 here.
 
     ``busy`` uint8 [n_blocks] and ``marks`` uint8 [n_slots, n_blocks]: whether one of a block's
-    neurons was active in the last tick, and whether input arrives for it, in the slot of
-    `emulator.delivery.Pending`; no rows where all neurons are active anyway. ``busy_eights``,
+    neurons was active in the last tick or gets input in this one, and whether input arrives for it
+    later, in the slot of `emulator.delivery.Pending`; no rows where all neurons are active anyway. ``busy_eights``,
     ``marks_eights``: the same as int64, eight blocks each. ``runs`` int64 [n_blocks, 2]: first and
     last neuron of what is awake. ``first_neuron``, ``last_neuron``: of the thread, which leaves
     blocks of others at 0.
@@ -105,7 +105,7 @@ class Counters(NamedTuple):
     repeats: Array
 
 
-@kernel
+@inner
 def awake_runs(wake: Wake, slot: int) -> int:
     """List what is awake, joined to runs of neurons; clear the marks of this tick.
 
@@ -116,24 +116,33 @@ def awake_runs(wake: Wake, slot: int) -> int:
     """
     busy, marks, runs = wake.busy_eights, wake.marks_eights, wake.runs
     first_neuron, last_neuron = int(wake.first_neuron), int(wake.last_neuron)
-    marking = marks.shape[0] > 0
+    # With one slot all input acts at once, and wakes as if its neurons had been active.
+    marking = marks.shape[0] > 1
     n_runs = 0
     end = -1
-    for word in range(first_neuron // (8 * BLOCK), (last_neuron + 8 * BLOCK - 1) // (8 * BLOCK)):
-        awake = int(busy[word])
-        if marking and marks[slot, word]:
-            awake |= int(marks[slot, word])
-            marks[slot, word] = 0
-        if awake == 0:
+    group = 8 * 8 * BLOCK
+    for at in range(first_neuron // group, (last_neuron + group - 1) // group):
+        # Most of a large network sleeps: eight words are looked at together.
+        any_awake = 0
+        for word in range(8 * at, 8 * at + 8):
+            any_awake |= int(busy[word])
+            if marking:
+                any_awake |= int(marks[slot, word])
+        if any_awake == 0:
             continue
-        for k in range(8):
-            if (awake >> (8 * k)) & 255:
-                block = 8 * word + k
-                if block != end:
-                    runs[n_runs, 0] = max(block * BLOCK, first_neuron)
-                    n_runs += 1
-                end = block + 1
-                runs[n_runs - 1, 1] = min(end * BLOCK, last_neuron)
+        for word in range(8 * at, 8 * at + 8):
+            awake = int(busy[word])
+            if marking:
+                awake |= int(marks[slot, word])
+                marks[slot, word] = 0
+            for k in range(8 if awake else 0):
+                if (awake >> (8 * k)) & 255:
+                    block = 8 * word + k
+                    if block != end:
+                        runs[n_runs, 0] = max(block * BLOCK, first_neuron)
+                        n_runs += 1
+                    end = block + 1
+                    runs[n_runs - 1, 1] = min(end * BLOCK, last_neuron)
     return n_runs
 
 
@@ -143,7 +152,7 @@ def bytes_set(word: int) -> int:
     return ((word * _EACH_BYTE) >> 56) & 255
 
 
-@kernel
+@inner
 def collect(
     n_runs: int,
     flags: Array,

@@ -37,7 +37,7 @@ def product_split(x: int, keep: int, bits: int) -> tuple[int, int]:
     return whole(whole(int(x) >> bits) * int(keep) + whole(low >> bits)), whole(low & mask)
 
 
-product: Any = product_wide
+product: Callable[..., tuple[int, int]] = product_wide
 
 # Decays: what is left of x after one tick. ``keep`` counts in 2**-bits; ``noise`` is uniform in
 # 0..2**32 and used by stochastic rounding alone.

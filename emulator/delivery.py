@@ -18,7 +18,8 @@ from emulator import arithmetic, neuron
 from emulator.activity import Counters, Wake
 from emulator.neuron import State
 from emulator.sweep import BLOCK, notice
-from traces.jit import fetch_nothing, kernel
+from traces.intrinsics import fetch_nothing
+from traces.jit import inner, kernel
 
 Array = NDArray[Any]
 
@@ -48,7 +49,8 @@ class Synapses(NamedTuple):
     """What one thread delivers.
 
     ``source_run`` int64 [n_sources + 1]; ``runs`` int64 [n_runs, 8]; ``axon`` int64 [n_runs] or
-    empty; ``weight``; ``target`` uint16 or uint32.
+    empty; ``weight``; ``target`` uint16 or uint32. ``held`` int64 [4]: the thread's own, for rows
+    that wait to be added together.
     """
 
     source_run: Array
@@ -56,6 +58,7 @@ class Synapses(NamedTuple):
     axon: Array
     weight: Array
     target: Array
+    held: Array
 
 
 class Pending(NamedTuple):
@@ -63,20 +66,19 @@ class Pending(NamedTuple):
 
     ``sums`` [n_slots, n_sums, n]: summed weights that act at tick t, in slot t % n_slots; int32
     where no sum can leave it, else int64 or float64. ``marks`` [n_slots, n_axons]: axons that were
-    hit. ``held`` [4]: room for `deliver`. ``last`` and ``last_payload`` [n], with ``n_last`` [1]: who fired at the last tick, where
+    hit. ``last`` and ``last_payload`` [n], with ``n_last`` [1]: who fired at the last tick, where
     spikes are added one by one; ``rank`` [n]: the order of that.
     """
 
     sums: Array
     marks: Array
-    held: Array
     last: Array
     last_payload: Array
     n_last: Array
     rank: Array
 
 
-@kernel
+@inner
 def add(
     begins: Array, n_rows: int, at: int, size: int, slot: int, group: int, sums: Array,
     weight: Array,
@@ -96,7 +98,7 @@ def add(
             sums[row, column, place(at + j)] += as_weight(weight[place(begin + j)])
 
 
-@kernel
+@inner
 def deliver(
     sources: Array,
     payloads: Array,
@@ -121,16 +123,16 @@ def deliver(
     merged : int64 [2 * n_cores] or empty
         Gets the synaptic events that do not happen because their axon was hit before.
     """
-    source_run, runs, axons, weight, target = synapses
+    source_run, runs, axons, weight, target, held = synapses
     flat = runs.reshape(runs.size)
     sums, hit = pending.sums, pending.marks
-    marks = wake.marks
+    marks, busy = wake.marks, wake.busy
     n_slots = sums.shape[0]
     now = tick % n_slots
     marking = marks.shape[0] > 0
     step, wide_step = LINE // weight.itemsize, LINE // target.itemsize
     # Rows of weights that wait to be added to the same neurons, and to which.
-    held, n_held = pending.held, 0
+    n_held = 0
     held_at = held_size = held_slot = held_group = 0
     for k in range(first, last):
         if k + FAR < last:
@@ -150,7 +152,8 @@ def deliver(
         payload = int(payloads[k]) if payloads.size else 1
         for run in range(source_run[source], source_run[source + 1]):
             size = int(runs[run, SIZE])
-            slot = now + int(runs[run, DELAY])
+            delay = int(runs[run, DELAY])
+            slot = now + delay
             if slot >= n_slots:
                 slot -= n_slots
             times, group = payload, 0
@@ -174,7 +177,9 @@ def deliver(
             times = times << int(runs[run, SHIFT])
             begin, at, base = int(runs[run, WEIGHT]), int(runs[run, TARGET]), int(runs[run, BASE])
             row, column = place(slot), place(group)
+            woken = busy if delay == 0 or not marking else marks[slot]
             if base < 0:
+                marked = False
                 if times != 1:
                     for j in range(size):
                         product = as_weight(weight[place(begin + j)]) * times
@@ -183,7 +188,8 @@ def deliver(
                     # Four rows onto the same neurons are added at once: reading and writing the
                     # sums is most of the work.
                     same = (held_at == at) & (held_size == size)
-                    if not (same & (held_slot == slot) & (held_group == group)):
+                    marked = same & (held_slot == slot) & (held_group == group)
+                    if not marked:
                         add(held, n_held, held_at, held_size, held_slot, held_group, sums, weight)
                         n_held = 0
                     held[n_held] = begin
@@ -192,9 +198,9 @@ def deliver(
                     if n_held == 4:
                         add(held, n_held, at, size, slot, group, sums, weight)
                         n_held = 0
-                if marking:
+                if marking and not marked:
                     for block in range(at // BLOCK, (at + size + BLOCK - 1) // BLOCK):
-                        marks[slot, block] = 1
+                        woken[block] = 1
             else:
                 for j in range(size):
                     n = place(base + int(target[place(at + j)]))
@@ -202,17 +208,17 @@ def deliver(
                 if marking:
                     for j in range(size):
                         n = base + int(target[place(at + j)])
-                        marks[row, place(n // BLOCK)] = 1
+                        woken[place(n // BLOCK)] = 1
     add(held, n_held, held_at, held_size, held_slot, held_group, sums, weight)
 
 
-@kernel
+@inner
 def arrive(
     source: int, payload: int, tick: int, synapses: Synapses, state: State, counters: Counters,
     alarm: Array,
 ) -> None:  # fmt: skip
     """Add one source's weights to the currents, spike by spike, each fitted to its register."""
-    source_run, runs, _, weights, target = synapses
+    source_run, runs, _, weights, target, _ = synapses
     for run in range(source_run[source], source_run[source + 1]):
         first, at, base = int(runs[run, WEIGHT]), int(runs[run, TARGET]), int(runs[run, BASE])
         group, core = (int(runs[run, KIND]) >> 2 if GROUPS else 0), int(runs[run, OWNER])
@@ -245,7 +251,7 @@ def arrive_in_order(
         arrive(source, payload, tick, synapses, state, counters, alarm)
 
 
-@kernel
+@inner
 def arrive_never(
     channels: Array, payloads: Array, first: int, last: int, tick: int, synapses: Synapses,
     pending: Pending, state: State, counters: Counters, alarm: Array,

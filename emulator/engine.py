@@ -20,12 +20,13 @@ import simpy
 from numpy.typing import NDArray
 
 from emulator.activity import Counters
+from emulator.block import Block
 from emulator.carried import Carried
 from emulator.chip import Chip
 from emulator.counting import carried_by_counters, fresh_counters, totals
 from emulator.errors import EngineError, OverflowAlarm
 from emulator.fabric import FABRIC_NAMES, FABRICS, Carry, barrier_ps
-from emulator.lane import Block, Lane
+from emulator.lane import Lane
 from emulator.loading import load
 from emulator.program import Program
 from emulator.simulation import Simulation
@@ -37,7 +38,7 @@ __all__ = ["Block", "Engine"]
 
 Array = NDArray[Any]
 
-BLOCK_TICKS = 256
+BLOCK_TICKS = 1024
 SIDE_BY_SIDE_TICKS = 1024
 """Longer samples run one after another: their spikes are not held until it is their turn."""
 NEURONS_A_THREAD = 1 << 14

@@ -16,7 +16,7 @@ from emulator.chip import Chip
 from emulator.program import Program
 from emulator.traffic import Activity, Packets, Ticks
 from emulator.ways import ways
-from traces.jit import kernel
+from traces.jit import inner, kernel
 
 Array = NDArray[Any]
 
@@ -93,7 +93,7 @@ def crowd_of(packets: Packets, latencies: Latencies) -> Crowd | None:
     return Crowd(work, np.append(0, np.cumsum(differs)).astype(np.int32))
 
 
-@kernel
+@inner
 def carry_crowds(
     sources: Array, payloads: Array, sent_ps: Array, first: int, last: int, first_source: int,
     crowd: Crowd, latencies: Latencies, earliest_ps: Array, latest_ps: Array, work_ps: Array,
@@ -133,17 +133,25 @@ def carry_crowds(
             work_ps[core] += work if marked > 0 else 0
 
 
-@kernel
+@inner
 def carry(
     sources: Array, payloads: Array, sent_ps: Array, first: int, last: int, first_source: int,
     packets: Packets, latencies: Latencies, earliest_ps: Array, latest_ps: Array, work_ps: Array,
-) -> None:  # fmt: skip
+    touched: Array, n_touched: int,
+) -> int:  # fmt: skip
     """Note when the packets of some spikes come, and what they make each core do.
 
     Parameters
     ----------
     earliest_ps, latest_ps, work_ps : int64 [n_cores]
         First and last arrival, and the time that axons and synaptic events take.
+    touched : int64 [n_cores]
+        Lists the cores that packets come to.
+
+    Returns
+    -------
+    int
+        Number of these cores so far.
     """
     start, core, work, once, repeated = packets[:5]
     table, by_packet, source_core = latencies.table, latencies.by_packet, latencies.source_core
@@ -166,9 +174,13 @@ def carry(
             if repeated.size:
                 sent = times if repeated[packet] else 1
                 done += int(once[packet])
+            if earliest_ps[to] == NEVER:
+                touched[n_touched] = to
+                n_touched += 1
             earliest_ps[to] = min(int(earliest_ps[to]), arrival)
             latest_ps[to] = max(int(latest_ps[to]), arrival)
             work_ps[to] += sent * axon_in + done * synaptic_event
+    return n_touched
 
 
 @kernel
@@ -198,9 +210,11 @@ def ideal_ticks(
     earliest_ps = np.full(n_cores, NEVER, np.int64)
     latest_ps = np.zeros(n_cores, np.int64)
     work_ps = np.zeros(n_cores, np.int64)
+    touched = np.arange(n_cores)
     for tick in range(first, last):
         inputs = int(input_start[tick]), int(input_start[tick + 1])
         spikes = int(spike_start[tick]), int(spike_start[tick + 1])
+        n_touched = n_cores
         # What is None is not compiled.
         if crowd is not None:
             carry_crowds(
@@ -212,26 +226,32 @@ def ideal_ticks(
                 earliest_ps, latest_ps, work_ps,
             )  # fmt: skip
         if packets is not None:
-            carry(
+            n_touched = carry(
                 input_channel, input_payload, input_ps, inputs[0], inputs[1], n_neurons, packets,
-                latencies, earliest_ps, latest_ps, work_ps,
+                latencies, earliest_ps, latest_ps, work_ps, touched, 0,
             )  # fmt: skip
-            carry(
+            n_touched = carry(
                 spike_neuron, spike_payload, spike_ps, spikes[0], spikes[1], 0, packets, latencies,
-                earliest_ps, latest_ps, work_ps,
+                earliest_ps, latest_ps, work_ps, touched, n_touched,
             )  # fmt: skip
-        if merged.size:
-            for core in range(n_cores):
-                work_ps[core] -= merged[tick, core] * latencies.synaptic_event
-        longest, slowest = -1, 0
+        longest, slowest = 0, n_cores
         for core in range(n_cores):
+            longest = max(longest, int(update_ps[tick, core]))
+        for k in range(n_touched):
+            core = int(touched[k])
             arrived = int(work_ps[core])
+            if merged.size:
+                arrived -= merged[tick, core] * latencies.synaptic_event
             if ways_count:
                 arrived = max(int(latest_ps[core]), int(earliest_ps[core]) + arrived)
-            ready = int(update_ps[tick, core])
-            ready = max(ready, 0 if earliest_ps[core] == NEVER else arrived)
-            if ready > longest:
-                longest, slowest = ready, core
+            if earliest_ps[core] != NEVER and arrived >= longest:
+                slowest = core if arrived > longest else min(core, slowest)
+                longest = arrived
             earliest_ps[core], latest_ps[core], work_ps[core] = NEVER, 0, 0
+        # The first of equals: neurons of a core before it may take as long.
+        for core in range(slowest):
+            if update_ps[tick, core] == longest:
+                slowest = core
+                break
         ticks.duration_ps[tick] = longest + latencies.barrier
         ticks.slowest_core[tick] = slowest

@@ -20,7 +20,8 @@ from emulator.activity import CoreCosts, Counters, Fired, Places, Wake
 from emulator.delivery import Pending, Synapses
 from emulator.neuron import Neurons, State
 from emulator.sweep import BLOCK, Pieces
-from traces.jit import kernel, meet
+from traces.intrinsics import meet
+from traces.jit import inner, lean
 
 Array = NDArray[Any]
 
@@ -87,7 +88,7 @@ TALLIED = (
 """What is counted up after every tick."""
 
 
-@kernel
+@inner
 def count_up(counters: Counters, first_core: int, last_core: int, row: Array) -> None:
     """Sum up what some cores have counted so far, in the order of `TALLIED`; int64 [5]."""
     active, overflows = counters.active, counters.overflows
@@ -102,7 +103,7 @@ def count_up(counters: Counters, first_core: int, last_core: int, row: Array) ->
         row[k + 1] = total
 
 
-@kernel
+@inner
 def take_input(
     first: int, last: int, events: Events, places: Places, costs: CoreCosts, first_core: int,
     last_core: int, n_neurons: int, spent_ps: Array,
@@ -129,7 +130,7 @@ def take_input(
         sent_ps[k] = waits + int(spent_ps[core]) - int(rest_ps[core])
 
 
-@kernel
+@inner
 def keep_last(pending: Pending, fired: Fired, first: int, last: int) -> None:
     """Note who fired in this tick, where spikes are added one by one in the next."""
     for k in range(first, last):
@@ -138,7 +139,7 @@ def keep_last(pending: Pending, fired: Fired, first: int, last: int) -> None:
     pending.n_last[0] = last - first
 
 
-@kernel
+@lean
 def advance(
     team: Team, first_tick: int, n_ticks: int, synapses: Synapses, places: Places, pieces: Pieces,
     neurons: Neurons, state: State, pending: Pending, wake: Wake, costs: CoreCosts,
@@ -189,7 +190,7 @@ def advance(
         if done == n_ticks:
             break
         for other in range(size):
-            if start[other, done] + n_neurons > listed.neuron.shape[1]:
+            if start[other, done] + n_neurons >= listed.neuron.shape[1]:
                 return done, next_spike, next_current
         if LATENCY == 1:
             first_spike = next_spike
@@ -225,7 +226,8 @@ def advance(
         )  # fmt: skip
         first_fired = n_fired
         tally = listed.tally[me, done + 1]
-        tally[:] = listed.tally[me, done]
+        for k in range(tally.size):
+            tally[k] = listed.tally[me, done, k]
         n_fired = collect(
             n_runs, flags, eights, wake, places, costs, handed, counters, mine, n_fired, spent_ps,
             tally,

@@ -16,6 +16,7 @@ from emulator.fanout import Fanout, fanout_of
 from emulator.neuron import Neurons
 from emulator.program import Program
 from emulator.sweep import BLOCK, Pieces
+from emulator.synapses import global_targets, synapses_of
 from emulator.traffic import Packets, packets_of, packets_sent
 from emulator.width import heaviest_load, largest_burst, narrow_limits
 
@@ -71,6 +72,18 @@ class Loaded:
         return np.asarray(spikes)
 
     @cached_property
+    def begins_awake(self) -> Array:
+        """Blocks in which a neuron is not at rest when a sample begins; uint8 [n_blocks]."""
+        program = self.program
+        awake = self.restless | (program.bias != 0) | (program.initial_membrane != 0)
+        awake |= np.any(program.initial_current != 0, axis=0)
+        starts = np.arange(0, program.n_neurons, BLOCK)
+        begins = np.logical_or.reduceat(awake, starts) if starts.size else awake
+        # Spikes reach these machines' neurons past the sums that wake them.
+        sleepless = self.chip.arithmetic.accumulate == "each" or program.alias.size > 0
+        return np.asarray(begins | sleepless, np.uint8)
+
+    @cached_property
     def identity(self) -> Array:
         """Number of each neuron by population and index, wherever it lies; int64 [n]."""
         program = self.program
@@ -85,7 +98,7 @@ class Loaded:
     @cached_property
     def targets(self) -> Array | None:
         """Targets of sparse rows, counted from the first neuron of all; None if they are shared."""
-        return _global_targets(self.program)
+        return global_targets(self.program)
 
     @property
     def n_slots(self) -> int:
@@ -215,66 +228,3 @@ def _places(program: Program, costs: CoreCosts) -> Places:
         channel_core=channel_core,
         channel_rank=rank,
     )
-
-
-def synapses_of(
-    program: Program, first_core: int, last_core: int, target: Array | None, *, merge: bool
-) -> Synapses:
-    """List the runs of synapses onto the cores ``first_core:last_core``.
-
-    Rows of a source become one run where their weights and targets follow each other, so nothing
-    of the synapse memory is copied but targets, which then count from the first neuron of all.
-    """
-    rows = np.flatnonzero((program.row_core >= first_core) & (program.row_core < last_core))
-    source = np.repeat(
-        np.arange(program.source_row.size - 1, dtype=np.int32), np.diff(program.source_row)
-    )[rows]
-    dense, size = program.row_dense[rows], program.row_size[rows].astype(np.int64)
-    weight, at = program.row_weight[rows], program.row_target[rows]
-    core = program.row_core[rows]
-    begins = np.ones(rows.size, np.bool_)
-    if merge and rows.size:
-        begins[1:] = weight[1:] != weight[:-1] + size[:-1]
-        begins[1:] |= at[1:] != at[:-1] + size[:-1]
-        begins[1:] |= source[1:] != source[:-1]
-        begins[1:] |= dense[1:] != dense[:-1]
-        for name in ("row_delay", "row_shift", "row_group", "row_payload"):
-            column = getattr(program, name)[rows]
-            begins[1:] |= column[1:] != column[:-1]
-        if target is None:
-            begins |= ~dense
-    first = np.flatnonzero(begins)
-    runs = np.empty((first.size, 8), np.int64)
-    if first.size:
-        base = np.where(dense, -1, program.core_start[core] if target is None else 0)
-        kind = program.row_payload[rows[first]] + 4 * program.row_group[rows[first]].astype(int)
-        columns = (
-            weight[first], at[first], np.add.reduceat(size, first), base[first],
-            program.row_delay[rows[first]], program.row_shift[rows[first]], kind, core[first],
-        )  # fmt: skip
-        for k, column in enumerate(columns):
-            runs[:, k] = column
-    return Synapses(
-        source_run=np.searchsorted(source[first], np.arange(program.source_row.size)),
-        runs=runs,
-        axon=program.row_axon[rows] if program.row_axon.size else program.row_axon,
-        weight=program.weight,
-        target=program.target if target is None else target,
-    )
-
-
-def _global_targets(program: Program) -> Array | None:
-    """Targets counted from the first neuron of all; None where rows of several cores share them."""
-    listed = np.flatnonzero(~program.row_dense & (program.row_size > 0))
-    at, size = program.row_target[listed], program.row_size[listed]
-    if np.any(np.diff(at) < 0):
-        order = np.argsort(at, kind="stable")
-        listed, at, size = listed[order], at[order], size[order]
-    ends = at + size
-    if at.size and (at[0] != 0 or ends[-1] != program.target.size or np.any(at[1:] != ends[:-1])):
-        return None
-    narrow = np.uint16 if program.n_neurons <= 1 << 16 else np.uint32
-    base = program.core_start.astype(narrow)[program.row_core[listed]]
-    target = np.repeat(base, size)
-    target += program.target.astype(narrow, copy=False)
-    return target

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from emulator import activity, arithmetic, delivery, kernels, neuron, sweep
 from emulator.chip import Chip
 from emulator.program import Program
-from traces.jit import COMPILES, fetch_nothing, prefetch, specialised
+from traces.intrinsics import fetch_nothing, prefetch
+from traces.jit import COMPILES, specialised
 
 Array = NDArray[Any]
 

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 from numpy.typing import NDArray
 
 from emulator import arithmetic
-from traces.jit import inlined, kernel
+from traces.jit import inlined, inner
 
 Array = NDArray[Any]
 
@@ -242,7 +242,7 @@ def fire(
     return spikes, v, crosses(v, threshold)
 
 
-@kernel
+@inner
 def repeat(v: float, threshold: float, given: int, most: int) -> tuple[int, float, bool]:
     """Fire as often as the threshold fits into the membrane."""
     spikes = given

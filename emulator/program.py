@@ -364,8 +364,8 @@ _TWO_AXES = ("keep_current", "sum_shift", "initial_current")
 
 def _exact(name: str, array: Array, dtype: type) -> Array:
     """Change the type of an array, but none of its values."""
-    same: Array = array.astype(dtype)
-    if not np.array_equal(same, array):
+    same: Array = array.astype(dtype, copy=False)
+    if same is not array and not np.array_equal(same, array):
         bad = int(np.count_nonzero(same != array))
         raise ProgramError(f"{bad} of {array.size} values of {name} do not fit {np.dtype(dtype)}")
     return same
@@ -379,6 +379,6 @@ def _narrowest(weight: Array) -> Array:
             weight.dtype.kind == "i"
             and info.min <= weight.min(initial=0) <= weight.max(initial=0) <= info.max
         ):
-            narrow: Array = weight.astype(dtype)
+            narrow: Array = weight.astype(dtype, copy=False)
             return narrow
     return weight

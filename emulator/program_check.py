@@ -118,10 +118,10 @@ def _broken_rows(program: "Program") -> list[str]:
     dense, first = program.row_dense, program.row_target
     if np.any(dense & ((first < start) | (first + size > stop))):
         problems.append("a dense row reaches neurons of another core")
-    listed = ~dense
-    if np.any(listed & ((first < 0) | (first + size > program.target.size))):
+    listed = np.flatnonzero(~dense)
+    if np.any((first[listed] < 0) | (first[listed] + size[listed] > program.target.size)):
         problems.append("a sparse row reads targets beyond the end of the list")
-    elif _any_astray(program, np.flatnonzero(listed)):
+    elif _any_astray(program, listed):
         problems.append("a sparse row reaches a neuron that its core does not hold")
     return problems
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from emulator import arithmetic, neuron
 from emulator.neuron import Neurons, State
-from traces.jit import inlined, kernel
+from traces.jit import inlined, inner
 
 Array = NDArray[Any]
 
@@ -70,7 +70,7 @@ def notice(alarm: Array, variable: int, n: int, tick: int, value: float, fits: b
         alarm[0], alarm[1], alarm[2], alarm[3] = n, variable, tick, value
 
 
-@kernel
+@inner
 def sweep(
     n_runs: int,
     runs: Array,

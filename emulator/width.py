@@ -14,26 +14,26 @@ LARGEST = 2.0**28
 """Of a register or constant. No step adds up more than one input, of four times that, and three of
 these."""
 _SPLIT_BITS = 15
+_PIECE = 1 << 20
 _COLUMNS = ("weight", "bias", "threshold", "reset_to", "membrane_min", "membrane_max", "lower",
             "lower_to", "initial_current", "initial_membrane")  # fmt: skip
 
 
 def heaviest_load(program: Program) -> float:
     """Bound of what one neuron can be sent in a tick if every source spikes once."""
-    if not program.row_size.size:
-        return 0
-    often = np.ones(program.row_size.size)
-    if program.target.size:
-        # A sparse row whose targets do not ascend may name one of them more than once.
-        falls = np.zeros(program.target.size, np.int32)
-        np.cumsum(program.target[1:] <= program.target[:-1], out=falls[1:])
-        listed = np.flatnonzero(~program.row_dense & (program.row_size > 0))
-        first, size = program.row_target[listed], program.row_size[listed]
-        again = falls[first + size - 1] > falls[first]
-        often[listed[again]] = size[again]
-    often *= np.exp2(program.row_shift, dtype=np.float32)
-    low, high = program.weight.min(initial=0), program.weight.max(initial=0)
-    return max(-float(low), float(high)) * float(np.bincount(program.row_core, often).max())
+    # A sparse row whose targets do not ascend may name one of them more than once.
+    falls = np.zeros(program.target.size, np.int32)
+    np.cumsum(program.target[1:] <= program.target[:-1], out=falls[1:])
+    each_core = np.zeros(program.n_cores)
+    for start in range(0, program.row_size.size, _PIECE):
+        rows = slice(start, start + _PIECE)
+        first, size = program.row_target[rows], program.row_size[rows].astype(np.int64)
+        often = 2.0 ** program.row_shift[rows]
+        listed = np.flatnonzero(~program.row_dense[rows] & (size > 0))
+        again = falls[first[listed] + size[listed] - 1] > falls[first[listed]]
+        often[listed[again]] *= size[listed[again]]
+        each_core += np.bincount(program.row_core[rows], often, minlength=program.n_cores)
+    return float(_largest(program.weight) * each_core.max(initial=0))
 
 
 def largest_burst(program: Program) -> int:
@@ -81,4 +81,4 @@ def narrow_limits(program: Program, chip: Chip) -> tuple[float, float]:
 
 
 def _largest(values: neuron.Array) -> float:
-    return float(np.abs(values.astype(np.float64)).max(initial=0))
+    return max(float(values.max(initial=0)), -float(values.min(initial=0)))

@@ -108,14 +108,14 @@ class Recorder:
         """Record some ticks."""
         owner = self._program.population[block.spike_neuron]
         at = block.spike_tick + block.sample * self._ticks
-        for number in np.unique(owner):
-            mine = owner == number
+        for number in np.flatnonzero(np.bincount(owner)):
+            mine = np.flatnonzero(owner == number)
             name = self._program.populations[number].name
             writer.spikes(
                 name,
-                at[mine],
-                self._program.index[block.spike_neuron[mine]],
-                block.spike_payload[mine] if name in self._carrying else None,
+                at.take(mine),
+                self._program.index.take(block.spike_neuron.take(mine)),
+                block.spike_payload.take(mine) if name in self._carrying else None,
             )
         first = 0
         for part in silent:

@@ -10,7 +10,7 @@ import pytest
 CHECKOUT = Path(__file__).resolve().parent.parent
 ROOMS = ("traces", "emulator", "mapping", "spikefab")
 DOORS = {
-    "numba": {"traces/jit.py"},
+    "numba": {"traces/jit.py", "traces/intrinsics.py"},
     "simpy": {
         "emulator/engine.py", "emulator/simulation.py",
         "emulator/noc/simulated.py", "emulator/noc/simulated_tick.py",

@@ -1,6 +1,6 @@
 """Datasets that grow together: buffered, appended in large pieces, cut back if a write fails."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from math import ceil
 from typing import Any
 
@@ -61,8 +61,13 @@ class Columns:
         row_bytes = self._width * sum(dtype.itemsize for dtype in self._types.values())
         return chunks * self._chunk_rows * row_bytes
 
-    def add(self, **columns: Array) -> None:
+    def add(self, *, fitting: Collection[str] = (), **columns: Array) -> None:
         """Hold a copy of some rows.
+
+        Parameters
+        ----------
+        fitting : collection of str
+            Columns of whole numbers that are known to fit their type.
 
         Raises
         ------
@@ -77,7 +82,12 @@ class Columns:
             )
         rows = {name: np.array(values, self._types[name]) for name, values in columns.items()}
         for name, values in rows.items():
-            if values.dtype.kind in "iu" and not np.array_equal(values, columns[name]):
+            known = name in fitting and np.asarray(columns[name]).dtype.kind in "iu"
+            if (
+                values.dtype.kind in "iu"
+                and not known
+                and not np.array_equal(values, columns[name])
+            ):
                 raise ValueError(f"{self.group.name}/{name}: values must fit into {values.dtype}")
         for name, values in rows.items():
             self._held[name].append(values)
@@ -90,7 +100,7 @@ class Columns:
         for name, parts in self._held.items():
             dataset = self._datasets[name]
             dataset.resize(self.n_added, axis=0)
-            dataset[self._n_written :] = np.concatenate(parts)
+            dataset[self._n_written :] = parts[0] if len(parts) == 1 else np.concatenate(parts)
         # Only now, so that an interrupted write is made again, over itself.
         self._n_written, self._held = self.n_added, {name: [] for name in self._types}
 
@@ -153,12 +163,19 @@ def in_order(
     ValueError
         If a tick or neuron is not there, or the batch goes back in time.
     """
-    ticks, numbers = events["timestamps"], events["node_ids"]
+    ticks, numbers = np.asarray(events["timestamps"]), np.asarray(events["node_ids"])
     if np.min(numbers) < 0:
         raise ValueError(f"{what}: there is no neuron {np.min(numbers)}")
     if size is not None and np.max(numbers) >= size:
         raise ValueError(f"{what} has {size} neurons, there is no neuron {np.max(numbers)}")
-    first, last = int(np.min(ticks)), int(np.max(ticks))
+    # An engine's spikes come sorted, and to see that takes a tenth of sorting them.
+    falls = np.flatnonzero(numbers[1:] < numbers[:-1])
+    ordered = bool(
+        np.all(ticks[1:] >= ticks[:-1]) and np.all(ticks.take(falls + 1) > ticks.take(falls))
+    )
+    first, last = int(ticks[0]), int(ticks[-1])
+    if not ordered:
+        first, last = int(np.min(ticks)), int(np.max(ticks))
     if first < 0 or last >= n_ticks:
         raise ValueError(
             f"{what}: tick {first if first < 0 else last} is outside of the trace, which has "
@@ -169,21 +186,19 @@ def in_order(
             f"{what}: tick {first} comes after tick {latest}; each batch must hold whole ticks, "
             f"later than the last"
         )
-    order = _order(np.asarray(ticks), np.asarray(numbers), last)
-    if order is None:
-        return {name: np.asarray(values) for name, values in events.items()}
+    if ordered:
+        return dict(events)
+    order = _order(ticks, numbers, last)
     return {name: np.asarray(values)[order] for name, values in events.items()}
 
 
-def _order(ticks: Array, numbers: Array, last: int) -> Array | None:
-    """Order of events by tick, then number, equals as they came; None if they are in order."""
+def _order(ticks: Array, numbers: Array, last: int) -> Array:
+    """Order of events by tick, then number; equals as they came."""
     most = int(np.max(numbers)) + 1
     if (last + 1) * most >= 1 << 62:
         return np.lexsort((numbers, ticks))
     # One number an event sorts several times faster than two.
     key = ticks.astype(np.int64) * most + numbers.astype(np.int64)
-    if np.all(key[1:] >= key[:-1]):
-        return None
     order = np.argsort(key)
     placed = key[order]
     return np.lexsort((numbers, ticks)) if np.any(placed[1:] == placed[:-1]) else order

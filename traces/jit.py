@@ -22,9 +22,6 @@ from types import FunctionType
 from typing import Any, TypeVar, cast
 
 import numba
-from llvmlite import ir
-from numba.core import cgutils, types
-from numba.extending import intrinsic as untyped_intrinsic
 
 try:
     import fcntl
@@ -32,7 +29,7 @@ except ImportError:  # not there on Windows
     fcntl = None  # type: ignore[assignment]
 
 config: Any = numba.config
-intrinsic: Any = untyped_intrinsic
+njit: Any = numba.njit
 COMPILES = not config.DISABLE_JIT
 """Whether kernels are compiled at all; plain Python keeps to one thread."""
 
@@ -130,12 +127,25 @@ def kernel(function: Function) -> Function:
     return _compiled(function, _FOLDER)
 
 
+def lean(function: Function) -> Function:
+    """Compile a kernel that makes no arrays: it counts no references to those that it is given."""
+    return _compiled(function, _FOLDER, _nrt=False)
+
+
+def inner(function: Function) -> Function:
+    """Compile a lean kernel that only kernels call: taking its arguments from Python is not.
+
+    A kernel of many arrays has more code for that than for its work.
+    """
+    return _compiled(function, _FOLDER, _nrt=False, no_cpython_wrapper=True)
+
+
 def inlined(function: Function) -> Function:
-    """Compile a small kernel so that it becomes part of whoever calls it.
+    """Compile a small kernel, lean as well, so that it becomes part of whoever calls it.
 
     Loops over many neurons become vector code only where nothing is called in them.
     """
-    return _compiled(function, _FOLDER, inline=True)
+    return _compiled(function, _FOLDER, _nrt=False, forceinline=True)
 
 
 @contextmanager
@@ -176,8 +186,12 @@ class _Forgiving:
             self._cache.save_overload(*about)
 
 
-def _compiled(function: Function, folder: str | None, inline: bool = False) -> Function:
-    compiled: Any = numba.njit(nogil=True, error_model="numpy", forceinline=inline)(function)
+def _compiled(function: Function, folder: str | None, **options: bool) -> Function:
+    # Said for each kernel, or it would be taken over from the one that calls it.
+    options = {"_nrt": True, "forceinline": False, "no_cpython_wrapper": False} | options
+    compiled: Any = njit(nogil=True, error_model="numpy", no_cfunc_wrapper=True, **options)(
+        function
+    )
     if folder is None or not hasattr(compiled, "enable_caching"):
         return cast(Function, compiled)
     before = config.CACHE_DIR
@@ -234,8 +248,13 @@ def specialised(
             function.__defaults__,
         )
         copy.__module__, copy.__qualname__ = function.__module__, function.__qualname__
-        inline = getattr(original, "targetoptions", {}).get("forceinline", False)
-        copies[function.__name__] = _compiled(copy, folder, inline) if compiled else copy
+        given = getattr(original, "targetoptions", {})
+        options = {
+            name: given[name]
+            for name in ("_nrt", "forceinline", "no_cpython_wrapper")
+            if name in given
+        }
+        copies[function.__name__] = _compiled(copy, folder, **options) if compiled else copy
         copied = copies[function.__name__]
         # A rule may be bound under another name; it is its copy that is meant.
         names |= {name: copied for name, value in names.items() if python_of(value) is function}
@@ -253,83 +272,3 @@ def _told(value: Any) -> str:
 def python_of(compiled: Function) -> Function:
     """Return the plain Python function behind a kernel, itself where nothing is compiled."""
     return cast(Function, getattr(compiled, "py_func", compiled))
-
-
-@intrinsic  # type: ignore[untyped-decorator]
-def _prefetch(typing: Any, array: Any, index: Any) -> Any:
-    """Ask for the cache line of one entry of a flat array."""
-
-    def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        flat = context.make_array(signature.args[0])(context, builder, args[0])
-        at = builder.gep(flat.data, [args[1]])
-        byte = ir.IntType(8).as_pointer()
-        whole = ir.IntType(32)
-        kind = ir.FunctionType(ir.VoidType(), [byte, whole, whole, whole])
-        insert: Any = cgutils.get_or_insert_function
-        fetch = insert(builder.module, kind, "llvm.prefetch.p0")
-        to_read, near, data = (ir.Constant(whole, k) for k in (0, 3, 1))
-        builder.call(fetch, [builder.bitcast(at, byte), to_read, near, data])
-        return context.get_dummy_value()
-
-    return types.void(array, types.int64), code
-
-
-@inlined
-def prefetch(array: Any, index: int) -> None:
-    """Bring an entry of a flat array near that is read soon; for compiled kernels alone."""
-    _prefetch(array, index)
-
-
-@inlined
-def fetch_nothing(array: Any, index: int) -> None:
-    """Stand in for `prefetch` where kernels are plain Python."""
-
-
-# Threads in one compiled call meet at a gate, an int64 array of one entry that counts arrivals.
-
-
-@intrinsic  # type: ignore[untyped-decorator]
-def _arrive(typing: Any, gate: Any) -> Any:
-    """Count one arrival."""
-
-    def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        array = context.make_array(signature.args[0])(context, builder, args[0])
-        one = context.get_constant(types.int64, 1)
-        return builder.atomic_rmw("add", array.data, one, "seq_cst")
-
-    return types.int64(gate), code
-
-
-@intrinsic  # type: ignore[untyped-decorator]
-def _arrived(typing: Any, gate: Any) -> Any:
-    """Read how many have arrived, and what they wrote before."""
-
-    def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        array = context.make_array(signature.args[0])(context, builder, args[0])
-        return builder.load_atomic(array.data, "acquire", 8)
-
-    return types.int64(gate), code
-
-
-if hasattr(os, "sched_yield"):
-    _give_way: Any = types.ExternalFunction("sched_yield", types.int32())
-else:
-
-    @kernel
-    def _give_way() -> int:
-        return 0
-
-
-SPINS = 4000
-"""Looks at the gate before a thread lets others have its processor."""
-
-
-@kernel
-def meet(gate: Any, arrivals: int) -> None:
-    """Wait until so many threads have come to the gate; for compiled kernels alone."""
-    _arrive(gate)
-    spins = 0
-    while _arrived(gate) < arrivals:
-        spins += 1
-        if spins > SPINS:
-            _give_way()

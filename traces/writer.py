@@ -210,7 +210,9 @@ class TraceWriter:
         if len(events["timestamps"]):
             latest = self._latest.get(key, -1)
             rows = in_order(what, events, latest=latest, n_ticks=self._n_ticks, size=size)
-            self._columns[key].add(**rows)
+            # Looked at by `in_order`, unless numbers have no end.
+            known = ("timestamps", "node_ids") if size is not None else ("timestamps",)
+            self._columns[key].add(fitting=known, **rows)
             self._latest[key] = int(rows["timestamps"][-1])
 
     def state(
