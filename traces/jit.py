@@ -37,6 +37,7 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 _ROOMS = ("traces", "emulator", "mapping")
 _WORD = re.compile(r"\w+")
+_DECORATED = re.compile(rb"^\s*@(?:kernel|lean|inner|inlined)\b", re.MULTILINE)
 _IMPORT = re.compile(
     rf"^from ((?:{'|'.join(_ROOMS)})[\w.]*) import (\([^)]*\)|[^\n]*)", re.MULTILINE
 )
@@ -51,7 +52,7 @@ def _sources(above: Path) -> list[Path]:
     rooms = [source for room in _ROOMS for source in (above / room).rglob("*.py")]
     found = {source for source in rooms if b"traces.jit" in source.read_bytes()}
     found.add(Path(__file__).resolve())
-    fresh = [source for source in found if b"@kernel" in source.read_bytes()]
+    fresh = [source for source in found if _DECORATED.search(source.read_bytes())]
     while fresh:
         text = fresh.pop().read_text(encoding="utf-8")
         for module, names in _IMPORT.findall(text):

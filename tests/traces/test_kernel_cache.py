@@ -220,12 +220,13 @@ def test_the_python_behind_a_kernel():
     assert python_of(python_of(quotient)) is python_of(quotient)
 
 
-def test_an_edited_constant_of_a_kernel_is_compiled_anew(house):
+@pytest.mark.parametrize("how", ["kernel", "lean", "inner", "inlined"])
+def test_an_edited_constant_of_a_kernel_is_compiled_anew(house, how):
     """A file without kernels whose constants a kernel has compiled in."""
     (house / "mapping" / "columns.py").write_text("WIDTH = 3\n")
     (house / "mapping" / "callee.py").write_text(
-        "from mapping.columns import (\n    WIDTH,\n)\nfrom traces.jit import kernel\n\n"
-        "@kernel\ndef step(x):\n    return x + WIDTH\n"
+        f"from mapping.columns import (\n    WIDTH,\n)\nfrom traces.jit import {how}\n\n"
+        f"@{how}\ndef step(x):\n    return x + WIDTH\n"
     )
     code = "from mapping.caller import twice; print(twice(0))"
     assert run(house, code) == ["6"]
