@@ -8,7 +8,6 @@ among the million as by themselves, and all three fire alike; else 4.
 """
 
 import argparse
-import json
 import statistics
 import sys
 import time
@@ -16,7 +15,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from standard import chip_for
+from standard import chip_for, tell
 
 from emulator.engine import Engine
 from emulator.program import Program, ProgramPopulation
@@ -96,12 +95,7 @@ def main() -> int:
         "neurons": N, "active": ACTIVE, "spikes_per_tick": float(fired["alone"].mean()),
         "tick_us": tick_us, "ratios": ratios, "checks": checks, "holds": all(checks.values()),
     }  # fmt: skip
-    told = sys.stderr if args.json else sys.stdout
-    for name, value in found.items():
-        print(f"{name}: {value}", file=told)
-    if args.json:
-        print(json.dumps(found))
-    return 0 if found["holds"] else 4
+    return tell(found, as_json=args.json)
 
 
 if __name__ == "__main__":

@@ -8,19 +8,16 @@ if all checks hold, 4 if one does not, 2 for bad input.
 """
 
 import argparse
-import json
-import os
 import statistics
 import sys
 import time
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from real_cases import BadCaseError, net_of, read_images, tutorial_spikes
-from standard import BadInputError
+from standard import BadInputError, shared_folder, tell
 
 from emulator.chip_file import load_chip
 from emulator.engine import Block, Engine, usable_cores
@@ -47,28 +44,10 @@ class Batch:
     classes: Array
 
 
-def networks_folder() -> Path:
-    """Folder of other projects' networks.
-
-    Raises
-    ------
-    BadInputError
-        If it is not there.
-    """
-    usual = Path(__file__).resolve().parents[2] / "shared"
-    folder = Path(os.environ.get("SPIKEFAB_SHARED", usual)) / "networks"
-    if not (folder / "loihi_mnist").is_dir():
-        raise BadInputError(
-            f"{folder}/loihi_mnist is not there; name the folder that holds networks/ with "
-            "SPIKEFAB_SHARED"
-        )
-    return folder
-
-
 def batch_of(n_samples: int, n_ticks: int) -> Batch:
     """Read network and images; an image is input until the output has just time to answer."""
-    folder = networks_folder()
-    deployment = net_of(folder / "loihi_mnist", {}, load_chip("loihi"))
+    folder = shared_folder("networks")
+    deployment = net_of(shared_folder("networks/loihi_mnist"), {}, load_chip("loihi"))
     (source,) = deployment.network.inputs
     images, classes = read_images(folder / "ann_mnist_cnn" / "mnist_500.npz", source.size)
     taken = np.arange(n_samples) % len(classes)
@@ -147,12 +126,7 @@ def main() -> int:
     found = {
         "samples": args.samples, "ticks": args.ticks, "threads": args.threads or usable_cores(),
     } | measure(batch, args)  # fmt: skip
-    told = sys.stderr if args.json else sys.stdout
-    for name, value in found.items():
-        print(f"{name}: {value}", file=told)
-    if args.json:
-        print(json.dumps(found))
-    return 0 if found["holds"] else 4
+    return tell(found, as_json=args.json)
 
 
 if __name__ == "__main__":

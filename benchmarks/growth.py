@@ -30,8 +30,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from standard import _recurrent as recurrent_program
-from standard import chip_for
+from standard import chip_for, recurrent
 
 from emulator import fabric as fabrics
 from emulator.chip import Chip
@@ -104,7 +103,7 @@ def built(of: Setting, seed: int) -> tuple[Program, Chip]:
     """Build the program of a setting and a square mesh for it."""
     rng = np.random.default_rng(seed)
     per_core = of.neurons // of.cores
-    program = recurrent_program(random_network(of, rng), per_core)
+    program = recurrent(random_network(of, rng), per_core)
     phases: NDArray[Any] = rng.integers(0, 64 * THRESHOLD, of.neurons)
     chip = chip_for(math.ceil(math.sqrt(of.cores)), of.cores, per_core)
     return replace(program, initial_membrane=phases), chip

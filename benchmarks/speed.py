@@ -8,7 +8,6 @@ written to a trace with ``--write``. Exit code 0 if all checks hold, 4 if one do
 
 import argparse
 import gc
-import json
 import resource
 import statistics
 import sys
@@ -20,7 +19,7 @@ from typing import Any
 
 import numpy as np
 from ceilings import ceiling_of
-from standard import BadInputError, Standard, standard
+from standard import BadInputError, Standard, standard, tell
 
 from emulator.engine import Block, Engine
 from emulator.fabric import FABRIC_NAMES
@@ -191,12 +190,7 @@ def main() -> int:
     found["peak_rss_mb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     checks = found.setdefault("checks", {})
     found["holds"] = all(checks.values())
-    told = sys.stderr if args.json else sys.stdout
-    for name, value in found.items():
-        print(f"{name}: {value}", file=told)
-    if args.json:
-        print(json.dumps(found))
-    return 0 if found["holds"] else 4
+    return tell(found, as_json=args.json)
 
 
 if __name__ == "__main__":

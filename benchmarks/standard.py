@@ -6,6 +6,7 @@ needs to be copied to run.
 """
 
 import importlib.util
+import json
 import os
 import sys
 from dataclasses import dataclass
@@ -79,6 +80,21 @@ def shared_folder(name: str) -> Path:
     return folder
 
 
+def tell(found: dict[str, Any], *, as_json: bool) -> int:
+    """Print what was found, as one line of JSON on stdout where asked for.
+
+    Returns
+    -------
+    int
+        The exit code: 0 if ``found["holds"]``, else 4.
+    """
+    for name, value in found.items():
+        print(f"{name}: {value}", file=sys.stderr if as_json else sys.stdout)
+    if as_json:
+        print(json.dumps(found))
+    return 0 if found["holds"] else 4
+
+
 def shared_module(name: str) -> ModuleType:
     """Load a module of the folder that all projects share.
 
@@ -115,7 +131,7 @@ def standard(name: str) -> Standard:
     if name not in MESH_WIDTH:
         raise BadInputError(f"there is no network {name!r}; known are {', '.join(MESH_WIDTH)}")
     net = shared_module("workloads").get(name)
-    build = _feedforward if name == "W1" else _recurrent
+    build = _feedforward if name == "W1" else recurrent
     per_core = NEURONS_A_CORE[name]
     program = build(net, per_core)
     chip = chip_for(MESH_WIDTH[name], program.n_cores, per_core)
@@ -190,7 +206,7 @@ def _feedforward(net: dict[str, Any], per_core: int) -> Program:
     )  # fmt: skip
 
 
-def _recurrent(net: dict[str, Any], per_core: int) -> Program:
+def recurrent(net: dict[str, Any], per_core: int) -> Program:
     n, k = net["n"], net["k"]
     start = cores_of((n,), per_core)
     target = net["dst"].ravel()

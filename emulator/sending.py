@@ -17,7 +17,7 @@ from emulator.noc.topology import Noc
 from emulator.noc.trees import Forest, plant
 from emulator.program import Program
 from emulator.traffic import Activity, Packets, Ticks
-from traces.jit import kernel
+from traces.jit import inner, kernel
 
 Array = NDArray[Any]
 
@@ -79,7 +79,7 @@ class Room(NamedTuple):
     done_ps: Array
 
 
-@kernel
+@inner
 def count_packets(
     sources: Array, payloads: Array, first: int, last: int, first_source: int,
     sendings: Sendings, first_packet: Array,
@@ -110,7 +110,7 @@ def count_packets(
     return n_packets, n_copies
 
 
-@kernel
+@inner
 def make_packets(
     sources: Array, payloads: Array, sent_ps: Array, first: int, last: int, first_source: int,
     outside: bool, sendings: Sendings, room: Room,
@@ -156,7 +156,7 @@ def make_packets(
                 room.copy_core[p] = copy_core[copy]
 
 
-@kernel
+@inner
 def lay_copies(n_packets: int, sendings: Sendings, room: Room) -> None:
     """Give the packets that fork their copies, in the order of packets."""
     first_copy, work, once, core = (

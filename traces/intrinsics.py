@@ -7,7 +7,7 @@ from llvmlite import ir
 from numba.core import cgutils, types
 from numba.extending import intrinsic
 
-from traces.jit import inlined, kernel
+from traces.jit import inlined, inner, kernel
 
 _cgutils: Any = cgutils
 
@@ -76,7 +76,7 @@ if hasattr(os, "sched_yield"):
     _give_way: Any = types.ExternalFunction("sched_yield", types.int32())
 else:
 
-    @kernel
+    @inner
     def _give_way() -> int:
         return 0
 
@@ -87,7 +87,10 @@ SPINS = 4000
 
 @kernel
 def meet(gate: Any, arrivals: int) -> None:
-    """Wait until so many threads have come to the gate; for compiled kernels alone."""
+    """Wait until so many threads have come to the gate; for compiled kernels alone.
+
+    No inner kernel: with no way in from Python, Numba 0.68 loses track of the external function.
+    """
     _arrive(gate)
     spins = 0
     while _arrived(gate) < arrivals:

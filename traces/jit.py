@@ -22,6 +22,7 @@ from types import FunctionType
 from typing import Any, TypeVar, cast
 
 import numba
+from numba.core.types import unliteral as untyped_unliteral
 
 try:
     import fcntl
@@ -30,6 +31,7 @@ except ImportError:  # not there on Windows
 
 config: Any = numba.config
 njit: Any = numba.njit
+unliteral: Any = untyped_unliteral
 COMPILES = not config.DISABLE_JIT
 """Whether kernels are compiled at all; plain Python keeps to one thread."""
 
@@ -136,9 +138,10 @@ def lean(function: Function) -> Function:
 def inner(function: Function) -> Function:
     """Compile a lean kernel that only kernels call: taking its arguments from Python is not.
 
-    A kernel of many arrays has more code for that than for its work.
+    A kernel of many arrays has more code for that than for its work. Nor is it kept on disk, as it
+    is part of whoever calls it.
     """
-    return _compiled(function, _FOLDER, _nrt=False, no_cpython_wrapper=True)
+    return _compiled(function, None, _nrt=False, no_cpython_wrapper=True)
 
 
 def inlined(function: Function) -> Function:
@@ -146,7 +149,7 @@ def inlined(function: Function) -> Function:
 
     Loops over many neurons become vector code only where nothing is called in them.
     """
-    return _compiled(function, _FOLDER, _nrt=False, forceinline=True)
+    return _compiled(function, None, _nrt=False, forceinline=True)
 
 
 @contextmanager
@@ -193,7 +196,10 @@ def _compiled(function: Function, folder: str | None, **options: bool) -> Functi
     compiled: Any = njit(nogil=True, error_model="numpy", no_cfunc_wrapper=True, **options)(
         function
     )
-    if folder is None or not hasattr(compiled, "enable_caching"):
+    if not COMPILES:
+        return function
+    _take_values(compiled)
+    if folder is None:
         return cast(Function, compiled)
     before = config.CACHE_DIR
     # Numba reads the folder when the cache is made; the user's own functions keep theirs.
@@ -206,6 +212,19 @@ def _compiled(function: Function, folder: str | None, **options: bool) -> Functi
     finally:
         config.CACHE_DIR = before
     return cast(Function, compiled)
+
+
+def _take_values(compiled: Any) -> None:
+    """Let callers see no constants: for each that they name, Numba would compile once more."""
+    resolve = compiled.get_call_template
+
+    def get_call_template(args: Any, kws: Any) -> Any:
+        return resolve(
+            tuple(unliteral(arg) for arg in args),
+            {name: unliteral(value) for name, value in kws.items()},
+        )
+
+    compiled.get_call_template = get_call_template
 
 
 def specialised(
@@ -255,7 +274,10 @@ def specialised(
             for name in ("_nrt", "forceinline", "no_cpython_wrapper")
             if name in given
         }
-        copies[function.__name__] = _compiled(copy, folder, **options) if compiled else copy
+        leaves_nothing = options.get("forceinline") or options.get("no_cpython_wrapper")
+        copies[function.__name__] = (
+            _compiled(copy, None if leaves_nothing else folder, **options) if compiled else copy
+        )
         copied = copies[function.__name__]
         # A rule may be bound under another name; it is its copy that is meant.
         names |= {name: copied for name, value in names.items() if python_of(value) is function}

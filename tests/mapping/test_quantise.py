@@ -111,6 +111,7 @@ def test_registers_hold_four_volleys_of_a_filtered_input(rng, tau_syn):
     assert 4 * volley < 2**23
 
 
+@pytest.mark.compiled
 @pytest.mark.slow_uncompiled
 @pytest.mark.parametrize(("weight", "tolerance"), [(1e-2, 0), (1e-4, 2), (3e-5, 1), (1e-5, 2)])
 def test_weights_far_below_the_threshold_cut_no_threshold(rng, weight, tolerance):
@@ -230,6 +231,7 @@ def test_weights_that_became_zero_are_told():
     assert any("in→a weights: 2 of 3 became 0" in n for n in fixed.notes)
 
 
+@pytest.mark.compiled
 @pytest.mark.slow_uncompiled
 @pytest.mark.parametrize("bias", [1e-3, 1e-4, 2e-5])
 def test_a_weak_bias_finds_room(bias):

@@ -117,7 +117,7 @@ def differs(name, chip, monkeypatch):
     prefix = {"loihi-lava": "O1", "loihi-nengo": "O2", "loihi-brian2": "O3"}.get(
         name, f"O4_xylosim_{name[-2:]}"
     )
-    for path in FILES:
+    for path in sorted(FILES, key=lambda file: file.stat().st_size):
         if path.name.startswith(prefix):
             try:
                 if first_mismatch(path) is not None:

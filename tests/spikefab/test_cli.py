@@ -230,6 +230,11 @@ def test_a_truncated_trace_is_told(demo, tmp_path):
         assert "damaged" in done.stderr
 
 
+def written(path):
+    """Bytes of a file that another process writes, which may not be there yet."""
+    return path.stat().st_size if path.exists() else 0
+
+
 def test_an_interrupt_leaves_a_readable_trace(folder):
     np.savez(folder / "long.npz", x=np.ones((20000, 20, 3), np.int8))
     with subprocess.Popen(
@@ -237,9 +242,8 @@ def test_an_interrupt_leaves_a_readable_trace(folder):
         cwd=folder, env=ENVIRONMENT, stderr=subprocess.PIPE, text=True,
     ) as process:  # fmt: skip
         deadline = time.monotonic() + 60
-        while not (folder / "out" / "float.h5").exists() and time.monotonic() < deadline:
+        while written(folder / "out" / "float.h5") < 100_000 and time.monotonic() < deadline:
             time.sleep(0.05)
-        time.sleep(0.5)
         process.send_signal(signal.SIGINT)
         _, errors = process.communicate(timeout=60)
     assert process.returncode == 130
