@@ -141,7 +141,7 @@ def inner(function: Function) -> Function:
     A kernel of many arrays has more code for that than for its work. Nor is it kept on disk, as it
     is part of whoever calls it.
     """
-    return _compiled(function, None, _nrt=False, no_cpython_wrapper=True)
+    return _compiled(function, _FOLDER, _nrt=False, no_cpython_wrapper=True)
 
 
 def inlined(function: Function) -> Function:
@@ -149,7 +149,7 @@ def inlined(function: Function) -> Function:
 
     Loops over many neurons become vector code only where nothing is called in them.
     """
-    return _compiled(function, None, _nrt=False, forceinline=True)
+    return _compiled(function, _FOLDER, _nrt=False, forceinline=True)
 
 
 @contextmanager
@@ -191,15 +191,16 @@ class _Forgiving:
 
 
 def _compiled(function: Function, folder: str | None, **options: bool) -> Function:
+    if not COMPILES:
+        return function
     # Said for each kernel, or it would be taken over from the one that calls it.
     options = {"_nrt": True, "forceinline": False, "no_cpython_wrapper": False} | options
     compiled: Any = njit(nogil=True, error_model="numpy", no_cfunc_wrapper=True, **options)(
         function
     )
-    if not COMPILES:
-        return function
     _take_values(compiled)
-    if folder is None:
+    part_of_callers = options["forceinline"] or options["no_cpython_wrapper"]
+    if folder is None or part_of_callers:
         return cast(Function, compiled)
     before = config.CACHE_DIR
     # Numba reads the folder when the cache is made; the user's own functions keep theirs.
@@ -250,11 +251,12 @@ def specialised(
     names = dict(bound)
     if not compiled:
         names = {name: python_of(value) for name, value in names.items()}
+    told = "\n".join(f"{name} {_told(value)}" for name, value in sorted(names.items()))
+    mark = hashlib.sha256(told.encode()).hexdigest()[:16]
     folder = None
     if compiled and _FOLDER is not None:
         # Numba's cache does not look at globals, so each set of values has a folder of its own.
-        told = "\n".join(f"{name} {_told(value)}" for name, value in sorted(names.items()))
-        path = Path(_FOLDER) / hashlib.sha256(told.encode()).hexdigest()[:16]
+        path = Path(_FOLDER) / mark
         with suppress(OSError):
             path.mkdir(exist_ok=True, mode=0o700)
             folder = str(path)
@@ -267,17 +269,16 @@ def specialised(
             function.__name__,
             function.__defaults__,
         )
-        copy.__module__, copy.__qualname__ = function.__module__, function.__qualname__
+        # Symbols are named by this and a number that each process counts anew: of two compiled sets
+        # with equal names, read from disk, one would call what belongs to the other.
+        copy.__module__, copy.__qualname__ = function.__module__, f"{function.__qualname__}_{mark}"
         given = getattr(original, "targetoptions", {})
         options = {
             name: given[name]
             for name in ("_nrt", "forceinline", "no_cpython_wrapper")
             if name in given
         }
-        leaves_nothing = options.get("forceinline") or options.get("no_cpython_wrapper")
-        copies[function.__name__] = (
-            _compiled(copy, None if leaves_nothing else folder, **options) if compiled else copy
-        )
+        copies[function.__name__] = _compiled(copy, folder, **options) if compiled else copy
         copied = copies[function.__name__]
         # A rule may be bound under another name; it is its copy that is meant.
         names |= {name: copied for name, value in names.items() if python_of(value) is function}

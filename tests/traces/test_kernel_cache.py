@@ -232,3 +232,28 @@ def test_an_edited_constant_of_a_kernel_is_compiled_anew(house, how):
     assert run(house, code) == ["6"]
     (house / "mapping" / "columns.py").write_text("WIDTH = 5\n")
     assert run(house, code) == ["10"]
+
+
+def test_rules_compiled_in_different_processes_do_not_take_each_others_callees(house):
+    """A callee too long to be inlined keeps a symbol, and one process sees those of both files."""
+    steps = "".join(
+        f"    for k in range(x.size):\n        x[k] = (x[k] * {n + 3} + STEP) % {997 + n}\n"
+        for n in range(40)
+    )
+    (house / "mapping" / "callee.py").write_text(
+        "from traces.jit import inner\n\nSTEP = 0\n\n\n"
+        f"@inner\ndef step(x):\n{steps}    return x[0]\n"
+    )
+    (house / "mapping" / "caller.py").write_text(
+        "from mapping.callee import step\nfrom traces.jit import kernel\n\n\n"
+        "@kernel\ndef thrice(x):\n    return step(x) + step(x) * step(x)\n"
+    )
+    code = (
+        "import numpy as np; from mapping.callee import step; from mapping.caller import thrice\n"
+        "from traces.jit import specialised\n"
+        "def of(by, how): return specialised((step, thrice), dict(STEP=by), compiled=how)['thrice']\n"
+        "for by in {}: print(of(by, True)(np.arange(9)) == of(by, False)(np.arange(9)))\n"
+    )
+    assert run(house, code.format((1,))) == ["True"]
+    assert run(house, code.format((2,))) == ["True"]
+    assert run(house, code.format((1, 2))) == ["True", "True"]
