@@ -31,6 +31,11 @@ _NEURONS_A_PIECE = 32
 """Runs of equal neurons pay off if they are this long on average."""
 
 
+def sleepless(program: Program, chip: Chip) -> bool:
+    """Whether spikes reach neurons past the sums that wake them, so that nobody may sleep."""
+    return chip.arithmetic.accumulate == "each" or program.alias.size > 0
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Loaded:
     """One program on one chip.
@@ -79,9 +84,7 @@ class Loaded:
         awake |= np.any(program.initial_current != 0, axis=0)
         starts = np.arange(0, program.n_neurons, BLOCK)
         begins = np.logical_or.reduceat(awake, starts) if starts.size else awake
-        # Spikes reach these machines' neurons past the sums that wake them.
-        sleepless = self.chip.arithmetic.accumulate == "each" or program.alias.size > 0
-        return np.asarray(begins | sleepless, np.uint8)
+        return np.asarray(begins | sleepless(program, self.chip), np.uint8)
 
     @cached_property
     def identity(self) -> Array:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from emulator import activity, arithmetic, delivery, kernels, neuron, sweep
 from emulator.chip import Chip
+from emulator.loading import sleepless
 from emulator.program import Program
 from traces.intrinsics import fetch_nothing, prefetch
 from traces.jit import COMPILES, specialised
@@ -99,8 +100,7 @@ def _bound(program: Program, chip: Chip, strict: bool) -> dict[str, Any]:
         "ABOVE": bool(np.any(program.reset == neuron.SUBTRACT_ONCE)),
         "MANY": program.several_a_tick,
         "ALIAS": program.alias.size > 0,
-        # Spikes reach these machines' neurons past the sums that wake them.
-        "SLEEPLESS": each or program.alias.size > 0,
+        "SLEEPLESS": sleepless(program, chip),
         "PERIODIC": program.reset_every.size > 0,
         "LIMITS": program.membrane_min.size > 0,
         "SHOWN": rules.current_order == "add-use-decay",
