@@ -3,7 +3,7 @@
 Synapses of a neuron onto itself are left out here: its spikes reach its own core at no hop wherever
 it lies. Only in counting what cores hold they take part, as ``own``.
 
-Two tables make proposals cheap. ``count[u, c]`` is how many targets neuron ``u`` has on core ``c``.
+Two tables make proposals cheap. ``reach[u, c]`` is how many targets neuron ``u`` has on core ``c``.
 ``fare[u, c]`` is what hops depend on where ``u`` lies, were it on core ``c``: the ways of its own
 spikes, and of those spikes of its sources that go to ``c`` for nobody else. A move costs the
 difference of two entries; only a move that is made has to look at synapses.
@@ -24,7 +24,9 @@ N_RESOURCES = 4
 
 
 AIMLESS = 0.02
+"""Share of the moves that change nothing that is made: a dense layer has hardly any others."""
 LEAST = 1e-9
+"""Hops below which a gain is taken for rounding."""
 
 
 class Edges(NamedTuple):
@@ -53,7 +55,7 @@ class Cut(NamedTuple):
     Attributes
     ----------
     core : int32 [n]
-    count : uint16 or uint32 [n, n_cores]
+    reach : uint16 or uint32 [n, n_cores]
     member : int32 [n_cores, room + 1]
         Neurons of each core, in no order; one seat more for who comes first in an exchange.
     seat : int32 [n]
@@ -63,7 +65,7 @@ class Cut(NamedTuple):
     """
 
     core: Array
-    count: Array
+    reach: Array
     member: Array
     seat: Array
     use: Array
@@ -75,7 +77,7 @@ class Rules(NamedTuple):
     Attributes
     ----------
     limit : int64 [4]
-    words : int64 [room + 2]
+    words : int64 [room + 2 or more]
         Words of synapse memory of a list of so many synapses.
     """
 
@@ -86,7 +88,7 @@ class Rules(NamedTuple):
 @kernel
 def fill_counts(edges: Edges, cut: Cut, rules: Rules) -> None:
     """Count everything of a partition whose ``core`` is set and whose other arrays are 0."""
-    n, n_cores = cut.count.shape
+    n, n_cores = cut.reach.shape
     for u in range(n):
         c = cut.core[u]
         cut.seat[u] = cut.use[c, NEURONS]
@@ -94,7 +96,7 @@ def fill_counts(edges: Edges, cut: Cut, rules: Rules) -> None:
         cut.use[c, NEURONS] += 1
     for u in range(n):
         for k in range(edges.start[u], edges.start[u + 1]):
-            cut.count[u, cut.core[edges.target[k]]] += 1
+            cut.reach[u, cut.core[edges.target[k]]] += 1
         for c in range(n_cores):
             listed = _listed(edges, cut, u, c)
             if listed > 0:
@@ -106,7 +108,7 @@ def fill_counts(edges: Edges, cut: Cut, rules: Rules) -> None:
 @kernel
 def _listed(edges: Edges, cut: Cut, u: int, c: int) -> int:
     """Count synapses from ``u`` to core ``c``, its own included."""
-    listed = int(cut.count[u, c])
+    listed = int(cut.reach[u, c])
     if edges.own[u] and cut.core[u] == c:
         listed += 1
     return listed
@@ -119,14 +121,14 @@ def fill_fares(edges: Edges, cut: Cut, hop: Array, fare: Array) -> None:
     for u in range(cut.core.size):
         rate, home = edges.rate[u], cut.core[u]
         for c in range(n_cores):
-            if cut.count[u, c] > 0:
+            if cut.reach[u, c] > 0:
                 for d in range(n_cores):
                     fare[u, d] += rate * hop[d, c]
         for k in range(edges.start[u], edges.start[u + 1]):
             t = edges.target[k]
             for c in range(n_cores):
-                fare[t, c] += rate * hop[home, c] * (cut.count[u, c] == 0)
-            if cut.count[u, cut.core[t]] == 1:
+                fare[t, c] += rate * hop[home, c] * (cut.reach[u, c] == 0)
+            if cut.reach[u, cut.core[t]] == 1:
                 fare[t, cut.core[t]] += rate * hop[home, cut.core[t]]
 
 
@@ -143,10 +145,10 @@ def excess(cut: Cut, rules: Rules) -> float:
 
 @kernel
 def _is_over(cut: Cut, rules: Rules, c: int) -> bool:
+    over = False
     for k in range(N_RESOURCES):
-        if cut.use[c, k] > rules.limit[k]:
-            return True
-    return False
+        over = over or cut.use[c, k] > rules.limit[k]
+    return over
 
 
 @kernel
@@ -164,16 +166,16 @@ def exchange_change(
         Nowhere ``stamp``.
     """
     a, b = cut.core[u], cut.core[v]
-    more = fare[u, b] - fare[u, a] + fare[v, a] - fare[v, b]
+    more = float(fare[u, b] - fare[u, a] + fare[v, a] - fare[v, b])
     for k in range(edges.source_start[u], edges.source_start[u + 1]):
         mark[edges.source[k]] = stamp
     for k in range(edges.source_start[v], edges.source_start[v + 1]):
         s = edges.source[k]
         if mark[s] == stamp:
             home = cut.core[s]
-            if cut.count[s, a] == 1:
+            if cut.reach[s, a] == 1:
                 more += edges.rate[s] * hop[home, a]
-            if cut.count[s, b] == 1:
+            if cut.reach[s, b] == 1:
                 more += edges.rate[s] * hop[home, b]
     more += _between(edges, cut, hop, u, v, a, b, mark[v] == stamp)
     for k in range(edges.source_start[v], edges.source_start[v + 1]):
@@ -190,11 +192,11 @@ def _between(
     if not reached:
         return 0.0
     # The fare of v took u for resting on a, the fare of u took v for resting on b.
-    way = edges.rate[v] * hop[a, b]
+    way = float(edges.rate[v] * hop[a, b])
     more = 0.0
-    if cut.count[v, a] == 1:
+    if cut.reach[v, a] == 1:
         more += way  # the fare of u took back what that of v takes back, too
-    if cut.count[v, b] == 0:
+    if cut.reach[v, b] == 0:
         more += way  # b is reached from a now
     return more
 
@@ -202,16 +204,16 @@ def _between(
 @kernel
 def move(edges: Edges, cut: Cut, rules: Rules, u: int, to: int) -> None:
     """Put a neuron on another core; fares are left as they are."""
-    core, count, use = cut.core, cut.count, cut.use
+    core, reach, use = cut.core, cut.reach, cut.use
     at = core[u]
     reached = 0
-    for c in range(count.shape[1]):
+    for c in range(reach.shape[1]):
         listed = _listed(edges, cut, u, c)
         if listed > 0:
             reached += 1
     use[at, OUT_AXONS] -= reached
     if edges.own[u]:
-        here, there = int(count[u, at]), int(count[u, to])
+        here, there = int(reach[u, at]), int(reach[u, to])
         use[at, WORDS] += rules.words[here] - rules.words[here + 1]
         use[to, WORDS] += rules.words[there + 1] - rules.words[there]
         if here == 0:
@@ -233,8 +235,8 @@ def move(edges: Edges, cut: Cut, rules: Rules, u: int, to: int) -> None:
         if there == 0:
             use[to, IN_AXONS] += 1
             use[core[s], OUT_AXONS] += 1
-        count[s, at] -= 1
-        count[s, to] += 1
+        reach[s, at] -= 1
+        reach[s, to] += 1
     last = cut.member[at, use[at, NEURONS] - 1]
     cut.member[at, cut.seat[u]] = last
     cut.seat[last] = cut.seat[u]
@@ -259,7 +261,7 @@ def renew_fares(
     n_cores = hop.shape[0]
     for k in range(edges.source_start[u], edges.source_start[u + 1]):
         s = edges.source[k]
-        here, there = int(cut.count[s, at]), int(cut.count[s, to])
+        here, there = int(cut.reach[s, at]), int(cut.reach[s, to])
         if here > 1 and there > 2:
             continue
         rate, home = edges.rate[s], cut.core[s]
@@ -282,21 +284,19 @@ def renew_fares(
                 fare[s, c] += rate * hop[c, to]
     rate = edges.rate[u]
     for c in range(n_cores):
-        extra[c] = rate * (hop[to, c] - hop[at, c]) * (cut.count[u, c] == 0)
+        extra[c] = rate * (hop[to, c] - hop[at, c]) * (cut.reach[u, c] == 0)
     for k in range(edges.start[u], edges.start[u + 1]):
         t = edges.target[k]
         home = cut.core[t]
         for c in range(n_cores):
             fare[t, c] += extra[c]
-        if cut.count[u, home] == 1:
+        if cut.reach[u, home] == 1:
             fare[t, home] += rate * (hop[to, home] - hop[at, home])
 
 
 @kernel
 def _candidate(edges: Edges, cut: Cut, u: int, way: float, pick: float) -> int:
-    """Pick a core where ``u`` may belong: that of a neuron with the same source, of a source, of a
-    target, or any.
-    """
+    """Pick the core of a neuron with a common source, of a source, of a target, or any core."""
     first, n_sources = edges.source_start[u], edges.source_start[u + 1] - edges.source_start[u]
     n_targets = edges.start[u + 1] - edges.start[u]
     if way < 0.7 and n_sources > 0:
@@ -358,7 +358,7 @@ def refine(
             more += fare[v, at] - fare[v, to]
         repairs = over > 0 and (_is_over(cut, rules, at) or _is_over(cut, rules, to))
         if more > most and not repairs:
-            continue
+            continue  # what both share only adds to the cost of an exchange
         if v >= 0:
             more = exchange_change(edges, cut, hop, fare, u, v, mark, first_stamp + step)
             if more > most and not repairs:

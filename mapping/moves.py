@@ -26,7 +26,7 @@ Array = NDArray[Any]
 
 UNLIMITED = 1 << 60
 CHUNK = 1 << 16
-"""Proposals of one compiled call: between calls an interrupt is seen."""
+"""Proposals of one compiled call: between calls ``stop`` is asked."""
 FLOOR_RATE = 0.01
 """Share of the average rate that a silent neuron counts with, so that it lies where it would cost
 little if it fired on other data."""
@@ -40,7 +40,7 @@ class Limits:
     ----------
     neurons, in_axons, out_axons, words : int
         Out-axons are one for each neuron and core that it reaches, its own included.
-    list_words : int64 [neurons + 2], optional
+    list_words : int64 [neurons + 2 or more], optional
         Words of synapse memory of a list of so many synapses; none are counted without it.
     """
 
@@ -55,15 +55,31 @@ class Limits:
         """Whether nothing else is limited."""
         return min(self.in_axons, self.out_axons, self.words) == UNLIMITED
 
-    def rules(self) -> Rules:
-        """Return what kernels are told."""
+    def rules(self, room: int | None = None) -> Rules:
+        """Return what kernels are told.
+
+        Parameters
+        ----------
+        room : int, optional
+            Neurons that a core may come to hold, if more than it should.
+
+        Raises
+        ------
+        ValueError
+            If ``list_words`` ends before the longest list of such a core.
+        """
+        room = max(self.neurons, room or 0)
         limit = np.empty(N_RESOURCES, np.int64)
         limit[NEURONS], limit[IN_AXONS] = self.neurons, self.in_axons
         limit[OUT_AXONS], limit[WORDS] = self.out_axons, self.words
-        words = np.zeros(self.neurons + 3, np.int64)
-        if self.list_words is not None:
-            words[: self.list_words.size] = self.list_words[: words.size]
-        return Rules(limit, words)
+        if self.list_words is None:
+            return Rules(limit, np.zeros(room + 2, np.int64))
+        if self.list_words.size < room + 2:
+            raise ValueError(
+                f"list_words: ends at lists of {self.list_words.size - 1:,} synapses, but one of "
+                f"{room + 1:,} may come up on a core of {room:,} neurons; give more"
+            )
+        return Rules(limit, np.asarray(self.list_words, np.int64))
 
 
 def edges_of(graph: Hypergraph) -> Edges:
@@ -85,14 +101,15 @@ def edges_of(graph: Hypergraph) -> Edges:
     return Edges(rest.start, rest.target, *rest.sources, rate, own)
 
 
-def cut_of(edges: Edges, core: Array, rules: Rules, room: int) -> Cut:
+def cut_of(edges: Edges, core: Array, limits: Limits, room: int) -> Cut:
     """Count everything of a partition.
 
     Parameters
     ----------
     room : int
-        Neurons that a core may come to hold.
+        Neurons that a core may come to hold; at least as many as one holds now.
     """
+    room = max(room, int(np.bincount(core).max(initial=0)))
     n, n_cores = core.size, int(core.max(initial=-1)) + 1
     cut = Cut(
         core.astype(np.int32),
@@ -101,17 +118,14 @@ def cut_of(edges: Edges, core: Array, rules: Rules, room: int) -> Cut:
         np.zeros(n, np.int32),
         np.zeros((n_cores, N_RESOURCES), np.int64),
     )
-    fill_counts(edges, cut, rules)
+    fill_counts(edges, cut, limits.rules(room))
     return cut
 
 
 def resource_use(graph: Hypergraph, core: Array, limits: Limits) -> Array:
     """Neurons, in-axons, out-axons and words that each core takes; int64 [n_cores, 4]."""
     room = int(np.bincount(core).max(initial=1))
-    rules = limits.rules()
-    if rules.words.size < room + 2:
-        rules = rules._replace(words=np.resize(rules.words, room + 2))
-    return cut_of(edges_of(graph), core, rules, room).use
+    return cut_of(edges_of(graph), core, limits, room).use
 
 
 def moved(
@@ -135,7 +149,7 @@ def moved(
     stop : callable
         Whether to end early.
     """
-    n, n_cores = cut.count.shape
+    n, n_cores = cut.reach.shape
     if n_cores < 2:
         return 0.0
     fare = np.zeros((n, n_cores))
@@ -146,12 +160,12 @@ def moved(
     size = -(-n_proposals // max(chunks, 1))
     heats = heat * float(edges.rate.mean()) * np.linspace(1, 0, chunks + 1)
     price = 10.0 * float(edges.rate.sum()) * float(hop.max())
-    added = 0.0
+    rules, added = limits.rules(cut.member.shape[1]), 0.0
     for k in range(chunks):
         if stop():
             break
         added += refine(
-            edges, cut, limits.rules(), hop, fare, rng.random((size, 5)), heats[k], heats[k + 1],
+            edges, cut, rules, hop, fare, rng.random((size, 5)), heats[k], heats[k + 1],
             mark, k * size, extra, not limits.only_neurons, price,
         )  # fmt: skip
     return added

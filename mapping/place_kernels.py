@@ -22,7 +22,7 @@ def _hops(x: Array, y: Array, ring_x: int, ring_y: int, a: int, b: int) -> int:
         dx = min(dx, ring_x - dx)
     if ring_y > 0:
         dy = min(dy, ring_y - dy)
-    return dx + dy
+    return int(dx + dy)
 
 
 @kernel

@@ -21,7 +21,7 @@ Array = NDArray[Any]
 
 RESTARTS = 4
 CHUNK = 1 << 15
-"""Proposals of one compiled call: between calls an interrupt is seen and the best is kept."""
+"""Proposals of one compiled call: between calls `Task.stop` is asked."""
 LEAST = 1e-9
 """Share of the hops below which a gain is taken for rounding."""
 
@@ -38,6 +38,8 @@ class Task:
         Cores that must lie at a place.
     starts : sequence of int64 [n_cores]
         Placements to begin with, beside those that a placer knows.
+    stop : callable
+        Whether to end early, with the best so far; asked between compiled calls.
 
     Raises
     ------
@@ -51,6 +53,7 @@ class Task:
     floor: Floor
     pins: Mapping[int, int] = field(default_factory=dict)
     starts: Sequence[Array] = ()
+    stop: Callable[[], bool] = lambda: False
 
     def __post_init__(self) -> None:
         n_cores, n_places = self.flows.n_cores, self.floor.n_places
@@ -80,7 +83,7 @@ class Task:
         held[list(self.pins)] = True
         return held
 
-    def arrays(self) -> tuple[Any, ...]:
+    def arrays(self) -> tuple[Array, Array, Array, Array, Array, int, int]:
         """Return what kernels are told."""
         flows, floor = self.flows, self.floor
         return (
@@ -244,20 +247,21 @@ def _relaxed(task: Task, place: Array, share: float = 0.3) -> Array:
     place, holder, pinned = place.copy(), _holder(task, place), task.pinned
     gain = np.zeros(first.size)
     least = LEAST * max(task.hops(place), 1.0)
-    while True:
+    while not task.stop():
         side_gains(*task.arrays(), place, holder, pinned, first, second, gain)
         pulling = np.flatnonzero(gain > least)
         if not pulling.size:
-            return place
+            break
         strongest = pulling[np.argsort(-gain[pulling], kind="stable")]
         order = strongest[: max(int(share * strongest.size), 1)]
         exchange_sides(*task.arrays(), place, holder, first, second, order, least)
+    return place
 
 
 def _annealed(
     task: Task, start: Array, rng: np.random.Generator, n_proposals: int, *, hot: bool
 ) -> Array:
-    """Cool down from a placement; an interrupt ends it where it is."""
+    """Cool down from a placement; what is found may be worse than it."""
     place, holder, pinned = start.copy(), _holder(task, start), task.pinned
     grid = _grid(task.floor)
     reach = float(max(grid.shape[:2])) if hot else max(grid.shape[:2]) / 4
@@ -268,16 +272,14 @@ def _annealed(
     falling = heat * (1e-3 if hot else 1e-2) ** (np.arange(n_chunks + 1) / n_chunks)
     nearing = np.maximum(reach * (1 - np.arange(n_chunks + 1) / n_chunks), 1.0)
     falling[-1] = 0.0
-    best, least = start, task.hops(start)
-    try:
-        for k in range(n_chunks):
-            anneal_kernel(
-                *task.arrays(), place, holder, pinned, grid, rng.random((size, 5)),
-                falling[k], falling[k + 1], nearing[k], nearing[k + 1],
-            )  # fmt: skip
-    except KeyboardInterrupt:
-        return _best(task, [best, place])
-    return place if task.hops(place) < least else best
+    for k in range(n_chunks):
+        if task.stop():
+            break
+        anneal_kernel(
+            *task.arrays(), place, holder, pinned, grid, rng.random((size, 5)),
+            falling[k], falling[k + 1], nearing[k], nearing[k + 1],
+        )  # fmt: skip
+    return place
 
 
 def _typical_change(task: Task, place: Array, rng: np.random.Generator) -> float:
