@@ -51,8 +51,12 @@ def recount(graph, core, floor, place):
     return packets, local, hops
 
 
+LONG = pytest.mark.slow_uncompiled
+ALL = [pytest.param(name, marks=LONG if name == "anneal" else ()) for name in PLACERS]
+
+
 @pytest.mark.parametrize("floor", FLOORS.values(), ids=FLOORS)
-@pytest.mark.parametrize("name", PLACERS)
+@pytest.mark.parametrize("name", ALL)
 @pytest.mark.parametrize("seed", range(3))
 def test_a_placement_is_legal_repeatable_and_no_worse_than_the_baseline(name, floor, seed):
     graph = random_graph(np.random.default_rng(seed))
@@ -68,6 +72,7 @@ def test_a_placement_is_legal_repeatable_and_no_worse_than_the_baseline(name, fl
     assert lower_bound(found, floor) <= hops
 
 
+@LONG
 @pytest.mark.parametrize("floor", [Floor.mesh(3, 2), Floor.mesh(2, 2, per_router=2)])
 def test_annealing_finds_the_best_of_all_placements_of_a_few_cores(floor, rng):
     source, target = np.nonzero(~np.eye(5, dtype=bool))
@@ -106,6 +111,7 @@ def test_cooling_never_leaves_a_better_placement_for_a_worse_one(rng):
     assert task.hops(cooled(task, start, rng, 20_000)) < task.hops(start)
 
 
+@LONG
 def test_a_given_start_is_never_made_worse(rng):
     graph = random_graph(rng)
     found = flows(graph, np.arange(graph.n) % 13)
