@@ -1,0 +1,382 @@
+"""Moves of neurons between cores: what they save, and who makes them.
+
+Synapses of a neuron onto itself are left out here: its spikes reach its own core at no hop wherever
+it lies. Only in counting what cores hold they take part, as ``own``.
+
+Two tables make proposals cheap. ``reach[u, c]`` is how many targets neuron ``u`` has on core ``c``.
+``fare[u, c]`` is what hops depend on where ``u`` lies, were it on core ``c``: the ways of its own
+spikes, and of those spikes of its sources that go to ``c`` for nobody else. A move costs the
+difference of two entries; only a move that is made has to look at synapses.
+"""
+
+from math import log
+from typing import Any, NamedTuple
+
+from numpy.typing import NDArray
+
+from traces.jit import kernel
+
+Array = NDArray[Any]
+
+# Columns of ``use`` and of ``limit``.
+NEURONS, IN_AXONS, OUT_AXONS, WORDS = range(4)
+N_RESOURCES = 4
+
+
+AIMLESS = 0.02
+"""Share of the moves that change nothing that is made: a dense layer has hardly any others."""
+LEAST = 1e-9
+"""Hops below which a gain is taken for rounding."""
+
+
+class Edges(NamedTuple):
+    """Who reaches whom, both ways, without synapses onto oneself.
+
+    Attributes
+    ----------
+    start, target : int64 [n + 1], int32 [n_synapses]
+    source_start, source : int64 [n + 1], int32 [n_synapses]
+    rate : float64 [n]
+    own : bool [n]
+        Whether a neuron reaches itself.
+    """
+
+    start: Array
+    target: Array
+    source_start: Array
+    source: Array
+    rate: Array
+    own: Array
+
+
+class Cut(NamedTuple):
+    """A partition, changed in place.
+
+    Attributes
+    ----------
+    core : int32 [n]
+    reach : uint16 or uint32 [n, n_cores]
+    member : int32 [n_cores, room + 1]
+        Neurons of each core, in no order; one seat more for who comes first in an exchange.
+    seat : int32 [n]
+        Where each neuron stands in its core's row.
+    use : int64 [n_cores, 4]
+        Neurons, in-axons, out-axons and words of synapse memory.
+    """
+
+    core: Array
+    reach: Array
+    member: Array
+    seat: Array
+    use: Array
+
+
+class Rules(NamedTuple):
+    """What a core holds.
+
+    Attributes
+    ----------
+    limit : int64 [4]
+    words : int64 [room + 2 or more]
+        Words of synapse memory of a list of so many synapses.
+    """
+
+    limit: Array
+    words: Array
+
+
+@kernel
+def fill_counts(edges: Edges, cut: Cut, rules: Rules) -> None:
+    """Count everything of a partition whose ``core`` is set and whose other arrays are 0."""
+    n, n_cores = cut.reach.shape
+    for u in range(n):
+        c = cut.core[u]
+        cut.seat[u] = cut.use[c, NEURONS]
+        cut.member[c, cut.seat[u]] = u
+        cut.use[c, NEURONS] += 1
+    for u in range(n):
+        for k in range(edges.start[u], edges.start[u + 1]):
+            cut.reach[u, cut.core[edges.target[k]]] += 1
+        for c in range(n_cores):
+            listed = _listed(edges, cut, u, c)
+            if listed > 0:
+                cut.use[c, IN_AXONS] += 1
+                cut.use[cut.core[u], OUT_AXONS] += 1
+                cut.use[c, WORDS] += rules.words[listed]
+
+
+@kernel
+def _listed(edges: Edges, cut: Cut, u: int, c: int) -> int:
+    """Count synapses from ``u`` to core ``c``, its own included."""
+    listed = int(cut.reach[u, c])
+    if edges.own[u] and cut.core[u] == c:
+        listed += 1
+    return listed
+
+
+@kernel
+def fill_fares(edges: Edges, cut: Cut, hop: Array, fare: Array) -> None:
+    """Fill a table of zeros."""
+    n_cores = hop.shape[0]
+    for u in range(cut.core.size):
+        rate, home = edges.rate[u], cut.core[u]
+        for c in range(n_cores):
+            if cut.reach[u, c] > 0:
+                for d in range(n_cores):
+                    fare[u, d] += rate * hop[d, c]
+        for k in range(edges.start[u], edges.start[u + 1]):
+            t = edges.target[k]
+            for c in range(n_cores):
+                fare[t, c] += rate * hop[home, c] * (cut.reach[u, c] == 0)
+            if cut.reach[u, cut.core[t]] == 1:
+                fare[t, cut.core[t]] += rate * hop[home, cut.core[t]]
+
+
+@kernel
+def excess(cut: Cut, rules: Rules) -> float:
+    """Add up by which shares of a limit cores are over it."""
+    over = 0.0
+    for c in range(cut.use.shape[0]):
+        for k in range(N_RESOURCES):
+            if cut.use[c, k] > rules.limit[k]:
+                over += (cut.use[c, k] - rules.limit[k]) / rules.limit[k]
+    return over
+
+
+@kernel
+def _is_over(cut: Cut, rules: Rules, c: int) -> bool:
+    over = False
+    for k in range(N_RESOURCES):
+        over = over or cut.use[c, k] > rules.limit[k]
+    return over
+
+
+@kernel
+def exchange_change(
+    edges: Edges, cut: Cut, hop: Array, fare: Array, u: int, v: int, mark: Array, stamp: int
+) -> float:
+    """Hops that the network costs more with ``u`` and ``v`` on each other's core.
+
+    Fares take each move alone. What both share is added: a common source reaches both cores as
+    before, and spikes between the two go from and to where the other was.
+
+    Parameters
+    ----------
+    mark : int64 [n]
+        Nowhere ``stamp``.
+    """
+    a, b = cut.core[u], cut.core[v]
+    more = float(fare[u, b] - fare[u, a] + fare[v, a] - fare[v, b])
+    for k in range(edges.source_start[u], edges.source_start[u + 1]):
+        mark[edges.source[k]] = stamp
+    for k in range(edges.source_start[v], edges.source_start[v + 1]):
+        s = edges.source[k]
+        if mark[s] == stamp:
+            home = cut.core[s]
+            if cut.reach[s, a] == 1:
+                more += edges.rate[s] * hop[home, a]
+            if cut.reach[s, b] == 1:
+                more += edges.rate[s] * hop[home, b]
+    more += _between(edges, cut, hop, u, v, a, b, mark[v] == stamp)
+    for k in range(edges.source_start[v], edges.source_start[v + 1]):
+        if edges.source[k] == u:
+            more += _between(edges, cut, hop, v, u, b, a, True)
+    return more
+
+
+@kernel
+def _between(
+    edges: Edges, cut: Cut, hop: Array, u: int, v: int, a: int, b: int, reached: bool
+) -> float:
+    """Correct fares for spikes from ``v`` on ``b`` to ``u`` on ``a``, when both change places."""
+    if not reached:
+        return 0.0
+    # The fare of v took u for resting on a, the fare of u took v for resting on b.
+    way = float(edges.rate[v] * hop[a, b])
+    more = 0.0
+    if cut.reach[v, a] == 1:
+        more += way  # the fare of u took back what that of v takes back, too
+    if cut.reach[v, b] == 0:
+        more += way  # b is reached from a now
+    return more
+
+
+@kernel
+def move(edges: Edges, cut: Cut, rules: Rules, u: int, to: int) -> None:
+    """Put a neuron on another core; fares are left as they are."""
+    core, reach, use = cut.core, cut.reach, cut.use
+    at = core[u]
+    reached = 0
+    for c in range(reach.shape[1]):
+        listed = _listed(edges, cut, u, c)
+        if listed > 0:
+            reached += 1
+    use[at, OUT_AXONS] -= reached
+    if edges.own[u]:
+        here, there = int(reach[u, at]), int(reach[u, to])
+        use[at, WORDS] += rules.words[here] - rules.words[here + 1]
+        use[to, WORDS] += rules.words[there + 1] - rules.words[there]
+        if here == 0:
+            use[at, IN_AXONS] -= 1
+            reached -= 1
+        if there == 0:
+            use[to, IN_AXONS] += 1
+            reached += 1
+    use[to, OUT_AXONS] += reached
+    core[u] = to
+    for k in range(edges.source_start[u], edges.source_start[u + 1]):
+        s = edges.source[k]
+        here, there = _listed(edges, cut, s, at), _listed(edges, cut, s, to)
+        use[at, WORDS] += rules.words[here - 1] - rules.words[here]
+        use[to, WORDS] += rules.words[there + 1] - rules.words[there]
+        if here == 1:
+            use[at, IN_AXONS] -= 1
+            use[core[s], OUT_AXONS] -= 1
+        if there == 0:
+            use[to, IN_AXONS] += 1
+            use[core[s], OUT_AXONS] += 1
+        reach[s, at] -= 1
+        reach[s, to] += 1
+    last = cut.member[at, use[at, NEURONS] - 1]
+    cut.member[at, cut.seat[u]] = last
+    cut.seat[last] = cut.seat[u]
+    use[at, NEURONS] -= 1
+    cut.seat[u] = use[to, NEURONS]
+    cut.member[to, cut.seat[u]] = u
+    use[to, NEURONS] += 1
+
+
+@kernel
+def renew_fares(
+    edges: Edges, cut: Cut, hop: Array, fare: Array, u: int, at: int, extra: Array
+) -> None:
+    """Follow the move of ``u`` away from ``at``, which has just been made.
+
+    Parameters
+    ----------
+    extra : float64 [n_cores]
+        Scratch.
+    """
+    to = cut.core[u]
+    n_cores = hop.shape[0]
+    for k in range(edges.source_start[u], edges.source_start[u + 1]):
+        s = edges.source[k]
+        here, there = int(cut.reach[s, at]), int(cut.reach[s, to])
+        if here > 1 and there > 2:
+            continue
+        rate, home = edges.rate[s], cut.core[s]
+        left, come = rate * hop[home, at], rate * hop[home, to]
+        if here < 2:
+            for j in range(edges.start[s], edges.start[s + 1]):
+                t = edges.target[j]
+                if t != u and (here == 0 or cut.core[t] == at):
+                    fare[t, at] += left
+        if there < 3:
+            for j in range(edges.start[s], edges.start[s + 1]):
+                t = edges.target[j]
+                if t != u and (there == 1 or cut.core[t] == to):
+                    fare[t, to] -= come
+        if here == 0:
+            for c in range(n_cores):
+                fare[s, c] -= rate * hop[c, at]
+        if there == 1:
+            for c in range(n_cores):
+                fare[s, c] += rate * hop[c, to]
+    rate = edges.rate[u]
+    for c in range(n_cores):
+        extra[c] = rate * (hop[to, c] - hop[at, c]) * (cut.reach[u, c] == 0)
+    for k in range(edges.start[u], edges.start[u + 1]):
+        t = edges.target[k]
+        home = cut.core[t]
+        for c in range(n_cores):
+            fare[t, c] += extra[c]
+        if cut.reach[u, home] == 1:
+            fare[t, home] += rate * (hop[to, home] - hop[at, home])
+
+
+@kernel
+def _candidate(edges: Edges, cut: Cut, u: int, way: float, pick: float) -> int:
+    """Pick the core of a neuron with a common source, of a source, of a target, or any core."""
+    first, n_sources = edges.source_start[u], edges.source_start[u + 1] - edges.source_start[u]
+    n_targets = edges.start[u + 1] - edges.start[u]
+    if way < 0.7 and n_sources > 0:
+        at = pick * n_sources
+        s = edges.source[first + int(at)]
+        if way < 0.2:
+            return int(cut.core[s])
+        fan = edges.start[s + 1] - edges.start[s]
+        return int(cut.core[edges.target[edges.start[s] + int((at - int(at)) * fan)]])
+    if way < 0.9 and n_targets > 0:
+        return int(cut.core[edges.target[edges.start[u] + int(pick * n_targets)]])
+    return int(pick * cut.use.shape[0])
+
+
+@kernel
+def refine(
+    edges: Edges, cut: Cut, rules: Rules, hop: Array, fare: Array, chance: Array,
+    heat_first: float, heat_last: float, mark: Array, first_stamp: int, extra: Array,
+    limited: bool, price: float,
+) -> float:  # fmt: skip
+    """Propose a move or an exchange for each row of ``chance``; return the hops that are added.
+
+    Parameters
+    ----------
+    hop : float64 [n_cores, n_cores]
+    chance : float64 [n, 5]
+        Uniform in [0, 1).
+    heat_first, heat_last : float
+        Cost that is accepted with chance 1/e.
+    mark : int64 [n]
+        Below ``first_stamp``.
+    limited : bool
+        Whether more than the neurons of a core is limited; then no move makes cores exceed a limit
+        further, and ``price`` hops are paid to come one limit's worth nearer to it.
+    """
+    n_rows, n = chance.shape[0], cut.core.size
+    room = min(cut.member.shape[1] - 1, rules.limit[NEURONS])
+    added = 0.0
+    over = excess(cut, rules) if limited else 0.0
+    for step in range(n_rows):
+        u = int(chance[step, 0] * n)
+        to = _candidate(edges, cut, u, chance[step, 1], chance[step, 2])
+        at = cut.core[u]
+        if to == at or cut.use[to, NEURONS] == 0:
+            continue
+        v = -1
+        seat = chance[step, 3] * 2
+        if cut.use[to, NEURONS] >= room or seat < 1:
+            v = cut.member[to, int((seat % 1) * cut.use[to, NEURONS])]
+        elif cut.use[at, NEURONS] == 1:
+            continue  # a core is never left empty
+        heat = heat_first + (heat_last - heat_first) * step / n_rows
+        if heat > 0:
+            most = -heat * log(1 - chance[step, 4])
+        else:  # few moves that change nothing: they are as dear to make as those that help
+            most = 0.0 if chance[step, 4] < AIMLESS else -LEAST
+        more = fare[u, to] - fare[u, at]
+        if v >= 0:
+            more += fare[v, at] - fare[v, to]
+        repairs = over > 0 and (_is_over(cut, rules, at) or _is_over(cut, rules, to))
+        if more > most and not repairs:
+            continue  # what both share only adds to the cost of an exchange
+        if v >= 0:
+            more = exchange_change(edges, cut, hop, fare, u, v, mark, first_stamp + step)
+            if more > most and not repairs:
+                continue
+        move(edges, cut, rules, u, to)
+        if limited:
+            if v >= 0:
+                move(edges, cut, rules, v, at)
+            now = excess(cut, rules)
+            if v >= 0:
+                move(edges, cut, rules, v, to)
+            if now > over + 1e-12 or (more > most and more + price * (now - over) > 0):
+                move(edges, cut, rules, u, at)
+                continue
+            over = now
+        renew_fares(edges, cut, hop, fare, u, at, extra)
+        if v >= 0:
+            move(edges, cut, rules, v, at)
+            renew_fares(edges, cut, hop, fare, v, to, extra)
+        added += more
+    return added
