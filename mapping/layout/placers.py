@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mapping.errors import CapacityError
-from mapping.floor import Floor
-from mapping.hypergraph import Flows
-from mapping.place_kernels import anneal as anneal_kernel
-from mapping.place_kernels import change, exchange_sides, side_gains, total_hops
+from mapping.layout.floor import Floor
+from mapping.layout.hypergraph import Flows
+from mapping.layout.place_kernels import anneal as anneal_kernel
+from mapping.layout.place_kernels import change, exchange_sides, side_gains, total_hops
 
 Array = NDArray[Any]
 

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from mapping.floor import Floor
-from mapping.hypergraph import Hypergraph, flows
-from mapping.move_kernels import (
+from mapping.layout.floor import Floor
+from mapping.layout.hypergraph import Hypergraph, flows
+from mapping.layout.move_kernels import (
     NEURONS,
     excess,
     exchange_change,
@@ -13,8 +13,8 @@ from mapping.move_kernels import (
     move,
     renew_fares,
 )
-from mapping.moves import Limits, cut_of, edges_of, moved, resource_use
-from mapping.placers import Task
+from mapping.layout.moves import Limits, cut_of, edges_of, moved, resource_use
+from mapping.layout.placers import Task
 
 N, CORES, ROOM = 60, 6, 12
 FLOOR = Floor.mesh(3, 2)

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from mapping.errors import CapacityError
-from mapping.floor import Floor, hilbert_number
-from mapping.hypergraph import Flows, Hypergraph, flows
-from mapping.placers import PLACERS, Task, check_placement, cooled, lower_bound
+from mapping.layout.floor import Floor, hilbert_number
+from mapping.layout.hypergraph import Flows, Hypergraph, flows
+from mapping.layout.placers import PLACERS, Task, check_placement, cooled, lower_bound
 
 FLOORS = {
     "mesh": Floor.mesh(5, 4),

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mapping.hypergraph import Hypergraph
-from mapping.move_kernels import (
+from mapping.layout.hypergraph import Hypergraph
+from mapping.layout.move_kernels import (
     IN_AXONS,
     N_RESOURCES,
     NEURONS,

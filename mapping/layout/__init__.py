@@ -1,0 +1,1 @@
+"""Neurons onto cores and cores onto the floor, judged by packets times hops."""
