@@ -6,9 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emulator.chip import Chip
-from mapping.fixed import FixedNetwork, FixedPopulation
 from mapping.mapping import Slice
 from mapping.needs import Need, Needs
+from mapping.outline import Outline, OutlinePopulation
 from mapping.packing import list_words
 
 Array = NDArray[Any]
@@ -21,13 +21,13 @@ _PLURALS = {
 }
 
 
-def too_long_delays(fixed: FixedNetwork, chip: Chip) -> list[str]:
+def too_long_delays(outline: Outline, chip: Chip) -> list[str]:
     """Find projections that are slower than the chip can be."""
     longest = chip.limits.delay_max.value
     return [
         f"projection {p.name}: a delay of {p.delay} ticks, but {chip.name} delays by at most "
         f"{longest}; use a longer tick (--dt) or a shorter delay"
-        for p in fixed.projections
+        for p in outline.projections
         if p.delay > longest
     ]
 
@@ -57,7 +57,7 @@ def too_many_cores(
     )
 
 
-def unfit_neurons(needs: Needs, own: FixedPopulation, limit: Need) -> list[str]:
+def unfit_neurons(needs: Needs, own: OutlinePopulation, limit: Need) -> list[str]:
     """Find neurons that no core can hold even alone, out-axons aside."""
     chip, fans = needs.chip, needs.fans[own.name]
     told = []
@@ -99,14 +99,14 @@ def unfit_neurons(needs: Needs, own: FixedPopulation, limit: Need) -> list[str]:
     return told
 
 
-def reaching_too_far(own: FixedPopulation, copies: Array, limit: Need, chip: Chip) -> list[str]:
+def reaching_too_far(own: OutlinePopulation, copies: Array, limit: Need, chip: Chip) -> list[str]:
     """Find neurons that alone send to more cores, in all formats, than one core has out-axons."""
     what = "needs {:,} out-axons, one for each core and format, but a core of {} has {:,}"
     return _over(own, copies, limit.out_axons, what, chip, "narrow or prune what it feeds")
 
 
 def _over(
-    own: FixedPopulation, used: Array, limit: int, what: str, chip: Chip, advice: str
+    own: OutlinePopulation, used: Array, limit: int, what: str, chip: Chip, advice: str
 ) -> list[str]:
     worst = int(used.argmax())
     if used[worst] <= limit:

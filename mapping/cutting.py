@@ -16,10 +16,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mapping.fixed import FixedPopulation
 from mapping.linear import Shape
 from mapping.mapping import Slice
 from mapping.needs import Need, Needs
+from mapping.outline import OutlinePopulation
 
 Array = NDArray[Any]
 
@@ -45,7 +45,7 @@ class Cut:
     copies: Array
 
 
-def cut(needs: Needs, own: FixedPopulation, copies: Array, limit: Need) -> Cut:
+def cut(needs: Needs, own: OutlinePopulation, copies: Array, limit: Need) -> Cut:
     """Cut into the fewest parts that any of the tried orders gives."""
     only_dense = all(fan.dense for fan in needs.fans[own.name])
     singles = np.arange(1, own.size + 1)
@@ -82,7 +82,7 @@ def _tilings(shape: Shape) -> Iterator[tuple[Array, Array]]:
 
 def _fill(
     needs: Needs,
-    own: FixedPopulation,
+    own: OutlinePopulation,
     copies: Array,
     order: Array,
     ends: Array,

@@ -4,18 +4,18 @@ The counts are those of `mapping.mapping.resources`, which counts the rows of an
 and has the last word. A convolution is never written out: its lists are counted from the kernel.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from math import prod
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from emulator.chip import Chip
-from mapping.fixed import FixedNetwork, FixedProjection
 from mapping.linear import Convolution, Dense, Sparse
 from mapping.mapping import Slice
+from mapping.outline import Outline, OutlineProjection
 from mapping.packing import list_words, synapse_bits
 
 Array = NDArray[Any]
@@ -45,25 +45,40 @@ def core_limit(chip: Chip) -> Need:
     )
 
 
+class Lists(NamedTuple):
+    """Lists of a projection that a core holds.
+
+    Attributes
+    ----------
+    source : int64 [n_lists]
+        Ascending.
+    size : int64 or float [n_lists]
+        Synapses of each, 1 at least.
+    """
+
+    source: Array
+    size: Array
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Fan:
     """The lists of one projection.
 
     Attributes
     ----------
-    projection : FixedProjection
+    projection : OutlineProjection
     dense : bool
         Lists of a full matrix, without an index.
     fan_in : int64 [n_post]
         Synapses of each target.
-    count : function of targets, int64 [n]
-        Synapses that each source has with these, int64 or float64 [n_pre].
+    lists : function of targets, int64 [n]
+        What a core of these holds.
     """
 
-    projection: FixedProjection
+    projection: OutlineProjection
     dense: bool
     fan_in: Array
-    count: Callable[[Array], Array]
+    lists: Callable[[Array], Lists]
 
     def bits(self, chip: Chip, n_targets: int) -> int:
         """Bits of a synapse on a core of ``n_targets`` neurons."""
@@ -72,24 +87,28 @@ class Fan:
         )
 
 
-def fan_of(projection: FixedProjection) -> Fan:
+def fan_of(projection: OutlineProjection) -> Fan:
     """Prepare counting the lists of a projection; zeros of lists and kernels are not stored."""
     linear = projection.linear
     if isinstance(linear, Dense):
-        fan_in, count = _matrix_lists(linear)
+        fan_in, lists = _matrix_lists(linear)
     elif isinstance(linear, Convolution):
-        fan_in, count = _convolution_lists(linear)
+        fan_in, lists = _convolution_lists(linear)
     else:
-        fan_in, count = _plain_lists(linear)
-    return Fan(projection=projection, dense=isinstance(linear, Dense), fan_in=fan_in, count=count)
+        fan_in, lists = _plain_lists(linear)
+    return Fan(projection=projection, dense=isinstance(linear, Dense), fan_in=fan_in, lists=lists)
 
 
-def _matrix_lists(matrix: Dense) -> tuple[Array, Callable[[Array], Array]]:
+def _matrix_lists(matrix: Dense) -> tuple[Array, Callable[[Array], Lists]]:
     n_post, n_pre = matrix.weight.shape
-    return np.full(n_post, n_pre), lambda part: np.full(n_pre, part.size)
+    every = np.arange(n_pre)
+    return (
+        np.broadcast_to(np.int64(n_pre), (n_post,)),
+        lambda part: Lists(every, np.broadcast_to(np.int64(part.size), (n_pre,))),
+    )
 
 
-def _plain_lists(listed: Sparse) -> tuple[Array, Callable[[Array], Array]]:
+def _plain_lists(listed: Sparse) -> tuple[Array, Callable[[Array], Lists]]:
     n_pre = listed.row.size - 1
     kept = np.flatnonzero(listed.weight)
     order = kept[np.argsort(listed.target[kept], kind="stable")]
@@ -97,43 +116,50 @@ def _plain_lists(listed: Sparse) -> tuple[Array, Callable[[Array], Array]]:
     fan_in = np.bincount(listed.target[kept], minlength=prod(listed.post_shape))
     first = np.cumsum(fan_in) - fan_in
 
-    def count(part: Array) -> Array:
+    def lists(part: Array) -> Lists:
         size = fan_in[part]
         step = np.repeat(first[part] - (np.cumsum(size) - size), size)
-        return np.bincount(source[step + np.arange(step.size)], minlength=n_pre)
+        heard = source[step + np.arange(step.size)]
+        if heard.size < n_pre // 16:  # few of many: sort them rather than count all
+            return Lists(*np.unique(heard, return_counts=True))
+        count = np.bincount(heard, minlength=n_pre)
+        present = np.flatnonzero(count)
+        return Lists(present, count[present])
 
-    return fan_in, count
+    return fan_in, lists
 
 
-def _convolution_lists(conv: Convolution) -> tuple[Array, Callable[[Array], Array]]:
+def _convolution_lists(conv: Convolution) -> tuple[Array, Callable[[Array], Lists]]:
     """Count with one small matrix product: channels of the part times kernel, tap by tap."""
     c_out, c_group = conv.kernel.shape[:2]
     c_in, n_in, n_out = conv.pre_shape[0], prod(conv.pre_shape[1:]), prod(conv.post_shape[1:])
     set_weights = conv.kernel.reshape(c_out, c_group, -1) != 0
     n_taps = set_weights.shape[2]
     at_in, at_out, tap = conv.taps()
-    # Source that each tap of each output position hears in the first channel; taps on the padding
-    # fall behind the last source.
-    beside = c_in * n_in
-    heard = np.full((n_out, n_taps), beside)
+    # Input position that each tap of each output position hears; taps on the padding fall behind
+    # the last one.
+    heard = np.full((n_out, n_taps), n_in)
     heard[at_out, tap] = at_in
     group = np.arange(c_out)[:, None] // (c_out // conv.groups)
     link = np.zeros((c_out, c_in, n_taps), np.float32)
     link[np.arange(c_out)[:, None], group * c_group + np.arange(c_group)] = set_weights
-    fan_in = set_weights.sum(1) @ (heard < beside).T
+    fan_in = set_weights.sum(1) @ (heard < n_in).T
 
-    def count(part: Array) -> Array:
+    def lists(part: Array) -> Lists:
         channel, position = np.divmod(part, n_out)
         channels, row = np.unique(channel, return_inverse=True)
         positions, column = np.unique(position, return_inverse=True)
         present = np.zeros((positions.size, channels.size), np.float32)
         present[column, row] = 1
         hits = present @ link[channels].reshape(channels.size, -1)
-        at = np.arange(c_in)[:, None] * n_in + heard[positions][:, None, :]
-        at = np.minimum(at, beside).ravel()
-        return np.bincount(at, weights=hits.ravel(), minlength=beside + 1)[:beside]
+        near, place = np.unique(heard[positions], return_inverse=True)
+        at = np.arange(c_in)[:, None] * near.size + place.reshape(positions.size, 1, n_taps)
+        count = np.bincount(at.ravel(), weights=hits.ravel(), minlength=c_in * near.size)
+        count = count.reshape(c_in, near.size)[:, near < n_in]
+        source = np.arange(c_in)[:, None] * n_in + near[near < n_in]
+        return Lists(source[count > 0], count[count > 0])
 
-    return fan_in.ravel(), count
+    return fan_in.ravel(), lists
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -155,16 +181,16 @@ class Needs:
     fans: dict[str, tuple[Fan, ...]]
 
     @staticmethod
-    def of(fixed: FixedNetwork, chip: Chip) -> "Needs":
+    def of(outline: Outline, chip: Chip) -> "Needs":
         """Prepare counting for all populations of a network."""
-        fans = [fan_of(projection) for projection in fixed.projections]
+        fans = [fan_of(projection) for projection in outline.projections]
         return Needs(
             chip=chip,
-            sizes={p.name: p.size for p in fixed.populations},
-            compartments={p.name: p.compartments for p in fixed.populations},
+            sizes={p.name: p.size for p in outline.populations},
+            compartments={p.name: p.compartments for p in outline.populations},
             fans={
                 p.name: tuple(fan for fan in fans if fan.projection.target == p.name)
-                for p in fixed.populations
+                for p in outline.populations
             },
         )
 
@@ -178,36 +204,58 @@ class Needs:
         """
         width = sum(part.neurons.size for part in slices)
         words = 0
-        heard: dict[tuple[str, int], Array] = {}
+        axons = _Axons()
         for part in slices:
             for fan in self.fans[part.population]:
-                counts = fan.count(part.neurons)
-                used = counts > 0
+                held = fan.lists(part.neurons)
                 bits = fan.bits(self.chip, width)
-                words += int(list_words(counts[used], bits, self.chip).sum())
-                _join(heard, fan, used)
+                words += int(list_words(held.size, bits, self.chip).sum())
+                axons.add(fan, held.source)
         return Need(
             compartments=sum(p.neurons.size * self.compartments[p.population] for p in slices),
-            in_axons=sum(int(np.count_nonzero(used)) for used in heard.values()),
+            in_axons=sum(source.size for _, source in axons),
             out_axons=sum(int(copies[p.population][p.neurons].sum()) for p in slices),
             words=words,
         )
+
+    def heard(
+        self, slices: Sequence[Slice], names: Container[str] | None = None
+    ) -> Iterator[tuple[str, Array]]:
+        """List the in-axons of a core: part of the network and its elements, ascending.
+
+        A part comes once for each weight format that it is heard in.
+
+        Parameters
+        ----------
+        names : container of str, optional
+            Only these sources.
+        """
+        axons = _Axons()
+        for part in slices:
+            for fan in self.fans[part.population]:
+                if names is None or fan.projection.source in names:
+                    axons.add(fan, fan.lists(part.neurons).source)
+        yield from axons
 
     def copies(self, cores: Iterable[Sequence[Slice]], names: Iterable[str]) -> dict[str, Array]:
         """Out-axons of each neuron of some populations, if these slices lie on these cores."""
         copies: dict[str, Array] = {name: np.zeros(self.sizes[name], np.int64) for name in names}
         for slices in cores:
-            heard: dict[tuple[str, int], Array] = {}
-            for part in slices:
-                for fan in self.fans[part.population]:
-                    if fan.projection.source in copies:
-                        _join(heard, fan, fan.count(part.neurons) > 0)
-            for (source, _), used in heard.items():
-                copies[source] += used
+            for name, source in self.heard(slices, copies):
+                copies[name][source] += 1
         return copies
 
 
-def _join(heard: dict[tuple[str, int], Array], fan: Fan, used: Array) -> None:
+class _Axons:
     """One axon and one packet for each source and weight format, however many lists it has."""
-    key = (fan.projection.source, fan.projection.exponent)
-    heard[key] = heard[key] | used if key in heard else used
+
+    def __init__(self) -> None:
+        self._sources: dict[tuple[str, int], list[Array]] = {}
+
+    def add(self, fan: Fan, source: Array) -> None:
+        key = (fan.projection.source, fan.projection.format)
+        self._sources.setdefault(key, []).append(source)
+
+    def __iter__(self) -> Iterator[tuple[str, Array]]:
+        for (name, _), parts in self._sources.items():
+            yield name, parts[0] if len(parts) == 1 else np.unique(np.concatenate(parts))

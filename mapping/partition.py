@@ -22,6 +22,7 @@ from mapping.errors import CapacityError
 from mapping.fixed import FixedNetwork
 from mapping.mapping import Mapping, Slice, resources
 from mapping.needs import Need, Needs, core_limit
+from mapping.outline import Outline
 
 Array = NDArray[Any]
 Cores = list[list[Slice]]
@@ -42,32 +43,10 @@ def map_network(fixed: FixedNetwork, chip: Chip) -> tuple[Mapping, Program]:
     CapacityError
         With every violated limit.
     """
-    needs, limit = Needs.of(fixed, chip), core_limit(chip)
-    unfit = {p.name: unfit_neurons(needs, p, limit) for p in fixed.populations}
-    problems = [*too_long_delays(fixed, chip), *chain.from_iterable(unfit.values())]
-    held: Cores = []
-    least = {p.name: -(-p.size * p.compartments // limit.compartments) for p in fixed.populations}
-    taken = sum(p.size * p.compartments for p in fixed.populations)
-    if taken > chip.n_cores * limit.compartments:
-        # Not even the neurons have room, so there is no need to look at synapses.
-        n = -(-taken // limit.compartments)
-        closed = {name: "compartments" for name, cores in least.items() if cores > 1}
-        problems.append(too_many_cores(n, least, closed, chip, at_least=True))
-    else:
-        fitting = {name for name, told in unfit.items() if not told}
-        held, closed = _partition(fixed, needs, limit, fitting, chip)
-        copies = needs.copies(held, needs.sizes)
-        if len(held) > chip.n_cores:
-            more = len(fitting) < len(unfit) or any(_overfull(held, copies, limit))
-            count = Counter(part.population for slices in held for part in slices)
-            problems.append(too_many_cores(len(held), count, closed, chip, at_least=more))
-        for p in fixed.populations:
-            problems += reaching_too_far(p, copies[p.name], limit, chip)
+    cores, problems = partition(Outline.of(fixed), chip)
     if problems:
-        raise CapacityError(chip.name, tuple(problems))
-    mapping = Mapping(
-        fixed=fixed, cores=tuple(tuple(core) for core in held), place=tuple(range(len(held)))
-    )
+        raise CapacityError(chip.name, problems)
+    mapping = Mapping(fixed=fixed, cores=cores, place=tuple(range(len(cores))))
     program = assemble(mapping, chip_name=chip.name, input_latency=chip.arithmetic.input_latency)
     broken = resources(program, chip).violations(program, chip)
     if broken:  # what is really loaded has the last word
@@ -75,8 +54,44 @@ def map_network(fixed: FixedNetwork, chip: Chip) -> tuple[Mapping, Program]:
     return mapping, program
 
 
+def partition(
+    outline: Outline, chip: Chip
+) -> tuple[tuple[tuple[Slice, ...], ...], tuple[str, ...]]:
+    """Cut a network into what cores hold.
+
+    Returns
+    -------
+    cores
+        Within all limits where there are no problems; as far as it came where there are.
+    problems
+        Every violated limit.
+    """
+    needs, limit = Needs.of(outline, chip), core_limit(chip)
+    unfit = {p.name: unfit_neurons(needs, p, limit) for p in outline.populations}
+    problems = [*too_long_delays(outline, chip), *chain.from_iterable(unfit.values())]
+    held: Cores = []
+    least = {p.name: -(-p.size * p.compartments // limit.compartments) for p in outline.populations}
+    taken = sum(p.size * p.compartments for p in outline.populations)
+    if taken > chip.n_cores * limit.compartments:
+        # Not even the neurons have room, so there is no need to look at synapses.
+        n = -(-taken // limit.compartments)
+        closed = {name: "compartments" for name, cores in least.items() if cores > 1}
+        problems.append(too_many_cores(n, least, closed, chip, at_least=True))
+    else:
+        fitting = {name for name, told in unfit.items() if not told}
+        held, closed = _partition(outline, needs, limit, fitting, chip)
+        copies = needs.copies(held, needs.sizes)
+        if len(held) > chip.n_cores:
+            more = len(fitting) < len(unfit) or any(_overfull(held, copies, limit))
+            count = Counter(part.population for slices in held for part in slices)
+            problems.append(too_many_cores(len(held), count, closed, chip, at_least=more))
+        for p in outline.populations:
+            problems += reaching_too_far(p, copies[p.name], limit, chip)
+    return tuple(tuple(core) for core in held), tuple(problems)
+
+
 def _partition(
-    fixed: FixedNetwork, needs: Needs, limit: Need, fitting: set[str], chip: Chip
+    outline: Outline, needs: Needs, limit: Need, fitting: set[str], chip: Chip
 ) -> tuple[Cores, dict[str, str]]:
     """Cut the fitting populations, share cores, and repair out-axons.
 
@@ -92,10 +107,10 @@ def _partition(
     for spare in SPARE:
         before = cuts
         tight = replace(limit, out_axons=int(limit.out_axons * (1 - spare)))
-        cuts = _cut_all(fixed, needs, tight, fitting, before)
+        cuts = _cut_all(outline, needs, tight, fitting, before)
         if all(cuts[name] is before.get(name) for name in cuts):
             break
-        held = _share_cores(fixed, needs, cuts, limit)
+        held = _share_cores(outline, needs, cuts, limit)
         over = _overfull(held, needs.copies(held, needs.sizes), limit)
         if not any(over) or len(held) > chip.n_cores:
             break
@@ -110,39 +125,39 @@ def _partition(
 
 
 def _cut_all(
-    fixed: FixedNetwork, needs: Needs, limit: Need, fitting: set[str], before: dict[str, Cut]
+    outline: Outline, needs: Needs, limit: Need, fitting: set[str], before: dict[str, Cut]
 ) -> dict[str, Cut]:
     """Cut all populations, knowing an earlier cut; one whose out-axons are the same stays."""
     cuts = dict(before)
-    for population in reversed(fixed.network.order):
-        if population.name not in fitting:
+    for name in reversed(outline.order):
+        if name not in fitting:
             continue
         parts = [
             [Slice(population=p.name, neurons=part)]
-            for p in fixed.populations
+            for p in outline.populations
             for part in (cuts[p.name].parts if p.name in cuts else [np.arange(p.size)])
         ]
-        copies = needs.copies(parts, [population.name])[population.name]
-        known = cuts.get(population.name)
+        copies = needs.copies(parts, [name])[name]
+        known = cuts.get(name)
         if known is None or not np.array_equal(known.copies, copies):
-            cuts[population.name] = cut(needs, fixed.population(population.name), copies, limit)
+            cuts[name] = cut(needs, outline.population(name), copies, limit)
     return cuts
 
 
-def _share_cores(fixed: FixedNetwork, needs: Needs, cuts: dict[str, Cut], limit: Need) -> Cores:
+def _share_cores(outline: Outline, needs: Needs, cuts: dict[str, Cut], limit: Need) -> Cores:
     """Put parts on cores in the network's order; a part joins the last core where both fit.
 
     Parts of one population that meet become one slice, with one list for each source.
     """
     copies = {name: found.copies for name, found in cuts.items()}
     held: Cores = []
-    for population in fixed.network.order:
-        for part in cuts[population.name].parts if population.name in cuts else []:
-            joined = _joined(held[-1] if held else [], population.name, part)
+    for name in outline.order:
+        for part in cuts[name].parts if name in cuts else []:
+            joined = _joined(held[-1] if held else [], name, part)
             if held and not needs.need(joined, copies).broken(limit):
                 held[-1] = joined
             else:
-                held.append(_joined([], population.name, part))
+                held.append(_joined([], name, part))
     return held
 
 

@@ -54,7 +54,7 @@ def quantise(
             "one destination, which a network cannot be rounded to; load a memory image instead "
             "(mapping.ranc_file, mapping.crossbar), or use another chip"
         )
-    resets = _chip_resets(network, chip)
+    resets = chip_resets(network, chip)
     rng = np.random.default_rng(seed)
     recurrent = network.recurrent
     errors: list[TensorError] = []
@@ -110,8 +110,14 @@ def _shifts(exponents: dict[int, int], chip: Chip) -> tuple[int, dict[int, int]]
     return fixed + lowest, {index: exponent - lowest for index, exponent in exponents.items()}
 
 
-def _chip_resets(network: Network, chip: Chip) -> dict[str, str]:
-    """Rule of the chip for each spiking population."""
+def chip_resets(network: Network, chip: Chip) -> dict[str, str]:
+    """Find the chip's rule for each spiking population.
+
+    Raises
+    ------
+    UnsupportedNodeError
+        If there is none for a reset, or for a time of rest.
+    """
     found, missing = {}, []
     for p in network.populations:
         if not p.spiking:

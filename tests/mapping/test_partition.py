@@ -7,11 +7,11 @@ from networks import random_network
 
 from emulator.chip_file import load_chip
 from mapping.errors import CapacityError
-from mapping.fixed import FixedProjection
 from mapping.linear import Convolution, Dense, Sparse, matrix
 from mapping.mapping import resources
 from mapping.needs import Needs, fan_of
 from mapping.network import Input, Network, Population, Projection
+from mapping.outline import Outline, OutlineProjection
 from mapping.partition import map_network
 from mapping.quantise import quantise
 
@@ -267,13 +267,16 @@ def test_lists_of_a_convolution_are_counted_from_its_kernel(rng, groups, extent)
         dilation=(2, 1)[:n], groups=groups,
     )  # fmt: skip
     full = matrix(linear) != 0
-    fan = fan_of(
-        FixedProjection(source="in", target="a", linear=linear, exponent=0, shift=0, delay=0)
-    )
+    fan = fan_of(OutlineProjection(source="in", target="a", linear=linear, delay=0, format=0))
     np.testing.assert_array_equal(fan.fan_in, full.sum(1))
     for size in (1, 7, len(full)):
         part = rng.permutation(len(full))[:size]
-        np.testing.assert_array_equal(fan.count(part), full[part].sum(0))
+        held = fan.lists(part)
+        count = np.zeros(full.shape[1])
+        count[held.source] = held.size
+        np.testing.assert_array_equal(count, full[part].sum(0))
+        assert held.size.min(initial=1) > 0
+        assert np.all(np.diff(held.source) > 0)
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -291,7 +294,7 @@ def test_what_is_counted_before_loading_is_what_is_loaded(seed):
         network = replace(network, projections=(*network.projections, again))
     fixed = quantise(network, chip)
     mapping, program = map_network(fixed, chip)
-    used, needs = resources(program, chip), Needs.of(fixed, chip)
+    used, needs = resources(program, chip), Needs.of(Outline.of(fixed), chip)
     assert used.violations(program, chip) == ()
     copies = needs.copies(mapping.cores, needs.sizes)
     for core, held in enumerate(mapping.cores):
