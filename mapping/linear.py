@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from math import prod
 from operator import index
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,8 +43,20 @@ def _set_whole(linear: object, *names: str) -> None:
         object.__setattr__(linear, name, whole(name, getattr(linear, name)))
 
 
+def constant(value: float, shape: Shape) -> Floats:
+    """Return an array of one value, which takes no memory whatever its shape."""
+    return np.broadcast_to(np.float64(value), shape)
+
+
+def is_constant(array: NDArray[Any]) -> bool:
+    """Whether an array is a single number that is told for all its elements."""
+    return array.size > 1 and not any(array.strides)
+
+
 def _frozen(array: object) -> Floats:
-    """Return a read-only contiguous copy."""
+    """Return a read-only contiguous copy; a constant stays the single number that it is."""
+    if isinstance(array, np.ndarray) and is_constant(array):
+        return constant(array.flat[0], array.shape)
     copy: Floats = np.array(array, dtype=np.float64, order="C", copy=True)
     copy.setflags(write=False)
     return copy
@@ -378,6 +391,9 @@ def scaled(linear: Linear, *, by: Floats) -> Linear:
     by : float64 [n_post] or scalar
     """
     factor = np.broadcast_to(np.asarray(by, dtype=np.float64), (prod(linear.post_shape),))
+    if isinstance(linear, Dense) and is_constant(linear.weight) and np.all(factor == factor[0]):
+        value = linear.weight.flat[0] * factor[0]
+        return replace(linear, weight=constant(value, linear.weight.shape))
     if isinstance(linear, Dense):
         return Dense(
             weight=linear.weight * factor[:, None],

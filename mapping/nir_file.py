@@ -18,6 +18,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mapping.errors import NetworkError, NirError, UnsupportedNodeError
+from mapping.linear import constant, is_constant
+
+LARGE_MATRIX = 1 << 20
+"""Weights from which on a matrix may stay unread."""
 
 _HINT = "is it a NIR file (HDF5, as nir.write makes it)?"
 
@@ -55,6 +59,8 @@ class Node:
             raise self.wrong(f"{key} is no array of numbers") from None
         if array.dtype.kind not in "biuf" or not array.size:
             raise self.wrong(f"{key} holds no numbers, but {array.dtype} {array.shape}")
+        if is_constant(array):
+            return constant(float(array.flat[0]), array.shape)
         array = array.astype(np.float64)
         bad = ~np.isfinite(array)
         if bad.any():
@@ -110,8 +116,14 @@ class Graph:
     metadata: Mapping[str, Any]
 
 
-def read_graph(source: str | Path | nir.NIRGraph) -> Graph:
+def read_graph(source: str | Path | nir.NIRGraph, *, matrices: bool = True) -> Graph:
     """Read a file or take a graph from memory; nested graphs are flattened, names joined by dots.
+
+    Parameters
+    ----------
+    matrices : bool
+        Whether to read the weights of large matrices; where not, they are all told to be 1, for
+        those who ask only for shapes. Kernels are small and always read.
 
     Raises
     ------
@@ -126,7 +138,7 @@ def read_graph(source: str | Path | nir.NIRGraph) -> Graph:
         raise NirError(
             f"a path or a nir.NIRGraph is needed, but this is of type {type(source).__name__}"
         )
-    return _graph(_read_tree(Path(source)), str(source))
+    return _graph(_read_tree(Path(source), matrices=matrices), str(source))
 
 
 def _held(graph: nir.NIRGraph) -> dict[str, Any]:
@@ -162,7 +174,7 @@ def _graph(tree: Mapping[str, Any], where: str) -> Graph:
     )
 
 
-def _read_tree(path: Path) -> dict[str, Any]:
+def _read_tree(path: Path, *, matrices: bool) -> dict[str, Any]:
     try:
         if path.is_dir():
             raise NirError(f"{path}: this is a folder, not a NIR file")
@@ -173,18 +185,27 @@ def _read_tree(path: Path) -> dict[str, Any]:
                 raise NirError(f"{path}: no group 'node' in it; {_HINT}")
             if not isinstance(file["node"], h5py.Group):
                 raise NirError(f"{path}: 'node' holds no nodes; {_HINT}")
-            return _tree(file["node"])
+            return _tree(file["node"], matrices=matrices)
     except (NirError, FileNotFoundError):
         raise
     except Exception as error:  # h5py raises many kinds on damaged files
         raise NirError(f"{path}: cannot be read ({error}); {_HINT}") from error
 
 
-def _tree(group: Any) -> dict[str, Any]:
+def _tree(group: Any, *, matrices: bool) -> dict[str, Any]:
     return {
-        key: _tree(item) if isinstance(item, h5py.Group) else item[()]
+        key: _tree(item, matrices=matrices)
+        if isinstance(item, h5py.Group)
+        else constant(1.0, item.shape)
+        if not matrices and _is_large_matrix(key, item)
+        else item[()]
         for key, item in group.items()
     }
+
+
+def _is_large_matrix(key: str, item: h5py.Dataset) -> bool:
+    numbers = item.dtype.kind in "biuf" and item.ndim == 2
+    return bool(key == "weight" and numbers and item.size >= LARGE_MATRIX)
 
 
 def _plain(value: Any) -> Any:

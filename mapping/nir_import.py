@@ -37,6 +37,7 @@ def import_nir(
     reset: Reset | None = None,
     spike: Spike | None = None,
     compare: Compare | None = None,
+    matrices: bool = True,
 ) -> Network:
     """Import a NIR file or graph.
 
@@ -45,6 +46,9 @@ def import_nir(
     dt_s, reset, spike, compare
         Win over the graph's metadata (``dt``, ``reset``, ``spike``, ``compare``). The last two
         have defaults: ``dirac`` for I and IF, ``hold`` for all leaky neurons; ``>``.
+    matrices : bool
+        Whether to read large matrices. A network without them has the right shapes, and weights
+        of 1; it takes next to no memory, and serves to judge whether it fits a chip.
 
     Returns
     -------
@@ -62,7 +66,7 @@ def import_nir(
     NetworkError
         If parameters contradict each other.
     """
-    graph = read_graph(source)
+    graph = read_graph(source, matrices=matrices)
     where = "the graph" if isinstance(source, nir.NIRGraph) else str(source)
     asked = {"dt": dt_s, "reset": reset, "spike": spike, "compare": compare}
     try:
