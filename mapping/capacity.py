@@ -10,8 +10,17 @@ from mapping.mapping import Slice
 from mapping.needs import Need, Needs
 from mapping.outline import Outline, OutlinePopulation
 from mapping.packing import list_words
+from mapping.violations import Violation
 
 Array = NDArray[Any]
+
+LIMITS = {
+    "compartments": "neurons_per_core",
+    "in_axons": "in_axons_per_core",
+    "out_axons": "out_axons_per_core",
+    "words": "synapse_words_per_core",
+}
+"""The limit of the chip file that bounds each resource of a core."""
 
 _PLURALS = {
     "compartments": "compartments",
@@ -21,12 +30,18 @@ _PLURALS = {
 }
 
 
-def too_long_delays(outline: Outline, chip: Chip) -> list[str]:
+def too_long_delays(outline: Outline, chip: Chip) -> list[Violation]:
     """Find projections that are slower than the chip can be."""
     longest = chip.limits.delay_max.value
     return [
-        f"projection {p.name}: a delay of {p.delay} ticks, but {chip.name} delays by at most "
-        f"{longest}; use a longer tick (--dt) or a shorter delay"
+        Violation(
+            limit="delay_max",
+            where=f"projection {p.name}",
+            need=p.delay,
+            have=longest,
+            text=f"projection {p.name}: a delay of {p.delay} ticks, but {chip.name} delays by at "
+            f"most {longest}; use a longer tick (--dt) or a shorter delay",
+        )
         for p in outline.projections
         if p.delay > longest
     ]
@@ -34,7 +49,7 @@ def too_long_delays(outline: Outline, chip: Chip) -> list[str]:
 
 def too_many_cores(
     n: int, count: dict[str, int], closed: dict[str, str], chip: Chip, *, at_least: bool
-) -> str:
+) -> Violation:
     """Say how many cores are needed, and which resource ran out on them.
 
     Parameters
@@ -50,22 +65,29 @@ def too_many_cores(
         for resource, plural in _PLURALS.items()
         if (names := [repr(name) for name in count if closed.get(name) == resource])
     ]
-    return (
+    text = (
         f"{'at least ' if at_least else ''}{n:,} cores needed ({listing}), but {chip.name} has "
         f"{chip.n_cores}; {', '.join(reasons) or 'none has room for two populations'}; use a chip "
         f"with more or larger cores, or narrow the largest of these populations"
     )
+    return Violation(limit="cores", where=chip.name, need=n, have=chip.n_cores, text=text)
 
 
-def unfit_neurons(needs: Needs, own: OutlinePopulation, limit: Need) -> list[str]:
+def unfit_neurons(needs: Needs, own: OutlinePopulation, limit: Need) -> list[Violation]:
     """Find neurons that no core can hold even alone, out-axons aside."""
     chip, fans = needs.chip, needs.fans[own.name]
-    told = []
+    told: list[Violation] = []
     if own.compartments > limit.compartments:
         told.append(
-            f"population {own.name!r}: a neuron takes {own.compartments} compartments, but a core "
-            f"of {chip.name} has {limit.compartments}; use a reset that takes fewer (--reset) or "
-            f"a chip with larger cores"
+            Violation(
+                limit=LIMITS["compartments"],
+                where=f"population {own.name!r}",
+                need=own.compartments,
+                have=limit.compartments,
+                text=f"population {own.name!r}: a neuron takes {own.compartments} compartments, "
+                f"but a core of {chip.name} has {limit.compartments}; use a reset that takes fewer "
+                f"(--reset) or a chip with larger cores",
+            )
         )
     # A synapse has at most an axon and a list of its own; those that share are told apart only
     # where that would be too much.
@@ -81,38 +103,46 @@ def unfit_neurons(needs: Needs, own: OutlinePopulation, limit: Need) -> list[str
         needs.need([Slice(population=own.name, neurons=np.array([neuron]))], copies)
         for neuron in (suspects[:1] if only_dense else suspects)
     ]
-    for used, most, what in (
+    for resource, what in (
         (
-            [need.in_axons for need in alone],
-            limit.in_axons,
+            "in_axons",
             "hears {:,} sources, but a core of {} takes {:,} in-axons",
         ),
         (
-            [need.words for need in alone],
-            limit.words,
+            "words",
             "takes {:,} words of synapse memory, but a core of {} holds {:,}",
         ),
     ):
         row = np.zeros(own.size, np.int64)
-        row[suspects] = used
-        told += _over(own, row, most, what, chip, "narrow or prune what feeds it")
+        row[suspects] = [getattr(need, resource) for need in alone]
+        told += _over(own, row, resource, limit, what, chip, "narrow or prune what feeds it")
     return told
 
 
-def reaching_too_far(own: OutlinePopulation, copies: Array, limit: Need, chip: Chip) -> list[str]:
+def reaching_too_far(
+    own: OutlinePopulation, copies: Array, limit: Need, chip: Chip
+) -> list[Violation]:
     """Find neurons that alone send to more cores, in all formats, than one core has out-axons."""
     what = "needs {:,} out-axons, one for each core and format, but a core of {} has {:,}"
-    return _over(own, copies, limit.out_axons, what, chip, "narrow or prune what it feeds")
+    return _over(own, copies, "out_axons", limit, what, chip, "narrow or prune what it feeds")
 
 
 def _over(
-    own: OutlinePopulation, used: Array, limit: int, what: str, chip: Chip, advice: str
-) -> list[str]:
-    worst = int(used.argmax())
-    if used[worst] <= limit:
+    own: OutlinePopulation,
+    used: Array,
+    resource: str,
+    limit: Need,
+    what: str,
+    chip: Chip,
+    advice: str,
+) -> list[Violation]:
+    worst, most = int(used.argmax()), int(getattr(limit, resource))
+    need, n_over = int(used[worst]), int(np.count_nonzero(used > most))
+    if not n_over:
         return []
-    n_over = int(np.count_nonzero(used > limit))
-    return [
-        f"population {own.name!r}: neuron {worst} {what.format(int(used[worst]), chip.name, limit)} "
+    text = (
+        f"population {own.name!r}: neuron {worst} {what.format(need, chip.name, most)} "
         f"({n_over:,} of {own.size:,} neurons are over); {advice}"
-    ]
+    )
+    where = f"population {own.name!r}, neuron {worst}"
+    return [Violation(limit=LIMITS[resource], where=where, need=need, have=most, text=text)]

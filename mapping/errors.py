@@ -1,5 +1,9 @@
 """Errors of importing and mapping a network."""
 
+from collections.abc import Sequence
+
+from mapping.violations import Violation
+
 
 class NetworkError(ValueError):
     """A network contradicts itself; the text lists every problem found."""
@@ -14,12 +18,12 @@ class CapacityError(ValueError):
 
     Attributes
     ----------
-    violations : tuple of str
+    violations : tuple of Violation or str
         Every violated limit: what, where, the number, the limit, what to do.
     """
 
-    def __init__(self, chip: str, violations: tuple[str, ...]) -> None:
-        self.violations = violations
+    def __init__(self, chip: str, violations: Sequence[Violation | str]) -> None:
+        self.violations = tuple(violations)
         lines = "\n".join(f"  - {violation}" for violation in violations)
         super().__init__(f"the network does not fit {chip}:\n{lines}")
 

@@ -10,6 +10,7 @@ from emulator.chip import Chip
 from emulator.program import Program
 from mapping.fixed import FixedNetwork
 from mapping.packing import list_words, synapse_bits
+from mapping.violations import Violation
 
 Array = NDArray[Any]
 
@@ -56,7 +57,7 @@ class Resources:
     out_axons: Array
     synapse_words: Array
 
-    def violations(self, program: Program, chip: Chip) -> tuple[str, ...]:
+    def violations(self, program: Program, chip: Chip) -> tuple[Violation, ...]:
         """Name every broken limit with its numbers."""
         found = []
         for name, used, what, advice in (
@@ -72,9 +73,13 @@ class Resources:
             for core in np.flatnonzero(used > limit):
                 here = np.unique(program.population[program.neuron_core == core])
                 held = ", ".join(repr(program.populations[p].name) for p in here)
+                where = f"core {program.core[core]} ({held})"
+                text = (
+                    f"{where}: {used[core]:,} {what}, but {chip.name} holds {limit:,} per core; "
+                    f"{advice}"
+                )
                 found.append(
-                    f"core {program.core[core]} ({held}): {used[core]:,} {what}, but {chip.name} "
-                    f"holds {limit:,} per core; {advice}"
+                    Violation(limit=name, where=where, need=int(used[core]), have=limit, text=text)
                 )
         return tuple(found)
 

@@ -23,6 +23,7 @@ from mapping.fixed import FixedNetwork
 from mapping.mapping import Mapping, Slice, resources
 from mapping.needs import Need, Needs, core_limit
 from mapping.outline import Outline
+from mapping.violations import Violation
 
 Array = NDArray[Any]
 Cores = list[list[Slice]]
@@ -56,7 +57,7 @@ def map_network(fixed: FixedNetwork, chip: Chip) -> tuple[Mapping, Program]:
 
 def partition(
     outline: Outline, chip: Chip
-) -> tuple[tuple[tuple[Slice, ...], ...], tuple[str, ...]]:
+) -> tuple[tuple[tuple[Slice, ...], ...], tuple[Violation, ...]]:
     """Cut a network into what cores hold.
 
     Returns

@@ -72,7 +72,9 @@ def mapped(network, chip=LOIHI):
 def refused(network, chip=LOIHI):
     with pytest.raises(CapacityError) as caught:
         map_network(quantise(network, chip), chip)
-    return caught.value.violations
+    for found in caught.value.violations:
+        assert found.need > found.have
+    return tuple(map(str, caught.value.violations))
 
 
 def test_one_axis_is_tiled_like_two():
