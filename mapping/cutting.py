@@ -23,6 +23,10 @@ from mapping.outline import OutlinePopulation
 
 Array = NDArray[Any]
 
+MANY, SAMPLED, KEPT = 48, 6, 3
+"""A population of more than so many parts is cut on trial first, about so many parts of it in each
+tiling; so many of the best are then tried on all of it."""
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Cut:
@@ -52,12 +56,39 @@ def cut(needs: Needs, own: OutlinePopulation, copies: Array, limit: Need) -> Cut
     chosen = np.arange(own.size)
     best = _fill(needs, own, copies, chosen, singles, limit, own.size)
     assert best is not None  # as many parts as neurons are allowed
-    for order, ends in _tilings((own.size,) if only_dense else own.shape):
+    tilings = list(_tilings((own.size,) if only_dense else own.shape))
+    if len(best.parts) > MANY:
+        tilings = _promising(needs, own, copies, tilings, limit, len(best.parts))
+    for order, ends in tilings:
         found = _fill(needs, own, copies, order, ends, limit, len(best.parts))
         if found and (len(found.parts), found.in_axons) < (len(best.parts), best.in_axons):
             best, chosen = found, order
     # Whole tiles leave room at the end of each part; where that adds up to a part, it is filled.
     return _fill(needs, own, copies, chosen, singles, limit, len(best.parts) - 1) or best
+
+
+def _promising(
+    needs: Needs,
+    own: OutlinePopulation,
+    copies: Array,
+    tilings: list[tuple[Array, Array]],
+    limit: Need,
+    n_parts: int,
+) -> list[tuple[Array, Array]]:
+    """Keep the tilings that do best on a stretch in the middle: fewest parts, then in-axons."""
+    stretch = own.size * SAMPLED // n_parts
+    scored = []
+    for at, (order, ends) in enumerate(tilings):
+        first, last = np.searchsorted(ends, [(own.size - stretch) // 2, (own.size + stretch) // 2])
+        start = int(ends[first])
+        chosen = order[start : ends[last]]
+        if chosen.size:
+            found = _fill(
+                needs, own, copies, chosen, ends[first + 1 : last + 1] - start, limit, chosen.size
+            )
+            assert found is not None  # as many parts as neurons are allowed
+            scored.append((len(found.parts) / chosen.size, found.in_axons / chosen.size, at))
+    return [tilings[at] for *_, at in sorted(scored)[:KEPT]]
 
 
 def _tilings(shape: Shape) -> Iterator[tuple[Array, Array]]:

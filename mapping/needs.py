@@ -5,7 +5,7 @@ and has the last word. A convolution is never written out: its lists are counted
 """
 
 from collections.abc import Callable, Container, Iterable, Iterator, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from math import prod
 from typing import Any, NamedTuple
 
@@ -130,7 +130,7 @@ def _plain_lists(listed: Sparse) -> tuple[Array, Callable[[Array], Lists]]:
 
 
 def _convolution_lists(conv: Convolution) -> tuple[Array, Callable[[Array], Lists]]:
-    """Count with one small matrix product: channels of the part times kernel, tap by tap."""
+    """Count from the kernel, tap by tap."""
     c_out, c_group = conv.kernel.shape[:2]
     c_in, n_in, n_out = conv.pre_shape[0], prod(conv.pre_shape[1:]), prod(conv.post_shape[1:])
     set_weights = conv.kernel.reshape(c_out, c_group, -1) != 0
@@ -143,19 +143,29 @@ def _convolution_lists(conv: Convolution) -> tuple[Array, Callable[[Array], List
     group = np.arange(c_out)[:, None] // (c_out // conv.groups)
     link = np.zeros((c_out, c_in, n_taps), np.float32)
     link[np.arange(c_out)[:, None], group * c_group + np.arange(c_group)] = set_weights
+    of_all = link.sum(0)
     fan_in = set_weights.sum(1) @ (heard < n_in).T
 
     def lists(part: Array) -> Lists:
         channel, position = np.divmod(part, n_out)
         channels, row = np.unique(channel, return_inverse=True)
         positions, column = np.unique(position, return_inverse=True)
-        present = np.zeros((positions.size, channels.size), np.float32)
-        present[column, row] = 1
-        hits = present @ link[channels].reshape(channels.size, -1)
         near, place = np.unique(heard[positions], return_inverse=True)
-        at = np.arange(c_in)[:, None] * near.size + place.reshape(positions.size, 1, n_taps)
-        count = np.bincount(at.ravel(), weights=hits.ravel(), minlength=c_in * near.size)
-        count = count.reshape(c_in, near.size)[:, near < n_in]
+        place = place.reshape(positions.size, n_taps)
+        count = np.zeros((c_in, near.size), np.float32)
+        if part.size == channels.size * positions.size:
+            # Each position has the same channels; a tap leads no two positions to one.
+            by_tap = of_all if channels.size == c_out else link[channels].sum(0)
+            for k in range(n_taps):
+                count[:, place[:, k]] += by_tap[:, k, None]
+        else:
+            present = np.zeros((positions.size, channels.size), np.float32)
+            present[column, row] = 1
+            hits = present @ link[channels].reshape(channels.size, -1)
+            hits = hits.reshape(positions.size, c_in, n_taps)
+            for k in range(n_taps):
+                count[:, place[:, k]] += hits[:, :, k].T
+        count = count[:, near < n_in].astype(np.int64)
         source = np.arange(c_in)[:, None] * n_in + near[near < n_in]
         return Lists(source[count > 0], count[count > 0])
 
@@ -179,6 +189,7 @@ class Needs:
     sizes: dict[str, int]
     compartments: dict[str, int]
     fans: dict[str, tuple[Fan, ...]]
+    _tables: dict[int, Array] = field(default_factory=dict, repr=False)
 
     @staticmethod
     def of(outline: Outline, chip: Chip) -> "Needs":
@@ -209,7 +220,7 @@ class Needs:
             for fan in self.fans[part.population]:
                 held = fan.lists(part.neurons)
                 bits = fan.bits(self.chip, width)
-                words += int(list_words(held.size, bits, self.chip).sum())
+                words += int(self._words(bits, int(held.size.max(initial=0)))[held.size].sum())
                 axons.add(fan, held.source)
         return Need(
             compartments=sum(p.neurons.size * self.compartments[p.population] for p in slices),
@@ -217,6 +228,14 @@ class Needs:
             out_axons=sum(int(copies[p.population][p.neurons].sum()) for p in slices),
             words=words,
         )
+
+    def _words(self, bits: int, longest: int) -> Array:
+        """Words of lists of 0 to at least ``longest`` synapses; counted once for each format."""
+        known = self._tables.get(bits)
+        if known is None or known.size <= longest:
+            known = list_words(np.arange(2 * longest + 64), bits, self.chip)
+            self._tables[bits] = known
+        return known
 
     def heard(
         self, slices: Sequence[Slice], names: Container[str] | None = None
