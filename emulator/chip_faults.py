@@ -44,6 +44,8 @@ def read_link(text: str) -> tuple[Wire, ...]:
             'where only that direction is dead ("2,1 -> 3,1")'
         )
     one, other = _place(found[1], found[2]), _place(found[4], found[5])
+    if one == other:
+        raise ValueError(f"{text!r} joins a router with itself; write two neighbours")
     return ((one, other),) if found[3] == "->" else ((one, other), (other, one))
 
 
