@@ -88,7 +88,7 @@ def _no_router(place: Place, chip: "Chip") -> str:
 def _pairs(ends: Array, n: int) -> Array:
     """Neighbours in one number each, the lower first."""
     low, high = np.sort(ends, axis=0)
-    return low * n + high
+    return np.asarray(low * n + high)
 
 
 def _are_neighbours(wire: tuple[Place, Place], pairs: Array, chip: "Chip") -> bool:

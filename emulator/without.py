@@ -13,6 +13,7 @@ those of its routers, 0 for the root, level by level.
 import re
 from collections.abc import Iterable, Sequence
 
+import numpy as np
 from pydantic import ValidationError
 
 from emulator.chip import Chip
@@ -92,5 +93,5 @@ def _located(place: Place, chip: Chip) -> Place:
     n = chip.n_cores // chip.mesh.cores_per_router
     if place[0] >= n:
         raise ValueError(f"router {place[0]}, but {chip.name} has routers 0 to {n - 1:,}")
-    x, y = router_of([place[0] * chip.mesh.cores_per_router], chip)
+    x, y = router_of(np.array([place[0] * chip.mesh.cores_per_router]), chip)
     return int(x[0]), int(y[0])

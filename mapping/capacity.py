@@ -50,9 +50,11 @@ def too_many_cores(
         for resource, plural in _PLURALS.items()
         if (names := [repr(name) for name in count if closed.get(name) == resource])
     ]
+    usable = chip.usable.size
+    has = f"{usable}" if usable == chip.n_cores else f"{usable} of {chip.n_cores} left"
     return (
         f"{'at least ' if at_least else ''}{n:,} cores needed ({listing}), but {chip.name} has "
-        f"{chip.n_cores}; {', '.join(reasons) or 'none has room for two populations'}; use a chip "
+        f"{has}; {', '.join(reasons) or 'none has room for two populations'}; use a chip "
         f"with more or larger cores, or narrow the largest of these populations"
     )
 

@@ -48,7 +48,8 @@ def map_network(fixed: FixedNetwork, chip: Chip) -> tuple[Mapping, Program]:
     held: Cores = []
     least = {p.name: -(-p.size * p.compartments // limit.compartments) for p in fixed.populations}
     taken = sum(p.size * p.compartments for p in fixed.populations)
-    if taken > chip.n_cores * limit.compartments:
+    usable = chip.usable
+    if taken > usable.size * limit.compartments:
         # Not even the neurons have room, so there is no need to look at synapses.
         n = -(-taken // limit.compartments)
         closed = {name: "compartments" for name, cores in least.items() if cores > 1}
@@ -57,7 +58,7 @@ def map_network(fixed: FixedNetwork, chip: Chip) -> tuple[Mapping, Program]:
         fitting = {name for name, told in unfit.items() if not told}
         held, closed = _partition(fixed, needs, limit, fitting, chip)
         copies = needs.copies(held, needs.sizes)
-        if len(held) > chip.n_cores:
+        if len(held) > usable.size:
             more = len(fitting) < len(unfit) or any(_overfull(held, copies, limit))
             count = Counter(part.population for slices in held for part in slices)
             problems.append(too_many_cores(len(held), count, closed, chip, at_least=more))
@@ -66,7 +67,9 @@ def map_network(fixed: FixedNetwork, chip: Chip) -> tuple[Mapping, Program]:
     if problems:
         raise CapacityError(chip.name, tuple(problems))
     mapping = Mapping(
-        fixed=fixed, cores=tuple(tuple(core) for core in held), place=tuple(range(len(held)))
+        fixed=fixed,
+        cores=tuple(tuple(core) for core in held),
+        place=tuple(usable[: len(held)].tolist()),
     )
     program = assemble(mapping, chip_name=chip.name, input_latency=chip.arithmetic.input_latency)
     broken = resources(program, chip).violations(program, chip)
@@ -97,10 +100,10 @@ def _partition(
             break
         held = _share_cores(fixed, needs, cuts, limit)
         over = _overfull(held, needs.copies(held, needs.sizes), limit)
-        if not any(over) or len(held) > chip.n_cores:
+        if not any(over) or len(held) > chip.usable.size:
             break
     closed = {name: found.closed.copy() for name, found in cuts.items()}
-    while len(held) <= chip.n_cores:
+    while len(held) <= chip.usable.size:
         copies = needs.copies(held, needs.sizes)
         finer = _halved(held, _overfull(held, copies, limit), closed)
         if len(finer) == len(held):
