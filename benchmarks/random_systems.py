@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import simpy
 
+from emulator.noc.detours import around
 from emulator.noc.packets import Outcome, Packets, packets_of
 from emulator.noc.topology import TOPOLOGIES, Common, Noc
 from emulator.noc.trees import Forest, plant
@@ -29,7 +30,9 @@ class System:
     forest: Forest | None
 
 
-def random_system(rng: Rng, *, topology: str | None = None, forks: bool | None = None) -> System:
+def random_system(
+    rng: Rng, *, topology: str | None = None, forks: bool | None = None, faulty: bool = False
+) -> System:
     """Make a network and its traffic.
 
     Parameters
@@ -39,8 +42,12 @@ def random_system(rng: Rng, *, topology: str | None = None, forks: bool | None =
         One of `TOPOLOGIES`; any if omitted.
     forks : bool, optional
         Whether packets have several targets; some systems if omitted.
+    faulty : bool
+        Whether some links are dead.
     """
     noc = random_noc(rng, topology)
+    if faulty:
+        noc = with_dead_links(rng, noc)
     bits = int(rng.integers(0, 4))
     if rng.random() < 0.35 if forks is None else forks:
         packets, forest = _forking(rng, noc)
@@ -84,6 +91,24 @@ def random_noc(rng: Rng, topology: str | None = None) -> Noc:
         shape["cores_per_router"] = int(rng.choice([1, 1, 2, 3]))
     noc = TOPOLOGIES[topology](**shape)
     return replace(noc, **_random_costs(rng, noc))
+
+
+def with_dead_links(rng: Rng, noc: Noc) -> Noc:
+    """Kill as many links as leave all cores joined, up to a random number, and lead around them."""
+    roots = rng.integers(0, noc.n_routers, 2).tolist()
+    dead = np.zeros(noc.n_links, np.bool_)
+    found = around(noc, dead, noc.core_router, roots)
+    for link in rng.permutation(noc.n_links)[: int(rng.integers(1, noc.n_links + 2))]:
+        more = dead.copy()
+        more[link] = True
+        if rng.random() < 0.7:
+            more |= (noc.link_from == noc.link_to[link]) & (noc.link_to == noc.link_from[link])
+        try:
+            found = around(noc, more, noc.core_router, roots)
+        except ValueError:
+            continue
+        dead = more
+    return found
 
 
 def _random_costs(rng: Rng, noc: Noc) -> dict[str, Any]:

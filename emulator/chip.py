@@ -6,11 +6,14 @@ from collections.abc import Iterator
 from math import prod
 from typing import Annotated, Any, NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import BaseModel, Field, model_validator
 
 from emulator.arithmetic import FRACTIONS
 from emulator.chip_costs import Energy, Timing
 from emulator.chip_fabric import Fabric
+from emulator.chip_faults import Faults
 from emulator.chip_tables import (
     LARGEST,
     Arithmetic,
@@ -23,6 +26,7 @@ from emulator.chip_tables import (
     one_of,
     refuse,
 )
+from emulator.fault_check import problems_of_faults, usable_cores
 
 CORES = ("lists", "crossbar")
 
@@ -71,7 +75,8 @@ class Chip(Table):
     """A whole chip; see the built-in files for the meaning of each key.
 
     ``core`` is the kind of its cores: ``lists`` hold a list of synapses for each axon, a
-    ``crossbar`` holds a bit for each axon and neuron. Without ``timing`` or ``energy`` no times or energies are told: no figure without a source.
+    ``crossbar`` holds a bit for each axon and neuron. Without ``timing`` or ``energy`` no times or
+    energies are told: no figure without a source. ``faults`` are those of one piece of hardware.
     """
 
     name: Annotated[str, Field(min_length=1)]
@@ -84,6 +89,7 @@ class Chip(Table):
     numbers: Numbers
     arithmetic: Arithmetic
     fabric: Fabric = Fabric()
+    faults: Faults = Faults()
     timing: Timing | None = None
     energy: Energy | None = None
 
@@ -113,6 +119,10 @@ class Chip(Table):
                 problems.append("limits.delay_max: 0 with core crossbar: a spike takes 1 at least")
         refuse(problems)
         return self
+
+    def __hash__(self) -> int:
+        """Hash what decides a chip's network, so that chips are keys though they hold dicts."""
+        return hash((self.name, self.mesh, self.fabric, self.faults, self.timing))
 
     def _at(self, key: str) -> Any:
         """Value of a key such as ``limits.delay_max``."""
@@ -163,6 +173,11 @@ class Chip(Table):
             )
         if rules.drive_overflow != "none" and numbers.drive_bits == 62:
             problems.append("arithmetic.drive_overflow: needs numbers.drive_bits to overflow from")
+        if self.limits.routing_entries_per_router is not None and not self.fabric.multicast:
+            problems.append(
+                "limits.routing_entries_per_router: with fabric.multicast false: each packet names "
+                "the core that it goes to, so routers have no entries; leave it out, or set multicast"
+            )
         refuse(problems)
         return self
 
@@ -202,11 +217,23 @@ class Chip(Table):
         refuse(problems)
         return self
 
+    @model_validator(mode="after")
+    def _some_left(self) -> "Chip":
+        """Refuse faults of what is not there, and those that leave a chip of no use."""
+        if self.faults != Faults():
+            refuse(problems_of_faults(self))
+        return self
+
     @property
     def n_cores(self) -> int:
-        """Cores of the whole chip, or of all where there are several."""
+        """Cores of the whole chip, or of all where there are several; dead ones included."""
         mesh = self.mesh
         return mesh.width * mesh.height * mesh.cores_per_router * self.fabric.n_chips
+
+    @property
+    def usable(self) -> NDArray[np.int64]:
+        """Cores that can hold neurons, ascending: neither dead nor reserved; int64 [n]."""
+        return usable_cores(self)
 
     def limit(self, name: str) -> int:
         """Value of a limit; beyond any need where this kind of core has no such limit."""

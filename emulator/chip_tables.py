@@ -134,6 +134,8 @@ class Limits(Table):
 
     ``delay_max`` counts ticks on top of the one that every spike takes; on crossbar cores, where
     the field of a destination holds them all, every tick from the spike to its axon.
+    ``routing_entries_per_router``: entries of key and mask by which routers tell multicast packets
+    apart; left out, packets name their cores.
     """
 
     neurons_per_core: Annotated[Capacity, _at_most(2**16, "as targets are stored in 16 bits")]
@@ -141,6 +143,7 @@ class Limits(Table):
     out_axons_per_core: Capacity | None = None
     synapse_words_per_core: Capacity | None = None
     axon_types: Capacity | None = None
+    routing_entries_per_router: Capacity | None = None
     delay_max: Annotated[Count, _at_most(2**15 - 1, "as delays are stored in 16 bits")]
 
 

@@ -187,9 +187,24 @@ def _misplaced(program: "Program", chip: Chip) -> list[str]:
     problems = []
     if np.any((program.core < 0) | (program.core >= chip.n_cores)):
         problems.append(f"a core number is outside the {chip.n_cores} cores of {chip.name}")
+    else:
+        problems += _on_faults(program, chip)
     if np.unique(program.core).size != program.core.size:
         problems.append("two cores lie on the same place")
     return problems
+
+
+def _on_faults(program: "Program", chip: Chip) -> list[str]:
+    """Find cores in use that are dead or reserved."""
+    taken = program.core[~np.isin(program.core, chip.usable)]
+    if not taken.size:
+        return []
+    first = int(np.flatnonzero(program.core == taken[0])[0])
+    neurons = program.core_start[first + 1] - program.core_start[first]
+    return [
+        f"{taken.size} of {program.n_cores} cores in use are dead or reserved on {chip.name}, the "
+        f"first is core {taken[0]} with {neurons} neurons; map the network again"
+    ]
 
 
 def _not_crossbars(program: "Program", chip: Chip) -> list[str]:

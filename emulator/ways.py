@@ -1,11 +1,19 @@
-"""Ways over a chip's network: hops and latency from core to core, in closed form."""
+"""Ways over a chip's network: hops and latency from core to core.
 
+In closed form where packets go their usual ways; around faults by the network's own table.
+"""
+
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from emulator.chip import Chip
+from emulator.noc.of_chip import noc_of
+from emulator.noc.topology import NOWHERE
+from emulator.noc.ways import hops_between
+from emulator.routers import router_of
 
 Array = NDArray[Any]
 
@@ -22,35 +30,19 @@ class Ways(NamedTuple):
     latency_ps: Array
 
 
-def router_of(core: Array, chip: Chip) -> tuple[Array, Array]:
-    """Return x and y of the router of each core.
-
-    Cores of a router follow one another, then routers in ``tile_order``, then chips row by row; x
-    and y count over all chips.
-    """
-    mesh = chip.mesh
-    router = np.asarray(core, np.int64) // mesh.cores_per_router
-    which, router = np.divmod(router, mesh.width * mesh.height)
-    x, y = router % mesh.width, router // mesh.width
-    if mesh.tile_order == "column-major":
-        x, y = router // mesh.height, router % mesh.height
-    down, right = np.divmod(which, chip.fabric.chips_x)
-    return x + right * mesh.width, y + down * mesh.height
-
-
-def router_at(x: Array, y: Array, chip: Chip) -> Array:
-    """Return the number of the router at each place; the inverse of `router_of`."""
-    mesh = chip.mesh
-    right, x = np.divmod(np.asarray(x, np.int64), mesh.width)
-    down, y = np.divmod(np.asarray(y, np.int64), mesh.height)
-    within = x * mesh.height + y if mesh.tile_order == "column-major" else y * mesh.width + x
-    return np.asarray((down * chip.fabric.chips_x + right) * mesh.width * mesh.height + within)
-
-
 def ways(source: Array, target: Array, chip: Chip) -> Ways:
-    """Hops and latency of a packet between cores on the chip; 0 hops within one router."""
+    """Hops and latency of a packet between cores on the chip; 0 hops within one router.
+
+    Raises
+    ------
+    FabricChoiceError
+        If faults lead packets around, but the network has too many routers for a table.
+    ValueError
+        If faults leave no way from a core to another.
+    """
     source, target = np.asarray(source, np.int64), np.asarray(target, np.int64)
-    hops_ew, hops_ns, off_chip = _HOPS[chip.fabric.topology](source, target, chip)
+    hops_of = _hops_around if chip.faults.on_ways else _HOPS[chip.fabric.topology]
+    hops_ew, hops_ns, off_chip = hops_of(source, target, chip)
     timing = chip.timing
     if timing is None:
         return Ways(hops_ew, hops_ns, off_chip, np.zeros_like(hops_ew))
@@ -86,6 +78,24 @@ def _tree_hops(source: Array, target: Array, chip: Chip) -> tuple[Array, Array, 
 def _crossbar_hops(source: Array, target: Array, chip: Chip) -> tuple[Array, Array, Array]:
     none = np.zeros(np.broadcast_shapes(source.shape, target.shape), np.int64)
     return none, none, none
+
+
+def _hops_around(source: Array, target: Array, chip: Chip) -> tuple[Array, Array, Array]:
+    hops, step, router = _table_around(chip)
+    at, goal = np.broadcast_arrays(router[source], router[target])
+    if np.any(step[at, goal] == NOWHERE):
+        lost = np.argmax(step[at, goal].ravel() == NOWHERE)
+        one, other = (core.ravel()[lost] for core in np.broadcast_arrays(source, target))
+        raise ValueError(f"{chip.name}: faults leave no way from core {one} to core {other}")
+    found = [hops[kind, at, goal].astype(np.int64) for kind in range(hops.shape[0])]
+    return found[0], found[1], found[2] if len(found) > 2 else np.zeros_like(found[0])
+
+
+@lru_cache(maxsize=8)
+def _table_around(chip: Chip) -> tuple[Array, Array, Array]:
+    """Hops between routers, next links, and each core's router."""
+    noc, _ = noc_of(chip, np.arange(chip.n_cores))
+    return hops_between(noc), noc.step, noc.core_router
 
 
 _HOPS = {

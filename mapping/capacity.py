@@ -65,12 +65,14 @@ def too_many_cores(
         for resource, plural in _PLURALS.items()
         if (names := [repr(name) for name in count if closed.get(name) == resource])
     ]
+    usable = chip.usable.size
+    has = f"{usable}" if usable == chip.n_cores else f"{usable} of {chip.n_cores} left"
     text = (
         f"{'at least ' if at_least else ''}{n:,} cores needed ({listing}), but {chip.name} has "
-        f"{chip.n_cores}; {', '.join(reasons) or 'none has room for two populations'}; use a chip "
+        f"{has}; {', '.join(reasons) or 'none has room for two populations'}; use a chip "
         f"with more or larger cores, or narrow the largest of these populations"
     )
-    return Violation(limit="cores", where=chip.name, need=n, have=chip.n_cores, text=text)
+    return Violation(limit="cores", where=chip.name, need=n, have=usable, text=text)
 
 
 def unfit_neurons(needs: Needs, own: OutlinePopulation, limit: Need) -> list[Violation]:

@@ -47,7 +47,8 @@ def map_network(fixed: FixedNetwork, chip: Chip) -> tuple[Mapping, Program]:
     cores, problems = partition(Outline.of(fixed), chip)
     if problems:
         raise CapacityError(chip.name, problems)
-    mapping = Mapping(fixed=fixed, cores=cores, place=tuple(range(len(cores))))
+    place = tuple(chip.usable[: len(cores)].tolist())
+    mapping = Mapping(fixed=fixed, cores=cores, place=place)
     program = assemble(mapping, chip_name=chip.name, input_latency=chip.arithmetic.input_latency)
     broken = resources(program, chip).violations(program, chip)
     if broken:  # what is really loaded has the last word
@@ -73,7 +74,7 @@ def partition(
     held: Cores = []
     least = {p.name: -(-p.size * p.compartments // limit.compartments) for p in outline.populations}
     taken = sum(p.size * p.compartments for p in outline.populations)
-    if taken > chip.n_cores * limit.compartments:
+    if taken > chip.usable.size * limit.compartments:
         # Not even the neurons have room, so there is no need to look at synapses.
         n = -(-taken // limit.compartments)
         closed = {name: "compartments" for name, cores in least.items() if cores > 1}
@@ -82,7 +83,7 @@ def partition(
         fitting = {name for name, told in unfit.items() if not told}
         held, closed = _partition(outline, needs, limit, fitting, chip)
         copies = needs.copies(held, needs.sizes)
-        if len(held) > chip.n_cores:
+        if len(held) > chip.usable.size:
             more = len(fitting) < len(unfit) or any(_overfull(held, copies, limit))
             count = Counter(part.population for slices in held for part in slices)
             problems.append(too_many_cores(len(held), count, closed, chip, at_least=more))
@@ -113,10 +114,10 @@ def _partition(
             break
         held = _share_cores(outline, needs, cuts, limit)
         over = _overfull(held, needs.copies(held, needs.sizes), limit)
-        if not any(over) or len(held) > chip.n_cores:
+        if not any(over) or len(held) > chip.usable.size:
             break
     closed = {name: found.closed.copy() for name, found in cuts.items()}
-    while len(held) <= chip.n_cores:
+    while len(held) <= chip.usable.size:
         copies = needs.copies(held, needs.sizes)
         finer = _halved(held, _overfull(held, copies, limit), closed)
         if len(finer) == len(held):

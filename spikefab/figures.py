@@ -14,7 +14,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
-from emulator.ways import router_at, router_of
+from emulator.routers import router_at, router_of
 from spikefab.run import RunResult
 from spikefab.wording import short
 from traces.trace import Trace

@@ -12,7 +12,7 @@ from matplotlib.ticker import ScalarFormatter
 from numpy.typing import NDArray
 
 from emulator.carried import Carried
-from emulator.ways import router_of
+from emulator.routers import router_of
 from spikefab.figures import INK
 from spikefab.run import RunResult
 

@@ -6,6 +6,9 @@ import numpy as np
 from random_machines import CHANNELS, random_chip, random_program, random_stimulus
 
 from emulator.chip import Chip
+from emulator.chip_faults import link_texts
+from emulator.routers import neighbours, place_of
+from emulator.without import chip_without
 
 TICKS = 12
 TOPOLOGIES = ("mesh", "torus", "tree", "crossbar", "chips")
@@ -36,12 +39,43 @@ def with_fabric(rng, chip, topology, *, multicast=False):
     return Chip.model_validate(plain)
 
 
-def case(seed, topology, **how):
+def with_faults(rng, chip, *, least=3, n=6):
+    """The chip without some cores, routers and links, as far as they leave it in one piece."""
+    pairs = [[place_of(int(k), chip) for k in pair] for pair in neighbours(chip).T]
+    wires = [wire for one, other in pairs for wire in ((one, other), (other, one))]
+    draws = [
+        lambda: f"core {rng.integers(chip.n_cores)}",
+        lambda: f"reserved {rng.integers(chip.n_cores)}",
+    ]
+    if wires:
+        draws += 3 * [
+            lambda: "link " + link_texts([wires[rng.integers(len(wires))]])[0],
+            lambda: "link " + link_texts(two_way(rng, pairs))[0],
+        ]
+        draws.append(lambda: "router " + ",".join(map(str, wires[rng.integers(len(wires))][0])))
+    for _ in range(n):
+        try:
+            less = chip_without(chip, [draws[rng.integers(len(draws))]()])
+        except ValueError:
+            continue
+        if less.usable.size >= least:
+            chip = less
+    return chip
+
+
+def two_way(rng, pairs):
+    one, other = pairs[rng.integers(len(pairs))]
+    return [(one, other), (other, one)]
+
+
+def case(seed, topology, *, faulty=False, **how):
     rng = np.random.default_rng(seed)
     chip = random_chip(rng)
     program = random_program(rng, chip)
     chip = with_fabric(rng, chip, topology, **how)
-    program = replace(program, core=rng.permutation(chip.n_cores)[: program.n_cores])
+    if faulty:
+        chip = with_faults(rng, chip)
+    program = replace(program, core=rng.permutation(chip.usable)[: program.n_cores])
     if rng.random() < 0.7:
         program = replace(program, channel_core=rng.integers(-1, program.n_cores, CHANNELS))
     return program, chip, [random_stimulus(rng, TICKS) for _ in range(2)]

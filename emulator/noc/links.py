@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from emulator.noc.packets import Outcome, Packets, busiest_link, check_packets
 from emulator.noc.scratch import LATENCY_BINS, latency_bin, make_traffic
-from emulator.noc.topology import HERE, Noc
+from emulator.noc.topology import HERE, NOWHERE, Noc
 from emulator.noc.ways import next_link
 from traces.jit import kernel
 
@@ -59,6 +59,8 @@ def _followers(noc: Noc) -> Iterator[tuple[int, int]]:
     """Yield pairs of links that some route takes one after the other."""
     used = np.unique(noc.core_router)
     at, goal = (a.ravel() for a in np.meshgrid(used, used, indexing="ij"))
+    joined = noc.step[at, goal] != NOWHERE
+    at, goal = at[joined], goal[joined]
     last = np.full(at.size, HERE)
     while at.size:
         moving = at != goal

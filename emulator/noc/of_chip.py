@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import replace
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -10,15 +11,16 @@ from numpy.typing import NDArray
 from emulator.chip import Chip
 from emulator.chip_tables import Sourced
 from emulator.errors import FabricChoiceError
+from emulator.noc.detours import around
 from emulator.noc.topology import Common, Cost, Noc, chips, crossbar, mesh, torus, tree
+from emulator.routers import Place, grid_size, is_grid, number_of, router_of
 from emulator.traffic import unit_of_work
-from emulator.ways import router_of
 
 Array = NDArray[Any]
 
 WHOLE_MESH = 1024
 """Routers of the largest mesh that is built whole. Of a larger one it is the rectangle around the
-cores in use, which X-then-Y never leaves."""
+cores in use, which X-then-Y never leaves; ways around faults may."""
 MOST_ROUTERS = 4096
 
 
@@ -40,7 +42,36 @@ def noc_of(chip: Chip, core: Array) -> tuple[Noc, Array]:
     FabricChoiceError
         If there are too many routers.
     """
-    return _BUILDERS[chip.fabric.topology](chip, np.asarray(core, np.int64))
+    core = np.asarray(core, np.int64)
+    if chip.faults.on_ways:
+        return _around_faults(chip), core
+    return _BUILDERS[chip.fabric.topology](chip, core)
+
+
+@lru_cache(maxsize=8)
+def _around_faults(chip: Chip) -> Noc:
+    """Build the whole network without its dead links and routers; see `emulator.noc.detours`."""
+    noc, _ = _BUILDERS[chip.fabric.topology](chip, np.arange(chip.n_cores))
+    wires = np.array(
+        [[_router(place, chip) for place in wire] for wire in chip.faults.dead_wires], np.int64
+    ).reshape(-1, 2)
+    n = noc.n_routers
+    dead = np.isin(noc.link_from * n + noc.link_to, wires[:, 0] * n + wires[:, 1])
+    for place in chip.faults.dead_routers:
+        router = _router(place, chip)
+        dead |= (noc.link_from == router) | (noc.link_to == router)
+    roots = [0]
+    if is_grid(chip):
+        right, top = (size - 1 for size in grid_size(chip))
+        roots = [_router((x, y), chip) for x in (0, right) for y in (0, top)]
+    return around(noc, dead, noc.core_router[chip.usable], roots)
+
+
+def _router(place: Place, chip: Chip) -> int:
+    """Return a router's number in the network; grids of one chip count as its tiles do."""
+    if is_grid(chip) and chip.fabric.n_chips == 1 and chip.mesh.tile_order == "column-major":
+        return place[0] * chip.mesh.height + place[1]
+    return number_of(place, chip)
 
 
 def _value(sourced: Sourced[int] | None, otherwise: int) -> int:
@@ -90,7 +121,8 @@ def _mesh(chip: Chip, core: Array) -> tuple[Noc, Array]:
             cores_per_router=grid.cores_per_router, tile_order=grid.tile_order, between=between, east_west=east_west, north_south=north_south, common=common,
         )  # fmt: skip
         return whole, core
-    if grid.width * grid.height <= WHOLE_MESH:
+    if chip.faults.on_ways or grid.width * grid.height <= WHOLE_MESH:
+        _check_size(chip, grid.width * grid.height)
         whole = mesh(
             width=grid.width, height=grid.height, cores_per_router=grid.cores_per_router,
             tile_order=grid.tile_order, east_west=east_west, north_south=north_south, common=common,

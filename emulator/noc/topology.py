@@ -20,6 +20,7 @@ Array = NDArray[Any]
 COST_MAX = 10**12
 CORES_MAX = 2**20
 HERE = -1
+NOWHERE = -2
 
 
 class Cost(NamedTuple):
@@ -60,7 +61,8 @@ class Noc:
         Slots of each link's buffers, of injection queues and of core queues; 0 is unbounded.
     step : int16 [n_routers, n_routers]
         Towards a destination router: (link's place among its router's) * n_classes + class of the
-        buffer that it enters; `HERE` on the diagonal.
+        buffer that it enters; `HERE` on the diagonal, `NOWHERE` where faults leave no way, of which
+        no packet may be sent.
     kinds, link_name : tuple of str
 
     Raises
@@ -181,7 +183,7 @@ def _wrong_steps(noc: Noc) -> list[str]:
     used = np.unique(noc.core_router)
     n_links = np.bincount(noc.link_from, minlength=noc.n_routers)
     link = noc.step[:, used].astype(np.int64) // noc.n_classes
-    wrong = np.argwhere((link >= n_links[:, None]) | (link < HERE))
+    wrong = np.argwhere((link >= n_links[:, None]) | (noc.step[:, used] < NOWHERE))
     if wrong.size:
         r, k = wrong[0]
         return [f"step: a route takes link {link[r, k]} of router {r}, which has {n_links[r]}"]

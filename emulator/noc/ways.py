@@ -5,9 +5,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from emulator.noc.topology import HERE, Noc
+from emulator.noc.topology import HERE, NOWHERE, Noc
 
 Array = NDArray[Any]
+
+KIND_BITS = 15
+"""Of a count of links; no way is longer than there are routers, and few networks have kinds."""
 
 
 class Ways(NamedTuple):
@@ -42,9 +45,20 @@ def ways(noc: Noc, source: Array, target: Array, bits: int = 0) -> Ways:
         Cores; broadcast.
     bits : int
         Size of the packets.
+
+    Raises
+    ------
+    ValueError
+        If no way leads from one of the cores to its target.
     """
     source, target = np.broadcast_arrays(np.asarray(source), np.asarray(target))
     at, goal = noc.core_router[source.ravel()], noc.core_router[target.ravel()]
+    if np.any(noc.step[at, goal] == NOWHERE):
+        lost = int(np.argmax(noc.step[at, goal] == NOWHERE))
+        raise ValueError(
+            f"{noc.topology}: no way from core {source.ravel()[lost]} to {target.ravel()[lost]}; "
+            "dead routers and links part them"
+        )
     hops = np.zeros((len(noc.kinds), at.size), np.int64)
     service = noc.eject_fixed_ps + bits * noc.eject_bit_ps
     latency = (service + noc.eject_flight_ps + noc.axon_ps)[target.ravel()]
@@ -60,20 +74,33 @@ def ways(noc: Noc, source: Array, target: Array, bits: int = 0) -> Ways:
     return Ways(hops.reshape(len(noc.kinds), *source.shape), latency.reshape(source.shape))
 
 
+def hops_between(noc: Noc) -> Array:
+    """Links of each of the network's kinds from router to router; int16 [n_kinds, n, n].
+
+    0 where no way leads, or one to or from a router without cores.
+    """
+    n = noc.n_routers
+    used = np.zeros(n, np.bool_)
+    used[noc.core_router] = True
+    row, column = np.nonzero((noc.step != NOWHERE) & (noc.step != HERE) & used)
+    link = next_link(noc, row, column)
+    at = np.repeat(np.arange(n, dtype=np.int32)[:, None], n, axis=1)
+    count = np.zeros((n, n), np.int64)  # of all kinds, each in its own bits
+    at[row, column], count[row, column] = noc.link_to[link], 1 << KIND_BITS * noc.link_kind[link]
+    more = count
+    while more.any():  # each round doubles how far all have gone
+        more = np.take_along_axis(count, at, axis=0)
+        count += more
+        at = np.take_along_axis(at, at, axis=0)
+    kinds = KIND_BITS * np.arange(len(noc.kinds))[:, None, None]
+    hops = (count >> kinds) & ((1 << KIND_BITS) - 1)
+    hops[:, ~used] = 0
+    return np.asarray(hops.astype(np.int16))
+
+
 def n_links_between(noc: Noc) -> Array:
-    """Links from router to router, int64 [n_routers, n_routers]."""
-    goal = np.arange(noc.n_routers)
-    count = np.zeros((noc.n_routers, noc.n_routers), np.int64)
-    at = np.repeat(goal[:, None], noc.n_routers, axis=1)
-    has_cores = np.zeros(noc.n_routers, bool)
-    has_cores[noc.core_router] = True
-    moving = (at != goal) & has_cores & has_cores[:, None]
-    while moving.any():
-        rows, columns = np.nonzero(moving)
-        at[rows, columns] = noc.link_to[next_link(noc, at[rows, columns], columns)]
-        count[rows, columns] += 1
-        moving[rows, columns] = at[rows, columns] != columns
-    return count
+    """Links from router to router, int64 [n_routers, n_routers]; see `hops_between`."""
+    return np.asarray(hops_between(noc).sum(axis=0, dtype=np.int64))
 
 
 def diameter(noc: Noc) -> int:

@@ -16,33 +16,39 @@ Array = NDArray[Any]
 
 
 @inlined
-def _hops(x: Array, y: Array, ring_x: int, ring_y: int, a: int, b: int) -> int:
+def _hops(
+    x: Array, y: Array, ring_x: int, ring_y: int, router: Array, between: Array, a: int, b: int
+) -> float:
+    if router.size > 0:
+        return float(between[router[a], router[b]])
     dx, dy = abs(x[a] - x[b]), abs(y[a] - y[b])
     if ring_x > 0:
         dx = min(dx, ring_x - dx)
     if ring_y > 0:
         dy = min(dy, ring_y - dy)
-    return int(dx + dy)
+    return float(dx + dy)
 
 
 @kernel
 def total_hops(
     start: Array, other: Array, weight: Array, x: Array, y: Array, ring_x: int, ring_y: int,
-    place: Array,
+    router: Array, between: Array, place: Array,
 ) -> float:  # fmt: skip
     """Packets times hops of a placement."""
     total = 0.0
     for core in range(place.size):
         for k in range(start[core], start[core + 1]):
             if other[k] > core:
-                total += weight[k] * _hops(x, y, ring_x, ring_y, place[core], place[other[k]])
+                total += weight[k] * _hops(
+                    x, y, ring_x, ring_y, router, between, place[core], place[other[k]]
+                )
     return total
 
 
 @kernel
 def change(
     start: Array, other: Array, weight: Array, x: Array, y: Array, ring_x: int, ring_y: int,
-    place: Array, a: int, b: int, to: int,
+    router: Array, between: Array, place: Array, a: int, b: int, to: int,
 ) -> float:  # fmt: skip
     """Hops that core ``a`` costs more at ``to``, where ``b`` (or nobody, -1) makes room for it."""
     at = place[a]
@@ -51,16 +57,16 @@ def change(
         c = other[k]
         if c != b:
             total += weight[k] * (
-                _hops(x, y, ring_x, ring_y, to, place[c])
-                - _hops(x, y, ring_x, ring_y, at, place[c])
+                _hops(x, y, ring_x, ring_y, router, between, to, place[c])
+                - _hops(x, y, ring_x, ring_y, router, between, at, place[c])
             )
     if b >= 0:
         for k in range(start[b], start[b + 1]):
             c = other[k]
             if c != a:
                 total += weight[k] * (
-                    _hops(x, y, ring_x, ring_y, at, place[c])
-                    - _hops(x, y, ring_x, ring_y, to, place[c])
+                    _hops(x, y, ring_x, ring_y, router, between, at, place[c])
+                    - _hops(x, y, ring_x, ring_y, router, between, to, place[c])
                 )
     return total
 
@@ -77,7 +83,7 @@ def swap(place: Array, holder: Array, a: int, to: int) -> None:
 @kernel
 def side_gains(
     start: Array, other: Array, weight: Array, x: Array, y: Array, ring_x: int, ring_y: int,
-    place: Array, holder: Array, pinned: Array, first: Array, second: Array, gain: Array,
+    router: Array, between: Array, place: Array, holder: Array, pinned: Array, first: Array, second: Array, gain: Array,
 ) -> None:  # fmt: skip
     """Tell for pairs of neighbouring places what exchanging their cores saves."""
     for k in range(first.size):
@@ -87,13 +93,15 @@ def side_gains(
         if a < 0 or pinned[a] or (b >= 0 and pinned[b]):
             gain[k] = 0.0
         else:
-            gain[k] = -change(start, other, weight, x, y, ring_x, ring_y, place, a, b, to)
+            gain[k] = -change(
+                start, other, weight, x, y, ring_x, ring_y, router, between, place, a, b, to
+            )
 
 
 @kernel
 def exchange_sides(
     start: Array, other: Array, weight: Array, x: Array, y: Array, ring_x: int, ring_y: int,
-    place: Array, holder: Array, first: Array, second: Array, order: Array, least: float,
+    router: Array, between: Array, place: Array, holder: Array, first: Array, second: Array, order: Array, least: float,
 ) -> float:  # fmt: skip
     """Exchange pairs in order, those that still save; return what is saved."""
     saved = 0.0
@@ -103,7 +111,7 @@ def exchange_sides(
             a, b, to = b, a, first[pair]
         if a < 0:
             continue
-        gain = -change(start, other, weight, x, y, ring_x, ring_y, place, a, b, to)
+        gain = -change(start, other, weight, x, y, ring_x, ring_y, router, between, place, a, b, to)
         if gain > least:
             swap(place, holder, a, to)
             saved += gain
@@ -113,7 +121,7 @@ def exchange_sides(
 @kernel
 def anneal(
     start: Array, other: Array, weight: Array, x: Array, y: Array, ring_x: int, ring_y: int,
-    place: Array, holder: Array, pinned: Array, grid: Array, chance: Array,
+    router: Array, between: Array, place: Array, holder: Array, pinned: Array, grid: Array, chance: Array,
     heat_first: float, heat_last: float, reach_first: float, reach_last: float,
 ) -> float:  # fmt: skip
     """Propose one exchange for each row of ``chance``; return the hops that are added.
@@ -159,7 +167,7 @@ def anneal(
         b = holder[to]
         if b >= 0 and pinned[b]:
             continue
-        more = change(start, other, weight, x, y, ring_x, ring_y, place, a, b, to)
+        more = change(start, other, weight, x, y, ring_x, ring_y, router, between, place, a, b, to)
         luck = part - int(part)
         if more <= 0 or (heat > 0 and luck < exp(-more / heat)):
             swap(place, holder, a, to)

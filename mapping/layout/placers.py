@@ -83,11 +83,12 @@ class Task:
         held[list(self.pins)] = True
         return held
 
-    def arrays(self) -> tuple[Array, Array, Array, Array, Array, int, int]:
+    def arrays(self) -> tuple[Array, Array, Array, Array, Array, int, int, Array, Array]:
         """Return what kernels are told."""
         flows, floor = self.flows, self.floor
         return (
             flows.start, flows.other, flows.weight, floor.x, floor.y, floor.ring_x, floor.ring_y,
+            floor.router, floor.both_ways,
         )  # fmt: skip
 
     def hops(self, place: Array) -> float:

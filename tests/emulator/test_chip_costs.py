@@ -6,7 +6,8 @@ import pytest
 from emulator.chip_bounds import at_bound, cost_rows, is_assumed, open_ends
 from emulator.chip_costs import by_kind
 from emulator.chip_file import ChipError, load_chip
-from emulator.ways import n_routers_used, router_at, router_of, ways
+from emulator.routers import router_at, router_of
+from emulator.ways import n_routers_used, ways
 
 
 def own(tmp_path, text, base="loihi"):

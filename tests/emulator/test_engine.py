@@ -13,8 +13,8 @@ from emulator.engine import Engine
 from emulator.errors import ProgramError
 from emulator.neuron import KINDS
 from emulator.program import Program
+from emulator.routers import router_of
 from emulator.stimulus import Stimulus
-from emulator.ways import router_of
 from mapping.assemble import assemble
 from mapping.drive import Drive
 from mapping.mapping import Mapping, Slice

@@ -50,6 +50,26 @@ def test_every_start_is_at_the_same_ps_and_delta(topology, forks):
     assert n_full > 3
 
 
+@pytest.mark.parametrize("forks", [False, True], ids=["one target", "forking"])
+@pytest.mark.parametrize("topology", ["mesh", "torus", "chips"])
+def test_ways_around_dead_links_are_the_same_and_never_jam(topology, forks):
+    """Also where every buffer has one slot; a packet that does not arrive is an error of both."""
+    rng = np.random.default_rng([7, list(TOPOLOGIES).index(topology), forks])
+    n_full = n_starts = 0
+    for case in range(25):
+        system = random_system(rng, topology=topology, forks=forks, faulty=True)
+        if case % 2:
+            noc = replace(system.noc, buffer=1, buffer_inject=1, buffer_core=1)
+            system = replace(system, noc=noc)
+        queued, simulated, shuffled = all_ways(system, rng)
+        assert differences(queued, simulated) == [], f"case {case}"
+        assert differences(simulated, shuffled) == [], f"case {case}, shuffled"
+        n_full += bool(queued.traffic.stall_ps.any())
+        n_starts += len(queued.starts)
+    assert n_full > 3
+    assert n_starts > 1500
+
+
 @pytest.mark.slow_uncompiled
 def test_both_classes_of_a_full_ring_wake_their_link():
     """A link that finds one class full is woken by whichever class gives a slot back first."""
