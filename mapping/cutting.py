@@ -3,7 +3,7 @@
 A population with geometry (channels, rows, columns) is filled tile by tile: neighbours share
 sources, so fewer axons and packets are needed than in numbering order. Every tile shape is tried;
 the fewest parts win, then the fewest in-axons, which with equal spike rates is the number of
-packets.
+packets, then the most compact ones, whose packets have the shortest ways.
 """
 
 from collections import Counter
@@ -51,20 +51,31 @@ class Cut:
 
 def cut(needs: Needs, own: OutlinePopulation, copies: Array, limit: Need) -> Cut:
     """Cut into the fewest parts that any of the tried orders gives."""
-    only_dense = all(fan.dense for fan in needs.fans[own.name])
+    only_dense = bool(needs.fans[own.name]) and all(fan.dense for fan in needs.fans[own.name])
     singles = np.arange(1, own.size + 1)
     chosen = np.arange(own.size)
     best = _fill(needs, own, copies, chosen, singles, limit, own.size)
     assert best is not None  # as many parts as neurons are allowed
-    tilings = list(_tilings((own.size,) if only_dense else own.shape))
+    shape = (own.size,) if only_dense else own.shape
+    tilings = list(_tilings(shape))
     if len(best.parts) > MANY:
         tilings = _promising(needs, own, copies, tilings, limit, len(best.parts))
     for order, ends in tilings:
         found = _fill(needs, own, copies, order, ends, limit, len(best.parts))
-        if found and (len(found.parts), found.in_axons) < (len(best.parts), best.in_axons):
+        if found and _cost(found, shape) < _cost(best, shape):
             best, chosen = found, order
     # Whole tiles leave room at the end of each part; where that adds up to a part, it is filled.
     return _fill(needs, own, copies, chosen, singles, limit, len(best.parts) - 1) or best
+
+
+def _cost(found: Cut, shape: Shape) -> tuple[int, int, int]:
+    """Order cuts: parts, in-axons, and rows and columns that parts reach over."""
+    reach = 0
+    if len(shape) > 1:
+        for part in found.parts:
+            at = np.unravel_index(part, shape)[1:]
+            reach += int(sum(np.ptp(axis) for axis in at))
+    return len(found.parts), found.in_axons, reach
 
 
 def _promising(
@@ -87,7 +98,7 @@ def _promising(
                 needs, own, copies, chosen, ends[first + 1 : last + 1] - start, limit, chosen.size
             )
             assert found is not None  # as many parts as neurons are allowed
-            scored.append((len(found.parts) / chosen.size, found.in_axons / chosen.size, at))
+            scored.append((*(cost / chosen.size for cost in _cost(found, own.shape)), at))
     return [tilings[at] for *_, at in sorted(scored)[:KEPT]]
 
 
