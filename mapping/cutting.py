@@ -49,15 +49,17 @@ class Cut:
     copies: Array
 
 
-def cut(needs: Needs, own: OutlinePopulation, copies: Array, limit: Need) -> Cut:
-    """Cut into the fewest parts that any of the tried orders gives."""
+def cut(
+    needs: Needs, own: OutlinePopulation, copies: Array, limit: Need, *, tiled: bool = True
+) -> Cut:
+    """Cut into the fewest parts that any of the tried orders gives; only one if not tiled."""
     only_dense = bool(needs.fans[own.name]) and all(fan.dense for fan in needs.fans[own.name])
     singles = np.arange(1, own.size + 1)
     chosen = np.arange(own.size)
     best = _fill(needs, own, copies, chosen, singles, limit, own.size)
     assert best is not None  # as many parts as neurons are allowed
     shape = (own.size,) if only_dense else own.shape
-    tilings = list(_tilings(shape))
+    tilings = list(_tilings(shape)) if tiled else []
     if len(best.parts) > MANY:
         tilings = _promising(needs, own, copies, tilings, limit, len(best.parts))
     for order, ends in tilings:
@@ -88,7 +90,7 @@ def _promising(
 ) -> list[tuple[Array, Array]]:
     """Keep the tilings that do best on a stretch in the middle: fewest parts, then in-axons."""
     stretch = own.size * SAMPLED // n_parts
-    scored = []
+    scored: list[tuple[tuple[float, ...], int]] = []
     for at, (order, ends) in enumerate(tilings):
         first, last = np.searchsorted(ends, [(own.size - stretch) // 2, (own.size + stretch) // 2])
         start = int(ends[first])
@@ -98,8 +100,8 @@ def _promising(
                 needs, own, copies, chosen, ends[first + 1 : last + 1] - start, limit, chosen.size
             )
             assert found is not None  # as many parts as neurons are allowed
-            scored.append((*(cost / chosen.size for cost in _cost(found, own.shape)), at))
-    return [tilings[at] for *_, at in sorted(scored)[:KEPT]]
+            scored.append((tuple(c / chosen.size for c in _cost(found, own.shape)), at))
+    return [tilings[at] for _, at in sorted(scored)[:KEPT]]
 
 
 def _tilings(shape: Shape) -> Iterator[tuple[Array, Array]]:

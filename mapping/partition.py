@@ -57,9 +57,14 @@ def map_network(fixed: FixedNetwork, chip: Chip) -> tuple[Mapping, Program]:
 
 
 def partition(
-    outline: Outline, chip: Chip
+    outline: Outline, chip: Chip, *, tiled: bool = True
 ) -> tuple[tuple[tuple[Slice, ...], ...], tuple[Violation, ...]]:
     """Cut a network into what cores hold.
+
+    Parameters
+    ----------
+    tiled : bool
+        Whether populations with geometry may be cut in another order than that of their neurons.
 
     Returns
     -------
@@ -81,7 +86,7 @@ def partition(
         problems.append(too_many_cores(n, least, closed, chip, at_least=True))
     else:
         fitting = {name for name, told in unfit.items() if not told}
-        held, closed = _partition(outline, needs, limit, fitting, chip)
+        held, closed = _partition(outline, needs, limit, fitting, chip, tiled=tiled)
         copies = needs.copies(held, needs.sizes)
         if len(held) > chip.usable.size:
             more = len(fitting) < len(unfit) or any(_overfull(held, copies, limit))
@@ -93,7 +98,7 @@ def partition(
 
 
 def _partition(
-    outline: Outline, needs: Needs, limit: Need, fitting: set[str], chip: Chip
+    outline: Outline, needs: Needs, limit: Need, fitting: set[str], chip: Chip, *, tiled: bool
 ) -> tuple[Cores, dict[str, str]]:
     """Cut the fitting populations, share cores, and repair out-axons.
 
@@ -109,7 +114,7 @@ def _partition(
     for spare in SPARE:
         before = cuts
         tight = replace(limit, out_axons=int(limit.out_axons * (1 - spare)))
-        cuts = _cut_all(outline, needs, tight, fitting, before)
+        cuts = _cut_all(outline, needs, tight, fitting, before, tiled=tiled)
         if all(cuts[name] is before.get(name) for name in cuts):
             break
         held = _share_cores(outline, needs, cuts, limit)
@@ -127,7 +132,13 @@ def _partition(
 
 
 def _cut_all(
-    outline: Outline, needs: Needs, limit: Need, fitting: set[str], before: dict[str, Cut]
+    outline: Outline,
+    needs: Needs,
+    limit: Need,
+    fitting: set[str],
+    before: dict[str, Cut],
+    *,
+    tiled: bool,
 ) -> dict[str, Cut]:
     """Cut all populations, knowing an earlier cut; one whose out-axons are the same stays."""
     cuts = dict(before)
@@ -142,7 +153,7 @@ def _cut_all(
         copies = needs.copies(parts, [name])[name]
         known = cuts.get(name)
         if known is None or not np.array_equal(known.copies, copies):
-            cuts[name] = cut(needs, outline.population(name), copies, limit)
+            cuts[name] = cut(needs, outline.population(name), copies, limit, tiled=tiled)
     return cuts
 
 
