@@ -1,4 +1,4 @@
-"""Put a network on a chip's cores: cut its populations, share cores, judge, assemble.
+"""Cut a network into what a chip's cores hold: cut its populations, share cores, judge.
 
 Populations are cut from the last layer back, because the out-axons of a part depend on how many
 cores its targets were cut into. With feedback that is known only after a first cut; such
@@ -14,13 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emulator.chip import Chip
-from emulator.program import Program
-from mapping.assemble import assemble
 from mapping.capacity import reaching_too_far, too_long_delays, too_many_cores, unfit_neurons
 from mapping.cutting import Cut, cut
-from mapping.errors import CapacityError
-from mapping.fixed import FixedNetwork
-from mapping.mapping import Mapping, Slice, resources
+from mapping.mapping import Slice
 from mapping.needs import Need, Needs, core_limit
 from mapping.outline import Outline
 from mapping.violations import Violation
@@ -34,26 +30,6 @@ SPARE = (0.0, 0.0, 0.02, 0.04, 0.06, 0.08)
 With feedback, the neurons at the end of a part reach other cores after the next cut; room for
 them lets most rounds end at once, where halving cores sends more packets everywhere.
 """
-
-
-def map_network(fixed: FixedNetwork, chip: Chip) -> tuple[Mapping, Program]:
-    """Partition, place and assemble.
-
-    Raises
-    ------
-    CapacityError
-        With every violated limit.
-    """
-    cores, problems = partition(Outline.of(fixed), chip)
-    if problems:
-        raise CapacityError(chip.name, problems)
-    place = tuple(chip.usable[: len(cores)].tolist())
-    mapping = Mapping(fixed=fixed, cores=cores, place=place)
-    program = assemble(mapping, chip_name=chip.name, input_latency=chip.arithmetic.input_latency)
-    broken = resources(program, chip).violations(program, chip)
-    if broken:  # what is really loaded has the last word
-        raise CapacityError(chip.name, broken)
-    return mapping, program
 
 
 def partition(

@@ -16,53 +16,12 @@ from mapping.errors import CapacityError
 from mapping.layout.floor import Floor
 from mapping.layout.hypergraph import Flows, Traffic
 from mapping.layout.placers import PLACERS, Task, lower_bound, random_hops
-from mapping.mapping import Slice
 from mapping.needs import Needs
 from mapping.outline import Outline
-from mapping.partitioners import PARTITIONERS, Parts, Setting
+from mapping.partitioners import PARTITIONERS, Cores, Parts, Setting
 from mapping.traffic import Rates, flows_between, packets_from_outside
 
 Array = NDArray[Any]
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Plan:
-    """Where neurons lie.
-
-    Attributes
-    ----------
-    outline : Outline
-    chip : Chip
-    partitioner, placer : str
-    cores : tuple of tuple of Slice
-    place : tuple of int
-        Core of the chip on which each of ``cores`` lies.
-    flows : Flows
-        Packets between ``cores`` in a tick.
-    traffic : Traffic
-        Of a tick.
-    from_outside : float
-        Packets of a tick that come from inputs; they are not part of ``traffic``.
-    bound : float
-        Hops that no placement of these cores goes below.
-    random : float
-        Hops of an average random placement of them.
-    baseline : Traffic or None
-        Of neurons cut in their numbering and cores in theirs; None if that does not fit.
-    """
-
-    outline: Outline
-    chip: Chip
-    partitioner: str
-    placer: str
-    cores: tuple[tuple[Slice, ...], ...]
-    place: tuple[int, ...]
-    flows: Flows
-    traffic: Traffic
-    from_outside: float
-    bound: float
-    random: float
-    baseline: Traffic | None
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -90,6 +49,54 @@ class Choices:
     stop: Callable[[], bool] = lambda: False
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Plan:
+    """Where neurons lie.
+
+    Attributes
+    ----------
+    outline : Outline
+    chip : Chip
+    choices : Choices
+    cores : tuple of tuple of Slice
+    place : tuple of int
+        Core of the chip on which each of ``cores`` lies.
+    """
+
+    outline: Outline
+    chip: Chip
+    choices: Choices
+    cores: Cores
+    place: tuple[int, ...]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Quality:
+    """How good a plan is, in packets of a tick.
+
+    Attributes
+    ----------
+    flows : Flows
+        Packets between the plan's cores.
+    traffic : Traffic
+    from_outside : float
+        Packets that come from inputs; they are not part of ``traffic``.
+    bound : float
+        Hops that no placement of these cores goes below.
+    random : float
+        Hops of an average random placement of them.
+    baseline : Traffic or None
+        Of neurons cut in their numbering and cores in theirs; None if that does not fit.
+    """
+
+    flows: Flows
+    traffic: Traffic
+    from_outside: float
+    bound: float
+    random: float
+    baseline: Traffic | None
+
+
 def plan(outline: Outline, chip: Chip, choices: Choices | None = None) -> Plan:
     """Cut a network, and place its parts on the cores of a chip.
 
@@ -104,30 +111,45 @@ def plan(outline: Outline, chip: Chip, choices: Choices | None = None) -> Plan:
     cut = _named("partitioner", choices.partitioner, PARTITIONERS)
     placed = _named("placer", choices.placer, PLACERS)
     _check_rates(outline, choices.rates)
-    needs, floor = Needs.of(outline, chip), Floor.of(chip)
-    setting = Setting(
-        outline=outline, chip=chip, needs=needs, floor=floor, rates=choices.rates,
-        start=choices.start, seed=choices.seed, stop=choices.stop,
-    )  # fmt: skip
+    setting = _setting(outline, chip, choices)
     parts = cut(setting)
     if parts.problems:
         raise CapacityError(chip.name, parts.problems)
-    flows = flows_between(needs, parts.cores, choices.rates)
     task = Task(
-        flows=flows, floor=floor, stop=choices.stop,
-        starts=() if parts.place is None else (parts.place,),
+        flows=flows_between(setting.needs, parts.cores, choices.rates), floor=setting.floor,
+        stop=choices.stop, starts=() if parts.place is None else (parts.place,),
     )  # fmt: skip
-    rng = np.random.default_rng(choices.seed)
-    place = placed(task, rng)
+    place = placed(task, np.random.default_rng(choices.seed))
     if parts.place is not None and task.hops(parts.place) < task.hops(place):
         place = parts.place
     return Plan(
-        outline=outline, chip=chip, partitioner=choices.partitioner, placer=choices.placer,
-        cores=parts.cores, place=tuple(floor.core[place].tolist()), flows=flows,
-        traffic=Traffic(flows.packets, flows.local, task.hops(place)),
-        from_outside=packets_from_outside(needs, parts.cores, choices.rates),
-        bound=lower_bound(flows, floor), random=random_hops(flows, floor, rng),
+        outline=outline, chip=chip, choices=choices, cores=parts.cores,
+        place=tuple(setting.floor.core[place].tolist()),
+    )  # fmt: skip
+
+
+def quality(found: Plan) -> Quality:
+    """Judge a plan against the baseline, against chance, and against what is possible."""
+    choices = found.choices
+    setting = _setting(found.outline, found.chip, choices)
+    needs, floor = setting.needs, setting.floor
+    flows = flows_between(needs, found.cores, choices.rates)
+    place = np.searchsorted(floor.core, found.place)
+    hops = Task(flows=flows, floor=floor).hops(place)
+    return Quality(
+        flows=flows,
+        traffic=Traffic(flows.packets, flows.local, hops),
+        from_outside=packets_from_outside(needs, found.cores, choices.rates),
+        bound=lower_bound(flows, floor),
+        random=random_hops(flows, floor, np.random.default_rng(choices.seed)),
         baseline=_baseline(setting),
+    )
+
+
+def _setting(outline: Outline, chip: Chip, choices: Choices) -> Setting:
+    return Setting(
+        outline=outline, chip=chip, needs=Needs.of(outline, chip), floor=Floor.of(chip),
+        rates=choices.rates, start=choices.start, seed=choices.seed, stop=choices.stop,
     )  # fmt: skip
 
 

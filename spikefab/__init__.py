@@ -28,7 +28,7 @@ _HOME = {
     "load_chip": "emulator.chip_file",
     "load_network": "mapping.network_file",
     "load_samples": "spikefab.data",
-    "map_network": "mapping.partition",
+    "map_network": "mapping.deploy",
     "Network": "mapping.network",
     "NetworkError": "mapping.errors",
     "NetxError": "mapping.errors",

@@ -4,10 +4,10 @@ from dataclasses import dataclass, replace
 
 from emulator.chip import Chip
 from emulator.program import Program
+from mapping.deploy import map_network
 from mapping.fixed import FixedNetwork
 from mapping.mapping import Mapping, Resources, resources
 from mapping.network import Network
-from mapping.partition import map_network
 from mapping.quantisers import QUANTISERS
 from spikefab.currents import Target, largest_currents, targets_of
 from spikefab.data import Samples

@@ -16,9 +16,9 @@ from emulator.program import Program
 from emulator.routers import router_of
 from emulator.stimulus import Stimulus
 from mapping.assemble import assemble
+from mapping.deploy import map_network
 from mapping.drive import Drive
 from mapping.mapping import Mapping, Slice
-from mapping.partition import map_network
 from mapping.quantise import quantise
 from spikefab.deployment import Deployment
 from spikefab.host import stimulus

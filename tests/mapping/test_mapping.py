@@ -7,13 +7,13 @@ from networks import random_network
 
 from emulator.chip_file import load_chip
 from emulator.neuron import KINDS
+from mapping.deploy import map_network
 from mapping.errors import CapacityError, UnsupportedNodeError
 from mapping.linear import Dense, matrix
 from mapping.mapping import resources
 from mapping.network import Input, Network, Population, Projection
 from mapping.nir_import import import_nir
 from mapping.packing import list_words, synapse_bits
-from mapping.partition import map_network
 from mapping.quantise import quantise
 from mapping.rounding import bias_integers
 

@@ -10,12 +10,13 @@ from networks import random_network
 
 from emulator.chip_file import load_chip
 from mapping import nir_file
+from mapping.deploy import map_network
 from mapping.linear import constant, is_constant, with_weights
 from mapping.mapping import resources
 from mapping.network import weights_of
 from mapping.nir_import import import_nir
 from mapping.outline import Outline
-from mapping.partition import map_network, partition
+from mapping.partition import partition
 from mapping.quantise import quantise
 
 LOIHI = load_chip("loihi")

@@ -6,13 +6,13 @@ import pytest
 from networks import random_network
 
 from emulator.chip_file import load_chip
+from mapping.deploy import map_network
 from mapping.errors import CapacityError
 from mapping.linear import Convolution, Dense, Sparse, matrix
 from mapping.mapping import resources
 from mapping.needs import Needs, fan_of
 from mapping.network import Input, Network, Population, Projection
 from mapping.outline import Outline, OutlineProjection
-from mapping.partition import map_network
 from mapping.quantise import quantise
 
 LOIHI = load_chip("loihi")

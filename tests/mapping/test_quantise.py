@@ -9,11 +9,11 @@ import pytest
 from emulator.chip import Chip
 from emulator.chip_file import load_chip
 from emulator.engine import Engine
+from mapping.deploy import map_network
 from mapping.drive import Drive
 from mapping.errors import NetworkError
 from mapping.linear import Convolution, Dense, matrix
 from mapping.network import Input, Network, Population, Projection
-from mapping.partition import map_network
 from mapping.quantise import quantise
 from mapping.reference import lag, prepare, simulate
 from spikefab.deployment import deploy

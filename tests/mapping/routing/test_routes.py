@@ -11,9 +11,9 @@ from random_fabrics import TOPOLOGIES, with_faults
 from emulator.chip import Chip
 from emulator.chip_file import load_chip
 from mapping.assemble import assemble
+from mapping.deploy import map_network
 from mapping.errors import CapacityError
 from mapping.linear import matrix
-from mapping.partition import map_network
 from mapping.quantise import quantise
 from mapping.routing.axons import Axons
 from mapping.routing.entries import Entries
