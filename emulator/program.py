@@ -9,7 +9,6 @@ import hashlib
 import json
 from dataclasses import dataclass, field
 from math import prod
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -167,7 +166,7 @@ class Program:
                 object.__setattr__(self, name, np.zeros(np.size(self.row_size), np.uint8))
         if not np.size(self.row_kind):
             object.__setattr__(self, "row_kind", np.where(self.row_dense, DENSE, SPARSE))
-        for name, dtype in _DTYPES.items():
+        for name, dtype in COLUMNS.items():
             array = np.asarray(getattr(self, name))
             if name in _TWO_AXES and array.ndim == 1:
                 array = array[None]
@@ -250,53 +249,22 @@ class Program:
     @property
     def sha256(self) -> str:
         """Hash of everything that is loaded."""
-        digest = hashlib.sha256(json.dumps(self._header(), sort_keys=True).encode())
-        for name in _DTYPES:
+        digest = hashlib.sha256(json.dumps(self.header(), sort_keys=True).encode())
+        for name in COLUMNS:
             array = getattr(self, name)
             digest.update(f"{name} {array.dtype.str} {array.shape}".encode())
             digest.update(array.tobytes())
         return digest.hexdigest()
 
-    def _header(self) -> dict[str, Any]:
+    def header(self) -> dict[str, Any]:
+        """Everything that is no column, as plain values."""
         return {
-            "format": _FORMAT,
+            "format": FORMAT,
             "chip": self.chip,
             "dt_s": self.dt_s,
             "populations": [vars(p) for p in self.populations],
             "inputs": self.inputs,
         }
-
-    def save(self, path: str | Path) -> None:
-        """Write to an ``.npz`` file."""
-        arrays = {name: getattr(self, name) for name in _DTYPES}
-        with Path(path).open("wb") as file:
-            np.savez_compressed(file, header=np.array(json.dumps(self._header())), **arrays)
-
-    @staticmethod
-    def load(path: str | Path) -> "Program":
-        """Read what `save` wrote.
-
-        Raises
-        ------
-        ProgramError
-            If the file is none of these or is damaged.
-        """
-        try:
-            with np.load(path, allow_pickle=False) as file:
-                header = json.loads(str(file["header"]))
-                arrays = {name: file[name] for name in _DTYPES}
-            if header.pop("format") != _FORMAT:
-                raise ProgramError(f"{path}: another format than {_FORMAT}")
-            header["populations"] = tuple(
-                ProgramPopulation(**{**plain, "shape": tuple(plain["shape"])})
-                for plain in header["populations"]
-            )
-            header["inputs"] = tuple((name, int(size)) for name, size in header["inputs"])
-            return Program(**header, **arrays)
-        except (FileNotFoundError, ProgramError):
-            raise
-        except Exception as error:  # zipfile and zlib raise their own kinds on damaged archives
-            raise ProgramError(f"{path}: not a program saved by spikefab ({error})") from error
 
     def check(self, chip: Chip) -> None:
         """Check every index before compiled code reads it.
@@ -312,8 +280,8 @@ class Program:
             raise ProgramError("the program cannot be loaded:\n  - " + "\n  - ".join(problems))
 
 
-_FORMAT = "spikefab-program-4"
-_DTYPES = {
+FORMAT = "spikefab-program-4"
+COLUMNS = {
     "core": np.int32,
     "core_start": np.int64,
     "population": np.int32,

@@ -10,11 +10,11 @@ from spikefab.data import DataError
 
 
 def describe(path: Path) -> Iterator[str]:
-    """Describe a trace, a NIR or lava-dl file, a saved network or program, or a chip file.
+    """Describe a trace, a program, a NIR or lava-dl file, a saved network, or a chip file.
 
     Raises
     ------
-    FileNotFoundError, DataError, TraceFormatError, NetxError, NirError, ChipError
+    FileNotFoundError, DataError, TraceFormatError, ProgramError, NetxError, NirError, ChipError
     """
     if path.is_dir():
         raise DataError(f"{path}: this is a folder; name a file in it")
@@ -29,7 +29,27 @@ def describe(path: Path) -> Iterator[str]:
     elif path.suffix == ".npz":
         yield from _arrays(path)
     else:
-        yield from _trace(path)
+        yield from _hdf5(path)
+
+
+def _hdf5(path: Path) -> Iterator[str]:
+    from emulator.program_file import is_program
+
+    yield from (_program if is_program(path) else _trace)(path)
+
+
+def _program(path: Path) -> Iterator[str]:
+    from emulator.program_file import load_program, notes_of
+
+    program = load_program(path)
+    yield (
+        f"{path}: program for {program.chip}, {program.n_neurons:,} neurons on {program.n_cores} "
+        f"cores, tick {program.dt_s:g} s"
+    )
+    for part in program.populations:
+        yield f"  {part.name} {part.shape}{' (output)' if part.output else ''}"
+    for key, value in sorted(notes_of(path).items()):
+        yield f"  {key}: {value}"
 
 
 def _chip(path: Path) -> Iterator[str]:

@@ -1,5 +1,6 @@
 from dataclasses import replace
 
+import h5py
 import numpy as np
 import pytest
 from naive import simulate_integers
@@ -12,7 +13,7 @@ from emulator.energy import energy_j
 from emulator.engine import Engine
 from emulator.errors import ProgramError
 from emulator.neuron import KINDS
-from emulator.program import Program
+from emulator.program_file import load_program, notes_of, save_program
 from emulator.routers import router_of
 from emulator.stimulus import Stimulus
 from mapping.assemble import assemble
@@ -262,9 +263,11 @@ def test_an_observer_that_fails_ends_the_run(case):
 
 def test_program_round_trip(case, tmp_path):
     _, _, program, _, _ = case()
-    program.save(tmp_path / "program.npz")
-    again = Program.load(tmp_path / "program.npz")
+    save_program(program, tmp_path / "program.h5", {"seed": 3})
+    again = load_program(tmp_path / "program.h5")
     assert again.sha256 == program.sha256
+    assert notes_of(tmp_path / "program.h5") == {"seed": "3"}
+    assert [path.name for path in tmp_path.iterdir()] == ["program.h5"]
 
 
 @pytest.mark.parametrize(
@@ -290,10 +293,27 @@ def test_a_broken_program_is_refused(case, column, value, message):
 
 
 def test_a_damaged_program_file_is_refused(tmp_path):
-    path = tmp_path / "program.npz"
+    path = tmp_path / "program.h5"
+    with pytest.raises(FileNotFoundError, match="there is no such file"):
+        load_program(path)
     path.write_bytes(b"no archive")
     with pytest.raises(ProgramError, match="not a program"):
-        Program.load(path)
+        load_program(path)
+    assert notes_of(path) == {}
+
+
+def test_a_program_file_that_was_changed_is_refused(case, tmp_path):
+    _, _, program, _, _ = case()
+    path = tmp_path / "program.h5"
+    save_program(program, path)
+    with h5py.File(path, "a") as file:
+        file["columns/weight"][0] += 1
+    with pytest.raises(ProgramError, match="content differs from its hash"):
+        load_program(path)
+    with h5py.File(path, "a") as file:
+        file.attrs["format"] = "spikefab-program-3"
+    with pytest.raises(ProgramError, match="no program saved by spikefab"):
+        load_program(path)
 
 
 @pytest.mark.parametrize(
