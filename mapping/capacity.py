@@ -1,5 +1,6 @@
 """Say why a network does not fit a chip: what, where, the number, the limit, what to do."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -148,3 +149,16 @@ def _over(
     )
     where = f"population {own.name!r}, neuron {worst}"
     return [Violation(limit=LIMITS[resource], where=where, need=need, have=most, text=text)]
+
+
+def core_violation(
+    where: str, slices: Sequence[Slice], resource: str, need: Need, limit: Need, chip: Chip
+) -> Violation:
+    """Say that a core that was told what to hold holds too much."""
+    used, most = getattr(need, resource), getattr(limit, resource)
+    held = ", ".join(f"{part.neurons.size:,} of {part.population!r}" for part in slices)
+    text = (
+        f"{where} ({held}): {used:,} {_PLURALS[resource]}, but a core of {chip.name} has {most:,}; "
+        "put fewer neurons on it"
+    )
+    return Violation(limit=LIMITS[resource], where=where, need=used, have=most, text=text)
