@@ -1,4 +1,4 @@
-"""Who reaches whom, neuron by neuron, and what a partition of it makes cores send each other.
+"""Who reaches whom, spike by spike, and what a partition of it makes cores send each other.
 
 A neuron and its targets are one hyperedge: a spike costs one packet for each *distinct* core that
 holds a target of it, whatever the number of its synapses there.
@@ -18,73 +18,126 @@ Array = NDArray[Any]
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Hypergraph:
-    """Targets and spike rates of neurons.
+    """Targets and spike rates of nets.
+
+    A net is what one spike of a neuron sends as one packet to each core that it reaches. A neuron
+    has one, unless the chip needs more: one for each weight format, or for each delay where the
+    packet carries it. Nets from outside the chip have no neuron; they take axons and memory
+    where they end, but no packet is counted for them.
 
     Attributes
     ----------
-    start : int64 [n + 1]
-        Targets of neuron ``u`` are ``target[start[u]:start[u + 1]]``.
+    start : int64 [n_nets + 1]
+        Targets of net ``e`` are ``target[start[e]:start[e + 1]]``.
     target : int32 [n_synapses]
-        Each pair of neurons once: parallel synapses cost no second packet.
-    rate : float64 [n]
+        Neurons, each once in a net: parallel synapses cost no second packet.
+    rate : float64 [n_nets]
         Spikes in the time that traffic is counted over.
+    owner : int32 [n_nets]
+        Neuron that fires, ascending; then nets from outside, -1.
+    kind : int64 [n_nets]
+        Which table tells how long its lists are (`Limits.list_words`).
+    n : int
+        Neurons.
     """
 
     start: Array
     target: Array
     rate: Array
+    owner: Array
+    kind: Array
+    n: int
 
     @property
-    def n(self) -> int:
-        """Neurons."""
+    def n_nets(self) -> int:
+        """Nets, those from outside included."""
         return self.start.size - 1
 
     @staticmethod
-    def of(start: Array, target: Array, rate: Array | None = None) -> "Hypergraph":
+    def of(
+        start: Array,
+        target: Array,
+        rate: Array | None = None,
+        *,
+        n: int | None = None,
+        owner: Array | None = None,
+        kind: Array | None = None,
+    ) -> "Hypergraph":
         """Check lists of targets, and make each target unique in its list.
 
         Parameters
         ----------
-        start : int [n + 1]
+        start : int [n_nets + 1]
         target : int [n_synapses]
-        rate : float [n], optional
-            1 for every neuron where there is none.
+        rate : float [n_nets], optional
+            1 for every net where there is none.
+        n : int, optional
+            Neurons; as many as nets where it is not given.
+        owner : int [n_nets], optional
+            Neuron of each net; each has one where it is not given.
+        kind : int [n_nets], optional
+            0 for every net where it is not given.
 
         Raises
         ------
         ValueError
-            If lists do not follow each other, a target is no neuron, or a rate is negative or no
-            number.
+            If lists do not follow each other, a target or an owner is no neuron, nets are not in
+            the order of their neurons, or a rate is negative or no number.
         """
         start, target = np.asarray(start, np.int64), np.asarray(target)
-        n = start.size - 1
-        if n < 0 or start[0] != 0 or start[-1] != target.size or np.any(np.diff(start) < 0):
+        n_nets = start.size - 1
+        n = n_nets if n is None else n
+        if n_nets < 0 or start[0] != 0 or start[-1] != target.size or np.any(np.diff(start) < 0):
             raise ValueError(
                 f"start: lists of targets must follow each other from 0 to {target.size:,}"
             )
         if target.size and (target.min() < 0 or target.max() >= n):
             wrong = target[(target < 0) | (target >= n)][0]
             raise ValueError(f"target: {wrong:,} is none of the {n:,} neurons")
-        rates = np.ones(n) if rate is None else np.array(rate, np.float64)
-        if rates.shape != (n,):
-            raise ValueError(f"rate: {rates.shape} rates for {n:,} neurons; give one for each")
+        rates = np.ones(n_nets) if rate is None else np.array(rate, np.float64)
+        if rates.shape != (n_nets,):
+            raise ValueError(f"rate: {rates.shape} rates for {n_nets:,} nets; give one for each")
         if not np.all(np.isfinite(rates)) or np.any(rates < 0):
             at = int(np.flatnonzero(~np.isfinite(rates) | (rates < 0))[0])
-            raise ValueError(f"rate: that of neuron {at:,} is {rates[at]}; rates are 0 or more")
+            raise ValueError(f"rate: that of net {at:,} is {rates[at]}; rates are 0 or more")
         kept = np.empty(target.size, np.int32)
         size = _unique_targets(start, target.astype(np.int32), kept, np.full(n, -1, np.int64))
         return Hypergraph(
-            start=np.concatenate([[0], np.cumsum(size)]), target=kept[: size.sum()], rate=rates
-        )
+            start=np.concatenate([[0], np.cumsum(size)]), target=kept[: size.sum()], rate=rates,
+            owner=_checked_owner(owner, n_nets, n),
+            kind=np.zeros(n_nets, np.int64) if kind is None else np.asarray(kind, np.int64), n=n,
+        )  # fmt: skip
 
     @cached_property
     def sources(self) -> tuple[Array, Array]:
-        """Sources of each neuron: start int64 [n + 1] and source int32 [n_synapses]."""
+        """Nets that end at each neuron: start int64 [n + 1] and net int32 [n_synapses]."""
         fan_in = np.bincount(self.target, minlength=self.n)
         start = np.concatenate([[0], np.cumsum(fan_in)])
         source = np.empty(self.target.size, np.int32)
         _transpose(self.start, self.target, start[:-1].copy(), source)
         return start, source
+
+    @cached_property
+    def first(self) -> Array:
+        """Nets of neuron ``u`` are ``first[u]`` to ``first[u + 1]``, exclusive; int64 [n + 1]."""
+        inside = self.owner[: np.count_nonzero(self.owner >= 0)]
+        return np.searchsorted(inside, np.arange(self.n + 1))
+
+
+def _checked_owner(owner: Array | None, n_nets: int, n: int) -> Array:
+    if owner is None:
+        if n_nets != n:
+            raise ValueError(f"owner: {n_nets:,} nets of {n:,} neurons need an owner each")
+        return np.arange(n, dtype=np.int32)
+    owner = np.asarray(owner, np.int32)
+    if owner.shape != (n_nets,):
+        raise ValueError(f"owner: {owner.shape} owners of {n_nets:,} nets; give one for each")
+    if owner.size and (owner.min() < -1 or owner.max() >= n):
+        raise ValueError(f"owner: {owner.min():,} to {owner.max():,}, but there are {n:,} neurons")
+    last = np.where(owner < 0, n, owner)
+    if np.any(np.diff(last) < 0):
+        raise ValueError("owner: nets must be in the order of their neurons, outside ones last")
+    return owner
 
 
 class Traffic(NamedTuple):
@@ -166,12 +219,13 @@ def flows(graph: Hypergraph, core: Array) -> Flows:
     """
     core = np.asarray(core, np.int32)
     n_cores = int(core.max(initial=-1)) + 1
-    order = np.argsort(core, kind="stable")
+    home = core[graph.owner[: graph.first[-1]]]
+    order = np.argsort(home, kind="stable")
     most = min(n_cores * n_cores, graph.target.size)
     source, target = np.empty(most, np.int32), np.empty(most, np.int32)
     packets = np.empty(most)
     n = _count_flows(
-        graph.start, graph.target, graph.rate, core, order, np.zeros(n_cores),
+        graph.start, graph.target, graph.rate, core, home, order, np.zeros(n_cores),
         np.full(n_cores, -1, np.int64), np.zeros(n_cores, np.bool_), source, target, packets,
     )  # fmt: skip
     return Flows.of(n_cores, source[:n], target[:n], packets[:n])
@@ -201,27 +255,27 @@ def _transpose(start: Array, target: Array, free: Array, source: Array) -> None:
 
 @kernel
 def _count_flows(
-    start: Array, target: Array, rate: Array, core: Array, order: Array, total: Array,
+    start: Array, target: Array, rate: Array, core: Array, home: Array, order: Array, total: Array,
     stamp: Array, listed: Array, source_out: Array, target_out: Array, packets_out: Array,
 ) -> int:  # fmt: skip
-    """Add up packets core by core; a destination counts once for each neuron."""
+    """Add up packets core by core; a destination counts once for each net."""
     touched = np.empty(total.size, np.int64)
     n_touched = n = 0
     for at in range(order.size):
-        u = order[at]
-        for k in range(start[u], start[u + 1]):
+        e = order[at]
+        for k in range(start[e], start[e + 1]):
             c = core[target[k]]
-            if stamp[c] != u:
-                stamp[c] = u
-                total[c] += rate[u]
+            if stamp[c] != e:
+                stamp[c] = e
+                total[c] += rate[e]
                 if not listed[c]:
                     listed[c] = True
                     touched[n_touched] = c
                     n_touched += 1
-        if at + 1 == order.size or core[order[at + 1]] != core[u]:
+        if at + 1 == order.size or home[order[at + 1]] != home[e]:
             for k in range(n_touched):
                 c = touched[k]
-                source_out[n], target_out[n], packets_out[n] = core[u], c, total[c]
+                source_out[n], target_out[n], packets_out[n] = home[e], c, total[c]
                 total[c] = 0.0
                 listed[c] = False
                 n += 1

@@ -3,7 +3,7 @@
 Synapses of a neuron onto itself are left out here: its spikes reach its own core at no hop wherever
 it lies. Only in counting what cores hold they take part, as ``own``.
 
-Two tables make proposals cheap. ``reach[u, c]`` is how many targets neuron ``u`` has on core ``c``.
+Two tables make proposals cheap. ``reach[e, c]`` is how many targets net ``e`` has on core ``c``.
 ``fare[u, c]`` is what hops depend on where ``u`` lies, were it on core ``c``: the ways of its own
 spikes, and of those spikes of its sources that go to ``c`` for nobody else. A move costs the
 difference of two entries; only a move that is made has to look at synapses.
@@ -18,10 +18,9 @@ from traces.jit import kernel
 
 Array = NDArray[Any]
 
-# Columns of ``use`` and of ``limit``.
-NEURONS, IN_AXONS, OUT_AXONS, WORDS = range(4)
-N_RESOURCES = 4
-
+# Columns of ``use`` and of ``limit``; one more follows for each table of profiles.
+NEURONS, COMPARTMENTS, IN_AXONS, OUT_AXONS, WORDS = range(5)
+N_RESOURCES = 5
 
 AIMLESS = 0.02
 """Share of the moves that change nothing that is made: a dense layer has hardly any others."""
@@ -34,11 +33,18 @@ class Edges(NamedTuple):
 
     Attributes
     ----------
-    start, target : int64 [n + 1], int32 [n_synapses]
+    start, target : int64 [n_nets + 1], int32 [n_synapses]
     source_start, source : int64 [n + 1], int32 [n_synapses]
-    rate : float64 [n]
-    own : bool [n]
-        Whether a neuron reaches itself.
+        Nets that end at a neuron.
+    rate : float64 [n_nets]
+    own : bool [n_nets]
+        Whether a net reaches the neuron that it comes from.
+    owner : int32 [n_nets]
+        Neuron that a net comes from, -1 from outside.
+    first : int64 [n + 1]
+        Nets of each neuron.
+    kind : int64 [n_nets]
+        Row of ``Rules.words``.
     """
 
     start: Array
@@ -47,6 +53,9 @@ class Edges(NamedTuple):
     source: Array
     rate: Array
     own: Array
+    owner: Array
+    first: Array
+    kind: Array
 
 
 class Cut(NamedTuple):
@@ -55,13 +64,15 @@ class Cut(NamedTuple):
     Attributes
     ----------
     core : int32 [n]
-    reach : uint16 or uint32 [n, n_cores]
+    reach : uint16 or uint32 [n_nets, n_cores]
     member : int32 [n_cores, room + 1]
         Neurons of each core, in no order; one seat more for who comes first in an exchange.
     seat : int32 [n]
         Where each neuron stands in its core's row.
-    use : int64 [n_cores, 4]
-        Neurons, in-axons, out-axons and words of synapse memory.
+    use : int64 [n_cores, 5 + n_tables]
+        Neurons, compartments, in-axons, out-axons, words of synapse memory, distinct profiles.
+    having : int32 [n_cores, n_profiles]
+        Neurons with each profile.
     """
 
     core: Array
@@ -69,47 +80,80 @@ class Cut(NamedTuple):
     member: Array
     seat: Array
     use: Array
+    having: Array
 
 
 class Rules(NamedTuple):
-    """What a core holds.
+    """What a core holds, and what neurons take of it.
 
     Attributes
     ----------
-    limit : int64 [4]
-    words : int64 [room + 2 or more]
+    limit : int64 [5 + n_tables]
+    words : int64 [n_kinds, room + 2 or more]
         Words of synapse memory of a list of so many synapses.
+    compartments : int64 [n]
+    profile : int64 [n, n_tables]
+        Numbered through all tables.
     """
 
     limit: Array
     words: Array
+    compartments: Array
+    profile: Array
 
 
 @kernel
 def fill_counts(edges: Edges, cut: Cut, rules: Rules) -> None:
     """Count everything of a partition whose ``core`` is set and whose other arrays are 0."""
-    n, n_cores = cut.reach.shape
-    for u in range(n):
-        c = cut.core[u]
-        cut.seat[u] = cut.use[c, NEURONS]
-        cut.member[c, cut.seat[u]] = u
-        cut.use[c, NEURONS] += 1
-    for u in range(n):
-        for k in range(edges.start[u], edges.start[u + 1]):
-            cut.reach[u, cut.core[edges.target[k]]] += 1
+    n_nets, n_cores = cut.reach.shape
+    for u in range(cut.core.size):
+        _sit(cut, rules, u, cut.core[u])
+    for e in range(n_nets):
+        for k in range(edges.start[e], edges.start[e + 1]):
+            cut.reach[e, cut.core[edges.target[k]]] += 1
         for c in range(n_cores):
-            listed = _listed(edges, cut, u, c)
+            listed = _listed(edges, cut, e, c)
             if listed > 0:
                 cut.use[c, IN_AXONS] += 1
-                cut.use[cut.core[u], OUT_AXONS] += 1
-                cut.use[c, WORDS] += rules.words[listed]
+                cut.use[c, WORDS] += rules.words[edges.kind[e], listed]
+                if edges.owner[e] >= 0:
+                    cut.use[cut.core[edges.owner[e]], OUT_AXONS] += 1
 
 
 @kernel
-def _listed(edges: Edges, cut: Cut, u: int, c: int) -> int:
-    """Count synapses from ``u`` to core ``c``, its own included."""
-    listed = int(cut.reach[u, c])
-    if edges.own[u] and cut.core[u] == c:
+def _sit(cut: Cut, rules: Rules, u: int, c: int) -> None:
+    """Take up what a neuron takes without its synapses."""
+    cut.seat[u] = cut.use[c, NEURONS]
+    cut.member[c, cut.seat[u]] = u
+    cut.use[c, NEURONS] += 1
+    cut.use[c, COMPARTMENTS] += rules.compartments[u]
+    for k in range(rules.profile.shape[1]):
+        p = rules.profile[u, k]
+        if cut.having[c, p] == 0:
+            cut.use[c, N_RESOURCES + k] += 1
+        cut.having[c, p] += 1
+
+
+@kernel
+def _rise(cut: Cut, rules: Rules, u: int, c: int) -> None:
+    """Give back what `_sit` took up."""
+    cut.use[c, NEURONS] -= 1
+    last = cut.member[c, cut.use[c, NEURONS]]
+    cut.member[c, cut.seat[u]] = last
+    cut.seat[last] = cut.seat[u]
+    cut.use[c, COMPARTMENTS] -= rules.compartments[u]
+    for k in range(rules.profile.shape[1]):
+        p = rules.profile[u, k]
+        cut.having[c, p] -= 1
+        if cut.having[c, p] == 0:
+            cut.use[c, N_RESOURCES + k] -= 1
+
+
+@kernel
+def _listed(edges: Edges, cut: Cut, e: int, c: int) -> int:
+    """Count synapses of net ``e`` on core ``c``, that onto its own neuron included."""
+    listed = int(cut.reach[e, c])
+    if edges.own[e] and cut.core[edges.owner[e]] == c:
         listed += 1
     return listed
 
@@ -118,17 +162,18 @@ def _listed(edges: Edges, cut: Cut, u: int, c: int) -> int:
 def fill_fares(edges: Edges, cut: Cut, hop: Array, fare: Array) -> None:
     """Fill a table of zeros."""
     n_cores = hop.shape[0]
-    for u in range(cut.core.size):
-        rate, home = edges.rate[u], cut.core[u]
+    for e in range(edges.first[-1]):
+        u = edges.owner[e]
+        rate, home = edges.rate[e], cut.core[u]
         for c in range(n_cores):
-            if cut.reach[u, c] > 0:
+            if cut.reach[e, c] > 0:
                 for d in range(n_cores):
                     fare[u, d] += rate * hop[d, c]
-        for k in range(edges.start[u], edges.start[u + 1]):
+        for k in range(edges.start[e], edges.start[e + 1]):
             t = edges.target[k]
             for c in range(n_cores):
-                fare[t, c] += rate * hop[home, c] * (cut.reach[u, c] == 0)
-            if cut.reach[u, cut.core[t]] == 1:
+                fare[t, c] += rate * hop[home, c] * (cut.reach[e, c] == 0)
+            if cut.reach[e, cut.core[t]] == 1:
                 fare[t, cut.core[t]] += rate * hop[home, cut.core[t]]
 
 
@@ -137,7 +182,7 @@ def excess(cut: Cut, rules: Rules) -> float:
     """Add up by which shares of a limit cores are over it."""
     over = 0.0
     for c in range(cut.use.shape[0]):
-        for k in range(N_RESOURCES):
+        for k in range(rules.limit.size):
             if cut.use[c, k] > rules.limit[k]:
                 over += (cut.use[c, k] - rules.limit[k]) / rules.limit[k]
     return over
@@ -146,7 +191,7 @@ def excess(cut: Cut, rules: Rules) -> float:
 @kernel
 def _is_over(cut: Cut, rules: Rules, c: int) -> bool:
     over = False
-    for k in range(N_RESOURCES):
+    for k in range(rules.limit.size):
         over = over or cut.use[c, k] > rules.limit[k]
     return over
 
@@ -162,7 +207,7 @@ def exchange_change(
 
     Parameters
     ----------
-    mark : int64 [n]
+    mark : int64 [n_nets]
         Nowhere ``stamp``.
     """
     a, b = cut.core[u], cut.core[v]
@@ -171,32 +216,31 @@ def exchange_change(
         mark[edges.source[k]] = stamp
     for k in range(edges.source_start[v], edges.source_start[v + 1]):
         s = edges.source[k]
-        if mark[s] == stamp:
-            home = cut.core[s]
+        if mark[s] == stamp and edges.owner[s] >= 0:
+            home = cut.core[edges.owner[s]]
             if cut.reach[s, a] == 1:
                 more += edges.rate[s] * hop[home, a]
             if cut.reach[s, b] == 1:
                 more += edges.rate[s] * hop[home, b]
-    more += _between(edges, cut, hop, u, v, a, b, mark[v] == stamp)
+    for e in range(edges.first[v], edges.first[v + 1]):
+        if mark[e] == stamp:
+            more += _between(edges, cut, hop, e, a, b)
     for k in range(edges.source_start[v], edges.source_start[v + 1]):
-        if edges.source[k] == u:
-            more += _between(edges, cut, hop, v, u, b, a, True)
+        if edges.owner[edges.source[k]] == u:
+            more += _between(edges, cut, hop, edges.source[k], b, a)
     return more
 
 
 @kernel
-def _between(
-    edges: Edges, cut: Cut, hop: Array, u: int, v: int, a: int, b: int, reached: bool
-) -> float:
-    """Correct fares for spikes from ``v`` on ``b`` to ``u`` on ``a``, when both change places."""
-    if not reached:
-        return 0.0
-    # The fare of v took u for resting on a, the fare of u took v for resting on b.
-    way = float(edges.rate[v] * hop[a, b])
+def _between(edges: Edges, cut: Cut, hop: Array, e: int, a: int, b: int) -> float:
+    """Correct fares for a net from ``b`` that reaches ``a``, when both its ends change places."""
+    # The fare of its neuron took the target for resting on a, the fare of the target the neuron
+    # for resting on b.
+    way = float(edges.rate[e] * hop[a, b])
     more = 0.0
-    if cut.reach[v, a] == 1:
-        more += way  # the fare of u took back what that of v takes back, too
-    if cut.reach[v, b] == 0:
+    if cut.reach[e, a] == 1:
+        more += way  # the fare of the target took back what that of the neuron takes back, too
+    if cut.reach[e, b] == 0:
         more += way  # b is reached from a now
     return more
 
@@ -204,46 +248,41 @@ def _between(
 @kernel
 def move(edges: Edges, cut: Cut, rules: Rules, u: int, to: int) -> None:
     """Put a neuron on another core; fares are left as they are."""
-    core, reach, use = cut.core, cut.reach, cut.use
+    core, reach, use, words = cut.core, cut.reach, cut.use, rules.words
     at = core[u]
-    reached = 0
-    for c in range(reach.shape[1]):
-        listed = _listed(edges, cut, u, c)
-        if listed > 0:
-            reached += 1
-    use[at, OUT_AXONS] -= reached
-    if edges.own[u]:
-        here, there = int(reach[u, at]), int(reach[u, to])
-        use[at, WORDS] += rules.words[here] - rules.words[here + 1]
-        use[to, WORDS] += rules.words[there + 1] - rules.words[there]
-        if here == 0:
-            use[at, IN_AXONS] -= 1
-            reached -= 1
-        if there == 0:
-            use[to, IN_AXONS] += 1
-            reached += 1
-    use[to, OUT_AXONS] += reached
+    for e in range(edges.first[u], edges.first[u + 1]):
+        reached = 0
+        for c in range(reach.shape[1]):
+            if _listed(edges, cut, e, c) > 0:
+                reached += 1
+        use[at, OUT_AXONS] -= reached
+        if edges.own[e]:
+            kind, here, there = edges.kind[e], int(reach[e, at]), int(reach[e, to])
+            use[at, WORDS] += words[kind, here] - words[kind, here + 1]
+            use[to, WORDS] += words[kind, there + 1] - words[kind, there]
+            if here == 0:
+                use[at, IN_AXONS] -= 1
+                reached -= 1
+            if there == 0:
+                use[to, IN_AXONS] += 1
+                reached += 1
+        use[to, OUT_AXONS] += reached
     core[u] = to
     for k in range(edges.source_start[u], edges.source_start[u + 1]):
         s = edges.source[k]
+        kind = edges.kind[s]
         here, there = _listed(edges, cut, s, at), _listed(edges, cut, s, to)
-        use[at, WORDS] += rules.words[here - 1] - rules.words[here]
-        use[to, WORDS] += rules.words[there + 1] - rules.words[there]
-        if here == 1:
-            use[at, IN_AXONS] -= 1
-            use[core[s], OUT_AXONS] -= 1
-        if there == 0:
-            use[to, IN_AXONS] += 1
-            use[core[s], OUT_AXONS] += 1
+        use[at, WORDS] += words[kind, here - 1] - words[kind, here]
+        use[to, WORDS] += words[kind, there + 1] - words[kind, there]
+        out = (there == 0) - (here == 1)
+        use[at, IN_AXONS] -= here == 1
+        use[to, IN_AXONS] += there == 0
+        if out != 0 and edges.owner[s] >= 0:
+            use[core[edges.owner[s]], OUT_AXONS] += out
         reach[s, at] -= 1
         reach[s, to] += 1
-    last = cut.member[at, use[at, NEURONS] - 1]
-    cut.member[at, cut.seat[u]] = last
-    cut.seat[last] = cut.seat[u]
-    use[at, NEURONS] -= 1
-    cut.seat[u] = use[to, NEURONS]
-    cut.member[to, cut.seat[u]] = u
-    use[to, NEURONS] += 1
+    _rise(cut, rules, u, at)
+    _sit(cut, rules, u, to)
 
 
 @kernel
@@ -264,7 +303,9 @@ def renew_fares(
         here, there = int(cut.reach[s, at]), int(cut.reach[s, to])
         if here > 1 and there > 2:
             continue
-        rate, home = edges.rate[s], cut.core[s]
+        if edges.owner[s] < 0:
+            continue
+        rate, home = edges.rate[s], cut.core[edges.owner[s]]
         left, come = rate * hop[home, at], rate * hop[home, to]
         if here < 2:
             for j in range(edges.start[s], edges.start[s + 1]):
@@ -278,36 +319,37 @@ def renew_fares(
                     fare[t, to] -= come
         if here == 0:
             for c in range(n_cores):
-                fare[s, c] -= rate * hop[c, at]
+                fare[edges.owner[s], c] -= rate * hop[c, at]
         if there == 1:
             for c in range(n_cores):
-                fare[s, c] += rate * hop[c, to]
-    rate = edges.rate[u]
-    for c in range(n_cores):
-        extra[c] = rate * (hop[to, c] - hop[at, c]) * (cut.reach[u, c] == 0)
-    for k in range(edges.start[u], edges.start[u + 1]):
-        t = edges.target[k]
-        home = cut.core[t]
+                fare[edges.owner[s], c] += rate * hop[c, to]
+    for e in range(edges.first[u], edges.first[u + 1]):
+        rate = edges.rate[e]
         for c in range(n_cores):
-            fare[t, c] += extra[c]
-        if cut.reach[u, home] == 1:
-            fare[t, home] += rate * (hop[to, home] - hop[at, home])
+            extra[c] = rate * (hop[to, c] - hop[at, c]) * (cut.reach[e, c] == 0)
+        for k in range(edges.start[e], edges.start[e + 1]):
+            t = edges.target[k]
+            home = cut.core[t]
+            for c in range(n_cores):
+                fare[t, c] += extra[c]
+            if cut.reach[e, home] == 1:
+                fare[t, home] += rate * (hop[to, home] - hop[at, home])
 
 
 @kernel
 def _candidate(edges: Edges, cut: Cut, u: int, way: float, pick: float) -> int:
     """Pick the core of a neuron with a common source, of a source, of a target, or any core."""
     first, n_sources = edges.source_start[u], edges.source_start[u + 1] - edges.source_start[u]
-    n_targets = edges.start[u + 1] - edges.start[u]
+    first_target, end_target = edges.start[edges.first[u]], edges.start[edges.first[u + 1]]
     if way < 0.7 and n_sources > 0:
         at = pick * n_sources
         s = edges.source[first + int(at)]
-        if way < 0.2:
-            return int(cut.core[s])
+        if way < 0.2 and edges.owner[s] >= 0:
+            return int(cut.core[edges.owner[s]])
         fan = edges.start[s + 1] - edges.start[s]
         return int(cut.core[edges.target[edges.start[s] + int((at - int(at)) * fan)]])
-    if way < 0.9 and n_targets > 0:
-        return int(cut.core[edges.target[edges.start[u] + int(pick * n_targets)]])
+    if way < 0.9 and end_target > first_target:
+        return int(cut.core[edges.target[first_target + int(pick * (end_target - first_target))]])
     return int(pick * cut.use.shape[0])
 
 
@@ -326,7 +368,7 @@ def refine(
         Uniform in [0, 1).
     heat_first, heat_last : float
         Cost that is accepted with chance 1/e.
-    mark : int64 [n]
+    mark : int64 [n_nets]
         Below ``first_stamp``.
     limited : bool
         Whether more than the neurons of a core is limited; then no move makes cores exceed a limit

@@ -1,7 +1,7 @@
 """Improve a partition by moving neurons between cores, for packets times hops."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -9,11 +9,6 @@ from numpy.typing import NDArray
 
 from mapping.layout.hypergraph import Hypergraph
 from mapping.layout.move_kernels import (
-    IN_AXONS,
-    N_RESOURCES,
-    NEURONS,
-    OUT_AXONS,
-    WORDS,
     Cut,
     Edges,
     Rules,
@@ -34,14 +29,29 @@ little if it fired on other data."""
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Limits:
-    """What a core holds of flat lists of synapses.
+    """What a core holds of lists of synapses, and what neurons take of it.
+
+    A list is what one net has on one core. It cannot be said here that equal lists are stored once
+    (shared weights of convolutions), or that indices are shorter on a core of few neurons: tables
+    must have lists as long as they may come to be.
 
     Attributes
     ----------
-    neurons, in_axons, out_axons, words : int
-        Out-axons are one for each neuron and core that it reaches, its own included.
-    list_words : int64 [neurons + 2 or more], optional
-        Words of synapse memory of a list of so many synapses; none are counted without it.
+    neurons : int
+        Compartments, where ``compartments`` are told.
+    in_axons, out_axons, words : int
+        An in-axon is one list. Out-axons are one for each list of a neuron, those on its own core
+        included.
+    list_words : int64 [n_kinds, n_lengths], or [n_lengths] for one kind, optional
+        Words of synapse memory of a list of 0, 1, 2, … synapses: dense ones, or sparse ones with
+        their indices, in each weight format. None are counted without it.
+    compartments : int [n], optional
+        Of each neuron; 1 where it is not given.
+    profile : int [n, n_tables], optional
+        What is set for each neuron in tables of the core: neuron constants, thresholds, or what
+        all neurons of a core must have in common.
+    profiles : sequence of int [n_tables]
+        How many different entries each of these tables holds.
     """
 
     neurons: int
@@ -49,56 +59,83 @@ class Limits:
     out_axons: int = UNLIMITED
     words: int = UNLIMITED
     list_words: Array | None = None
+    compartments: Array | None = None
+    profile: Array | None = None
+    profiles: Sequence[int] = ()
 
     @property
     def only_neurons(self) -> bool:
-        """Whether nothing else is limited."""
-        return min(self.in_axons, self.out_axons, self.words) == UNLIMITED
+        """Whether nothing but the number of neurons is limited."""
+        unlimited = min(self.in_axons, self.out_axons, self.words) == UNLIMITED
+        return unlimited and self.compartments is None and not self.profiles
 
-    def rules(self, room: int | None = None) -> Rules:
+    def rules(self, n: int, room: int | None = None) -> Rules:
         """Return what kernels are told.
 
         Parameters
         ----------
+        n : int
+            Neurons of the network.
         room : int, optional
             Neurons that a core may come to hold, if more than it should.
 
         Raises
         ------
         ValueError
-            If ``list_words`` ends before the longest list of such a core.
+            If ``list_words`` ends before the longest list of such a core, a neuron has no
+            compartment, or profiles are not told for each neuron and table.
         """
-        room = max(self.neurons, room or 0)
-        limit = np.empty(N_RESOURCES, np.int64)
-        limit[NEURONS], limit[IN_AXONS] = self.neurons, self.in_axons
-        limit[OUT_AXONS], limit[WORDS] = self.out_axons, self.words
-        if self.list_words is None:
-            return Rules(limit, np.zeros(room + 2, np.int64))
-        if self.list_words.size < room + 2:
+        room = min(max(self.neurons, room or 0), n)
+        words = np.zeros((1, room + 2), np.int64)
+        if self.list_words is not None:
+            words = np.atleast_2d(np.asarray(self.list_words, np.int64))
+        if words.shape[1] < room + 2:
             raise ValueError(
-                f"list_words: ends at lists of {self.list_words.size - 1:,} synapses, but one of "
+                f"list_words: ends at lists of {words.shape[1] - 1:,} synapses, but one of "
                 f"{room + 1:,} may come up on a core of {room:,} neurons; give more"
             )
-        return Rules(limit, np.asarray(self.list_words, np.int64))
+        size = np.ones(n, np.int64) if self.compartments is None else self.compartments
+        if np.shape(size) != (n,) or np.any(size < 1):
+            raise ValueError(f"compartments: give 1 or more for each of the {n:,} neurons")
+        limit = [self.neurons, self.neurons, self.in_axons, self.out_axons, self.words]
+        return Rules(
+            np.array([*limit, *self.profiles], np.int64), np.ascontiguousarray(words),
+            np.ascontiguousarray(size, np.int64), self._numbered_profiles(n),
+        )  # fmt: skip
+
+    def _numbered_profiles(self, n: int) -> Array:
+        """Number profiles through all tables; int64 [n, n_tables]."""
+        profile = np.empty((n, 0)) if self.profile is None else np.asarray(self.profile)
+        if profile.shape != (n, len(self.profiles)):
+            raise ValueError(
+                f"profile: {profile.shape} for {n:,} neurons and {len(self.profiles)} tables"
+            )
+        numbered, used = np.empty(profile.shape, np.int64), 0
+        for k in range(profile.shape[1]):
+            distinct, number = np.unique(profile[:, k], return_inverse=True)
+            numbered[:, k] = used + number
+            used += distinct.size
+        return numbered
 
 
 def edges_of(graph: Hypergraph) -> Edges:
     """Both ways, without synapses onto oneself, no rate 0."""
-    source = np.repeat(np.arange(graph.n, dtype=np.int32), np.diff(graph.start))
-    apart = source != graph.target
-    own = np.zeros(graph.n, np.bool_)
-    own[source[~apart]] = True
+    net = np.repeat(np.arange(graph.n_nets, dtype=np.int32), np.diff(graph.start))
+    apart = graph.owner[net] != graph.target
+    own = np.zeros(graph.n_nets, np.bool_)
+    own[net[~apart]] = True
     rest = graph
     if own.any():
-        size = np.diff(graph.start) - own
-        rest = Hypergraph(
-            start=np.concatenate([[0], np.cumsum(size)]), target=graph.target[apart],
-            rate=graph.rate,
-        )  # fmt: skip
-    rate = np.maximum(graph.rate, FLOOR_RATE * graph.rate.mean()) if graph.n else graph.rate
+        start = np.concatenate([[0], np.cumsum(np.diff(graph.start) - own)])
+        rest = replace(graph, start=start, target=graph.target[apart])
+    rate = graph.rate
+    if graph.n_nets:
+        rate = np.maximum(rate, FLOOR_RATE * rate.mean())
     if not rate.any():
-        rate = np.ones(graph.n)
-    return Edges(rest.start, rest.target, *rest.sources, rate, own)
+        rate = np.ones(graph.n_nets)
+    return Edges(
+        rest.start, rest.target, *rest.sources, rate, own, graph.owner, graph.first, graph.kind
+    )
 
 
 def cut_of(edges: Edges, core: Array, limits: Limits, room: int) -> Cut:
@@ -111,19 +148,24 @@ def cut_of(edges: Edges, core: Array, limits: Limits, room: int) -> Cut:
     """
     room = max(room, int(np.bincount(core).max(initial=0)))
     n, n_cores = core.size, int(core.max(initial=-1)) + 1
+    rules = limits.rules(n, room)
     cut = Cut(
         core.astype(np.int32),
-        np.zeros((n, n_cores), np.uint16 if room < 1 << 16 else np.uint32),
+        np.zeros((edges.rate.size, n_cores), np.uint16 if room < 1 << 16 else np.uint32),
         np.zeros((n_cores, room + 1), np.int32),  # one more during an exchange
         np.zeros(n, np.int32),
-        np.zeros((n_cores, N_RESOURCES), np.int64),
+        np.zeros((n_cores, rules.limit.size), np.int64),
+        np.zeros((n_cores, int(rules.profile.max(initial=-1)) + 1), np.int32),
     )
-    fill_counts(edges, cut, limits.rules(room))
+    fill_counts(edges, cut, rules)
     return cut
 
 
 def resource_use(graph: Hypergraph, core: Array, limits: Limits) -> Array:
-    """Neurons, in-axons, out-axons and words that each core takes; int64 [n_cores, 4]."""
+    """Count what each core takes; int64 [n_cores, 5 + n_tables].
+
+    Neurons, compartments, in-axons, out-axons, words, and distinct profiles of each table.
+    """
     room = int(np.bincount(core).max(initial=1))
     return cut_of(edges_of(graph), core, limits, room).use
 
@@ -149,18 +191,18 @@ def moved(
     stop : callable
         Whether to end early.
     """
-    n, n_cores = cut.reach.shape
+    n, n_cores = cut.core.size, cut.reach.shape[1]
     if n_cores < 2:
         return 0.0
     fare = np.zeros((n, n_cores))
     hop = np.ascontiguousarray(hop, np.float64)
     fill_fares(edges, cut, hop, fare)
-    mark, extra = np.full(n, -1, np.int64), np.zeros(n_cores)
+    mark, extra = np.full(edges.rate.size, -1, np.int64), np.zeros(n_cores)
     chunks = -(-n_proposals // CHUNK)
     size = -(-n_proposals // max(chunks, 1))
     heats = heat * float(edges.rate.mean()) * np.linspace(1, 0, chunks + 1)
     price = 10.0 * float(edges.rate.sum()) * float(hop.max())
-    rules, added = limits.rules(cut.member.shape[1]), 0.0
+    rules, added = limits.rules(n, cut.member.shape[1] - 1), 0.0
     for k in range(chunks):
         if stop():
             break

@@ -6,50 +6,85 @@ import pytest
 from mapping.layout.floor import Floor
 from mapping.layout.hypergraph import Hypergraph, flows
 from mapping.layout.move_kernels import (
+    IN_AXONS,
     NEURONS,
+    OUT_AXONS,
     excess,
     exchange_change,
     fill_fares,
     move,
     renew_fares,
 )
+from mapping.layout.move_kernels import WORDS as WORDS_USED
 from mapping.layout.moves import Limits, cut_of, edges_of, moved, resource_use
 from mapping.layout.placers import Task
 
 N, CORES, ROOM = 60, 6, 12
 FLOOR = Floor.mesh(3, 2)
 HOP = FLOOR.distance(np.arange(CORES)[:, None], np.arange(CORES)[None, :])
-WORDS = (np.arange(N + 5) + 1) // 2
+WORDS = np.array([(np.arange(N + 5) + 1) // 2, 2 * np.arange(N + 5)])
+COMPARTMENTS = np.arange(N) % 3 + 1
+PROFILE = np.stack([np.arange(N) % 7, np.arange(N) // 20], axis=1)
+TABLES = {"compartments": COMPARTMENTS, "profile": PROFILE, "list_words": WORDS}
 
 
 def random_graph(seed):
-    """Sparse and dense parts, synapses onto oneself, neurons without sources or targets."""
+    """Sparse and dense parts, synapses onto oneself, neurons without sources or targets.
+
+    Odd seeds: some neurons have no net and some have several, of two kinds, and some nets come from
+    outside.
+    """
     rng = np.random.default_rng(seed)
-    lists = [rng.choice(N - 5, rng.integers(0, 12), replace=False) for _ in range(N)]
+    owner = np.arange(N)
+    if seed % 2:
+        owner = np.concatenate([np.sort(rng.integers(0, N, N)), np.full(10, -1)])
+    lists = [rng.choice(N - 5, rng.integers(0, 12), replace=False) for _ in owner]
     start = np.concatenate([[0], np.cumsum([len(x) for x in lists])])
-    return Hypergraph.of(start, np.concatenate(lists), rng.integers(1, 5, N).astype(float))
+    rate = rng.integers(1, 5, owner.size).astype(float)
+    kind = rng.integers(0, 1 + seed % 2, owner.size)
+    return Hypergraph.of(start, np.concatenate(lists), rate, n=N, owner=owner, kind=kind)
+
+
+def nets(graph):
+    """Owner, targets, rate and kind of each net."""
+    for e in range(graph.n_nets):
+        targets = graph.target[graph.start[e] : graph.start[e + 1]]
+        yield int(graph.owner[e]), targets, float(graph.rate[e]), int(graph.kind[e])
 
 
 def hops_of(graph, core):
     """Hops with core c at place c."""
     total = 0.0
-    for u in range(graph.n):
-        reached = {int(core[t]) for t in graph.target[graph.start[u] : graph.start[u + 1]]}
-        total += graph.rate[u] * sum(int(HOP[core[u], c]) for c in reached)
+    for u, targets, rate, _ in nets(graph):
+        if u >= 0:
+            total += rate * sum(int(HOP[core[u], c]) for c in {int(core[t]) for t in targets})
     return total
 
 
-def use_of(graph, core, words):
-    """Neurons, in-axons, out-axons and words of each core, list by list."""
-    use = np.zeros((CORES, 4), int)
-    for u in range(graph.n):
-        use[core[u], 0] += 1
-        targets = core[graph.target[graph.start[u] : graph.start[u + 1]]].tolist()
-        for c in set(targets):
-            use[c, 1] += 1
-            use[core[u], 2] += 1
-            use[c, 3] += words[targets.count(c)]
+def use_of(graph, core):
+    """Neurons, compartments, in-axons, out-axons, words and profiles of each core."""
+    use = np.zeros((CORES, 7), int)
+    for c in range(CORES):
+        mine = np.flatnonzero(core == c)
+        tables = [len(set(PROFILE[mine, k].tolist())) for k in (0, 1)]
+        use[c] = [mine.size, COMPARTMENTS[mine].sum(), 0, 0, 0, *tables]
+    for u, targets, _, kind in nets(graph):
+        reached = core[targets].tolist()
+        for c in set(reached):
+            use[c, IN_AXONS] += 1
+            use[c, WORDS_USED] += WORDS[kind, reached.count(c)]
+            if u >= 0:
+                use[core[u], OUT_AXONS] += 1
     return use
+
+
+def limits_at(used):
+    """Limits that a partition just keeps."""
+    most = used.max(axis=0).tolist()
+    return Limits(
+        neurons=most[1], in_axons=most[2], out_axons=most[3], words=most[4],
+        profiles=most[5:], **TABLES,
+    )  # fmt: skip
 
 
 @pytest.fixture(params=range(4))
@@ -62,8 +97,8 @@ def partition(rng):
 
 
 def test_fares_and_resources_follow_every_move(graph, rng):
-    limits = Limits(neurons=ROOM + 1, list_words=WORDS)
-    edges, rules = edges_of(graph), limits.rules(N)
+    limits = Limits(neurons=3 * ROOM, profiles=(7, 3), **TABLES)
+    edges, rules = edges_of(graph), limits.rules(N, N)
     cut = cut_of(edges, partition(rng), limits, N)
     hop = HOP.astype(float)
     fare = np.zeros((N, CORES))
@@ -80,7 +115,7 @@ def test_fares_and_resources_follow_every_move(graph, rng):
     fresh = np.zeros_like(fare)
     fill_fares(edges, cut, hop, fresh)
     np.testing.assert_allclose(fare, fresh, atol=1e-9)
-    assert np.array_equal(cut.use, use_of(graph, cut.core, WORDS))
+    assert np.array_equal(cut.use, use_of(graph, cut.core))
     assert np.array_equal(cut.use, resource_use(graph, cut.core, limits))
     seats = cut.member[cut.core, cut.seat]
     assert np.array_equal(seats, np.arange(N))
@@ -89,7 +124,7 @@ def test_fares_and_resources_follow_every_move(graph, rng):
 def test_an_exchange_costs_what_is_counted_anew(graph, rng):
     edges, limits = edges_of(graph), Limits(neurons=ROOM)
     cut = cut_of(edges, partition(rng), limits, N)
-    hop, fare, mark = HOP.astype(float), np.zeros((N, CORES)), np.full(N, -1)
+    hop, fare, mark = HOP.astype(float), np.zeros((N, CORES)), np.full(graph.n_nets, -1)
     fill_fares(edges, cut, hop, fare)
     for stamp in range(300):
         u, v = rng.integers(N, size=2)
@@ -125,29 +160,26 @@ def test_moves_add_the_hops_that_they_tell_and_keep_to_the_room(graph, heat):
 
 def test_moves_never_break_a_limit_that_holds(graph, rng):
     core = partition(rng)
-    used = use_of(graph, core, WORDS).max(axis=0)
-    limits = Limits(
-        neurons=ROOM, in_axons=int(used[1]), out_axons=int(used[2]), words=int(used[3]),
-        list_words=WORDS,
-    )  # fmt: skip
+    used = use_of(graph, core)
+    limits = limits_at(used)
     edges = edges_of(graph)
-    cut = cut_of(edges, core, limits, ROOM)
+    cut = cut_of(edges, core, limits, N)
     assert moved(edges, cut, limits, HOP, rng, 4000) < 0
-    assert excess(cut, limits.rules()) == 0
-    now = use_of(graph, cut.core, WORDS)
-    assert np.all(now.max(axis=0) <= [ROOM, *used[1:]])
+    assert excess(cut, limits.rules(N, N)) == 0
+    assert np.all(use_of(graph, cut.core).max(axis=0)[1:] <= used.max(axis=0)[1:])
 
 
-def test_moves_repair_cores_that_are_over_a_limit(rng):
-    graph = random_graph(0)
+@pytest.mark.parametrize("column", [IN_AXONS, OUT_AXONS, WORDS_USED])
+def test_moves_repair_cores_that_are_over_a_limit(graph, rng, column):
     core = np.sort(partition(rng))
-    used = use_of(graph, core, WORDS)
-    limits = Limits(neurons=ROOM, out_axons=int(used[:, 2].max()) - 3)
+    most = int(use_of(graph, core)[:, column].max()) - 3
+    name = {IN_AXONS: "in_axons", OUT_AXONS: "out_axons", WORDS_USED: "words"}[column]
+    limits = Limits(neurons=3 * ROOM, profiles=(7, 3), **TABLES, **{name: most})
     edges = edges_of(graph)
-    cut = cut_of(edges, core, limits, ROOM)
-    assert excess(cut, limits.rules()) > 0
+    cut = cut_of(edges, core, limits, N)
+    assert excess(cut, limits.rules(N, N)) > 0
     moved(edges, cut, limits, HOP, rng, 8000)
-    assert use_of(graph, cut.core, WORDS)[:, 2].max() <= limits.out_axons
+    assert use_of(graph, cut.core)[:, column].max() <= most
 
 
 def test_a_stop_leaves_the_partition_as_it_is(graph, rng):
@@ -168,4 +200,16 @@ def test_silent_neurons_count_a_little_and_all_silent_ones_alike():
 def test_words_are_told_for_the_longest_list_that_may_come_up():
     limits = Limits(neurons=4, list_words=np.arange(5))
     with pytest.raises(ValueError, match="ends at lists of 4 synapses, but one of 5 may come up"):
-        limits.rules()
+        limits.rules(10)
+
+
+@pytest.mark.parametrize(
+    ("tables", "message"),
+    [
+        ({"compartments": np.zeros(10, int)}, "compartments: give 1 or more for each of the 10"),
+        ({"profiles": (3,)}, "for 10 neurons and 1 tables"),
+    ],
+)
+def test_what_neurons_take_is_told_for_each(tables, message):
+    with pytest.raises(ValueError, match=message):
+        Limits(neurons=4, **tables).rules(10)

@@ -155,8 +155,8 @@ def test_more_cores_than_places_are_refused_before_work():
     [
         ([0, 2], [0], None, "lists of targets must follow each other"),
         ([0, 1], [1], None, "target: 1 is none of the 1 neurons"),
-        ([0, 0], [], [-1.0], "that of neuron 0 is -1.0"),
-        ([0, 0], [], [np.nan], "that of neuron 0 is nan"),
+        ([0, 0], [], [-1.0], "that of net 0 is -1.0"),
+        ([0, 0], [], [np.nan], "that of net 0 is nan"),
         ([0, 0], [], [1.0, 2.0], "give one for each"),
     ],
 )
