@@ -56,7 +56,7 @@ def rehearse(
     chip = load_chip(chip_name)
     network, load = import_network(network_path, chip, conventions, seed=seed, quantiser=quantiser)
     samples = load_samples(data, network, **reading)
-    deployment = load(samples)
+    deployment = load(direct=not samples.spiking, samples=samples)
     how = {"seed": seed, "strict": strict, "readout": reading.get("readout"), **(physics or {})}
     if output is not None:
         make_output(output)

@@ -190,6 +190,22 @@ def random_hops(flows: Flows, floor: Floor, rng: np.random.Generator, n: int = 1
     return float(np.mean([task.hops(place) for place in places]))
 
 
+def cheapest_exchange(task: Task, place: Array, core: int) -> tuple[float, int]:
+    """Find the best other place of a core, which it exchanges with whoever lies there.
+
+    Returns
+    -------
+    hops, place
+        What that adds, and where; -1 where there is no other.
+    """
+    holder, found = _holder(task, place), (np.inf, -1)
+    for to in range(task.floor.n_places):
+        if to != place[core]:
+            added = change(*task.arrays(), place, core, holder[to], to)
+            found = min(found, (float(added), to))
+    return found
+
+
 def _in_order(task: Task, order: Array) -> Array:
     """Fill places in an order, around the pins."""
     place = np.full(task.flows.n_cores, -1, np.int64)
