@@ -355,7 +355,7 @@ def _candidate(edges: Edges, cut: Cut, u: int, way: float, pick: float) -> int:
 
 @kernel
 def refine(
-    edges: Edges, cut: Cut, rules: Rules, hop: Array, fare: Array, chance: Array,
+    edges: Edges, cut: Cut, rules: Rules, pinned: Array, hop: Array, fare: Array, chance: Array,
     heat_first: float, heat_last: float, mark: Array, first_stamp: int, extra: Array,
     limited: bool, price: float,
 ) -> float:  # fmt: skip
@@ -363,6 +363,8 @@ def refine(
 
     Parameters
     ----------
+    pinned : bool [n]
+        Neurons that must stay.
     hop : float64 [n_cores, n_cores]
     chance : float64 [n, 5]
         Uniform in [0, 1).
@@ -380,6 +382,8 @@ def refine(
     over = excess(cut, rules) if limited else 0.0
     for step in range(n_rows):
         u = int(chance[step, 0] * n)
+        if pinned[u]:
+            continue
         to = _candidate(edges, cut, u, chance[step, 1], chance[step, 2])
         at = cut.core[u]
         if to == at or cut.use[to, NEURONS] == 0:
@@ -388,6 +392,8 @@ def refine(
         seat = chance[step, 3] * 2
         if cut.use[to, NEURONS] >= room or seat < 1:
             v = cut.member[to, int((seat % 1) * cut.use[to, NEURONS])]
+            if pinned[v]:
+                continue
         elif cut.use[at, NEURONS] == 1:
             continue  # a core is never left empty
         heat = heat_first + (heat_last - heat_first) * step / n_rows

@@ -179,6 +179,7 @@ def moved(
     n_proposals: int,
     *,
     heat: float = 0.0,
+    pinned: Array | None = None,
     stop: Callable[[], bool] = lambda: False,
 ) -> float:
     """Propose moves and exchanges, changing ``cut``; return the hops that are added.
@@ -188,6 +189,8 @@ def moved(
     hop : int [n_cores, n_cores]
     heat : float
         Cost, in hops of an average spike, that is accepted at first with chance 1/e. It falls to 0.
+    pinned : bool [n], optional
+        Neurons that must stay.
     stop : callable
         Whether to end early.
     """
@@ -195,6 +198,7 @@ def moved(
     if n_cores < 2:
         return 0.0
     fare = np.zeros((n, n_cores))
+    pinned = np.zeros(n, np.bool_) if pinned is None else pinned
     hop = np.ascontiguousarray(hop, np.float64)
     fill_fares(edges, cut, hop, fare)
     mark, extra = np.full(edges.rate.size, -1, np.int64), np.zeros(n_cores)
@@ -207,7 +211,7 @@ def moved(
         if stop():
             break
         added += refine(
-            edges, cut, rules, hop, fare, rng.random((size, 5)), heats[k], heats[k + 1],
+            edges, cut, rules, pinned, hop, fare, rng.random((size, 5)), heats[k], heats[k + 1],
             mark, k * size, extra, not limits.only_neurons, price,
         )  # fmt: skip
     return added
