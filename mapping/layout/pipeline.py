@@ -307,7 +307,7 @@ def _spread(job: Job, core: Array, seed: int) -> list[Array]:
     n_cores, compartments = int(core.max(initial=-1)) + 1, job.limits.compartments
     total = job.graph.n if compartments is None else int(np.sum(compartments))
     found = []
-    for share in (0.75, 0.8, 0.85, 0.9, 1.0):
+    for share in (0.77, 0.85, 1.0):
         room = min(-(-total // max(int(share * n_cores), 1)), job.limits.neurons)
         loose = Limits(neurons=room, compartments=compartments)
         order = with_pins(job.graph, loose, job.pins, lambda g, m: overlapping(g, m, seed))

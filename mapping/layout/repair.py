@@ -19,8 +19,8 @@ from mapping.layout.orders import overlapping
 Array = NDArray[Any]
 Core = TypeVar("Core", bound=Array | None)
 
-PROPOSALS = 1 << 19
-ROUNDS = 12
+PROPOSALS = 1 << 18
+ROUNDS = 6
 NAMES = ("neurons", "compartments", "in-axons", "out-axons", "words of synapse memory")
 
 
