@@ -22,6 +22,8 @@ Array = NDArray[Any]
 RESTARTS = 4
 CHUNK = 1 << 15
 """Proposals of one compiled call: between calls `Task.stop` is asked."""
+WORK = 100_000_000
+"""Flows that are looked at for many cores."""
 LEAST = 1e-9
 """Share of the hops below which a gain is taken for rounding."""
 
@@ -149,7 +151,9 @@ def anneal(task: Task, rng: np.random.Generator) -> Array:
     if n_cores < 2 or not task.flows.weight.size:
         return start
     if n_cores > 256:
-        return _best(task, [start, _annealed(task, start, rng, 4000 * n_cores, hot=False)])
+        # Dense flows make a proposal dear.
+        count = min(4000 * n_cores, WORK * n_cores // task.flows.weight.size)
+        return _best(task, [start, _annealed(task, start, rng, count, hot=False)])
     count = max(4000 * n_cores, 20_000)
     found = [_annealed(task, start, rng, count, hot=True) for _ in range(RESTARTS)]
     return _relaxed(task, _best(task, [start, *found]))
