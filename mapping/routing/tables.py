@@ -20,7 +20,7 @@ from emulator.program import Program
 from mapping.errors import CapacityError
 from mapping.routing.covering import ordered_covering, raw_entries
 from mapping.routing.entries import Entries
-from mapping.routing.keys import Keys, assign_keys
+from mapping.routing.keys import ABSENT, Keys, assign_keys
 from mapping.routing.prefixes import shortest_prefixes
 from mapping.routing.sent import Sent, sent_by
 
@@ -148,8 +148,10 @@ def tables_of(program: Program, chip: Chip) -> Tables:
     """
     noc, there = noc_of(chip, program.core)
     sent = sent_by(program, chip)
-    keys = assign_keys(sent, chip.name)
     passing, way_first, way_port = _passing(sent, noc, there, onward(noc))
+    ways = np.full((sent.core.size, noc.n_routers), ABSENT, np.int32)
+    ways[passing.bundle, passing.router] = np.where(passing.straight, ABSENT, passing.way)
+    keys = assign_keys(sent, ways, chip.name)
     limit = chip.limit("routing_entries_per_router")
     cuts = np.searchsorted(passing.router, np.arange(noc.n_routers + 1))
     found = [
@@ -192,14 +194,10 @@ def _entries(passing: _Passing, keys: Keys, limit: int) -> tuple[Entries, int]:
     n = raw.key.size
     if n <= limit:
         return raw, n
-    prefixes = shortest_prefixes(blocks, passing.straight)
-    if prefixes.key.size <= limit:
-        return prefixes, n
-    merged = ordered_covering(prefixes, blocks, passing.straight, limit)
-    if merged.key.size > limit:
-        other = ordered_covering(raw, blocks, passing.straight, limit)
-        merged = min(merged, other, key=lambda entries: entries.key.size)
-    return merged, n
+    entries = shortest_prefixes(blocks, passing.straight)
+    if entries.key.size > limit:
+        entries = ordered_covering(entries, blocks, passing.straight, limit)
+    return entries, n
 
 
 def _passing(sent: Sent, noc: Noc, there: Array, straight: Array) -> tuple[_Passing, Array, Array]:
