@@ -63,14 +63,15 @@ def test_every_key_keeps_its_way(seed):
             assert merged.key.size <= start.key.size
 
 
-def test_merging_goes_no_further_than_asked(rng):
-    blocks = random_blocks(rng, 8, 12, gaps=0)
-    never = np.zeros(blocks.key.size, bool)
+def test_merging_goes_no_further_than_asked():
+    n = 16
+    blocks = Entries(np.arange(n), np.full(n, WHOLE_MASK), np.arange(n) // 2)
+    never = np.zeros(n, bool)
     raw = raw_entries(blocks, never)
-    least = ordered_covering(raw, blocks, never, 1).key.size
-    some = ordered_covering(raw, blocks, never, raw.key.size - 5).key.size
-    assert least < some <= raw.key.size - 5
-    assert ordered_covering(raw, blocks, never, raw.key.size).key.tolist() == raw.key.tolist()
+    for most in (20, 16, 15, 12, 8, 1):
+        merged = ordered_covering(raw, blocks, never, most)
+        assert merged.key.size == min(max(most, 8), n)
+        assert ways_kept(merged, blocks, never)
 
 
 def test_masks_with_gaps_do_what_prefixes_cannot():
