@@ -13,13 +13,13 @@ On a whole mesh with its root in a corner this is the negative-first turn model 
 L. M. Ni, "The turn model for adaptive routing", ISCA 1992), whose ways are shortest; so ways are
 longer only where faults force them to be, or the lie of the root.
 
-Two more properties follow from the meeting point being one router, the highest in rank of those
-that qualify, and from taking, of equally short ways to it and from it, the one that comes first in
-one order of each router's links. The next link depends on router and target alone, so that a table
-holds all ways. And the ways from one source never meet again once they have parted, so that a
-packet that forks passes each router once, as tables of keys need it: where two ways down cross,
-the meeting point of the crossing serves both, and where a way up crosses one down, the latter could
-have met its target's side there, higher in rank.
+Two more properties follow from the meeting point being one router, the last in rank of those that
+qualify, and from taking, of equally short ways up to it and down from it, the first in an order of
+each router's links. The next link depends on router and target alone, so that a table holds all
+ways. And ways from one source never meet again once they have parted, so that a packet that forks
+passes each router once, as tables of keys need it. For let two ways cross at router w. If both are
+going down there, the meeting point of the way to w is that of both; if one is still going up, w
+itself would have been a later meeting point for the other; so they came to w the same way.
 """
 
 from collections.abc import Sequence

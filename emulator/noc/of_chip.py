@@ -48,7 +48,7 @@ def noc_of(chip: Chip, core: Array) -> tuple[Noc, Array]:
     return _BUILDERS[chip.fabric.topology](chip, core)
 
 
-@lru_cache(maxsize=8)
+@lru_cache(maxsize=4)
 def _around_faults(chip: Chip) -> Noc:
     """Build the whole network without its dead links and routers; see `emulator.noc.detours`."""
     noc, _ = _BUILDERS[chip.fabric.topology](chip, np.arange(chip.n_cores))

@@ -22,8 +22,8 @@ WHOLE_MASK = (1 << KEY_BITS) - 1
 
 ABSENT = -1
 """Way of a block at a router that it does not come to, or where it needs no entry."""
-COMPARED = 2048
-"""Blocks of one size that are compared each with each; of more, neighbours are joined."""
+COMPARED = 256
+"""Blocks of one size that are compared each with each; more are cut into runs of so many."""
 
 
 class Keys(NamedTuple):
@@ -56,8 +56,8 @@ def assign_keys(sent: Sent, ways: Array, chip_name: str) -> Keys:
     Parameters
     ----------
     sent : Sent
-    ways : int32 [n_bundles, n_routers]
-        Number of the ports by which each bundle leaves each router, or `ABSENT`.
+    ways : int32 [n_bundles, n]
+        Number of the ports by which each bundle leaves each of some routers, or `ABSENT`.
 
     Raises
     ------
@@ -91,7 +91,13 @@ def _joined(blocks: dict[int, list[_Block]]) -> tuple[int, _Block]:
     size = min(blocks)
     while len(blocks) > 1 or len(blocks[size]) > 1:
         here = blocks.pop(size)
-        partner = _partners(np.stack([block.ways for block in here]))
+        partner = np.concatenate(
+            [
+                start
+                + _partners(np.stack([block.ways for block in here[start : start + COMPARED]]))
+                for start in range(0, len(here), COMPARED)
+            ]
+        )
         blocks[2 * size] = [
             block if partner[k] == k else _side_by_side(block, here[partner[k]], size)
             for k, block in enumerate(here)
@@ -117,9 +123,6 @@ def _partners(ways: Array) -> Array:
     """
     n = ways.shape[0]
     partner = np.arange(n)
-    if n > COMPARED:
-        partner[: n // 2 * 2] ^= 1
-        return partner
     alike = np.zeros((n, n), np.int32)
     for column in ways.T:
         present = np.flatnonzero(column >= 0)

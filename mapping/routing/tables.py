@@ -26,6 +26,9 @@ from mapping.routing.sent import Sent, sent_by
 
 Array = NDArray[Any]
 
+SPREAD = 1 << 25
+"""Bundles times routers that are looked at for keys; bounds the memory that this takes."""
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Tables:
@@ -149,9 +152,7 @@ def tables_of(program: Program, chip: Chip) -> Tables:
     noc, there = noc_of(chip, program.core)
     sent = sent_by(program, chip)
     passing, way_first, way_port = _passing(sent, noc, there, onward(noc))
-    ways = np.full((sent.core.size, noc.n_routers), ABSENT, np.int32)
-    ways[passing.bundle, passing.router] = np.where(passing.straight, ABSENT, passing.way)
-    keys = assign_keys(sent, ways, chip.name)
+    keys = assign_keys(sent, _ways_at_busiest(passing, sent.core.size), chip.name)
     limit = chip.limit("routing_entries_per_router")
     cuts = np.searchsorted(passing.router, np.arange(noc.n_routers + 1))
     found = [
@@ -164,6 +165,18 @@ def tables_of(program: Program, chip: Chip) -> Tables:
         router=tuple(entries for entries, _ in found), way_first=way_first, way_port=way_port,
         straight=onward(noc), n_before=np.array([n for _, n in found], np.int64),
     )  # fmt: skip
+
+
+def _ways_at_busiest(passing: _Passing, n_bundles: int) -> Array:
+    """Tell the ways that need entries, at the routers that most bundles pass; int32 [n_bundles, n]."""
+    routers, count = np.unique(passing.router, return_counts=True)
+    busiest = routers[np.lexsort((routers, -count))[: max(SPREAD // max(n_bundles, 1), 1)]]
+    column = np.full(int(passing.router.max(initial=0)) + 1, -1)
+    column[busiest] = np.arange(busiest.size)
+    mine = (column[passing.router] >= 0) & ~passing.straight
+    ways = np.full((n_bundles, busiest.size), ABSENT, np.int32)
+    ways[passing.bundle[mine], column[passing.router[mine]]] = passing.way[mine]
+    return ways
 
 
 def onward(noc: Noc) -> Array:
