@@ -269,7 +269,7 @@ def _rows(path: str, table: BaseModel) -> Iterator[Row]:
                 continue
             yield Row(key, value.value, value.low, value.high, value.source, value.confidence)
         elif isinstance(value, BaseModel):
-            yield from _rows(key, value)
+            yield from _rows(key, value) if value != Faults() else ()
         elif path and value is not None and not name.endswith("source"):
             own = getattr(table, f"{name}_source", "")
             yield Row(key, value, None, None, own or inherited, "")

@@ -6,6 +6,7 @@ import pytest
 from networks import random_network
 
 from emulator.chip_file import load_chip
+from emulator.without import chip_without
 from mapping.deploy import map_network
 from mapping.errors import CapacityError
 from mapping.linear import Convolution, Dense, Sparse, matrix
@@ -307,3 +308,14 @@ def test_what_is_counted_before_loading_is_what_is_loaded(seed):
         assert need.words == used.synapse_words[core]
         names = [part.population for part in held]
         assert len(set(names)) == len(names)
+
+
+def test_dead_and_reserved_cores_hold_no_neurons():
+    chip = chip_without(chip_with(neurons_per_core=10), ["cores 0,2-4", "reserved 6", "router 3,0"])
+    fixed = quantise(net({"in": 4}, {"a": 55}, ("in", "a", dense(55, 4))), chip)
+    mapping, program = map_network(fixed, chip)
+    assert mapping.place == (1, 5, 7, 8, 9, 10)
+    program.check(chip)
+    full = chip_without(chip, ["cores 8-127"])
+    with pytest.raises(CapacityError, match=r"6 cores needed .* but loihi has 3 of 128 left"):
+        map_network(fixed, full)
