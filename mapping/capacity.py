@@ -20,6 +20,8 @@ LIMITS = {
     "in_axons": "in_axons_per_core",
     "out_axons": "out_axons_per_core",
     "words": "synapse_words_per_core",
+    "settings": "neuron_profiles_per_core",
+    "levels": "threshold_profiles_per_core",
 }
 """The limit of the chip file that bounds each resource of a core."""
 
@@ -28,6 +30,8 @@ _PLURALS = {
     "in_axons": "in-axons",
     "out_axons": "out-axons",
     "words": "words of synapse memory",
+    "settings": "distinct settings of decays and rest",
+    "levels": "distinct thresholds",
 }
 
 

@@ -23,12 +23,22 @@ Array = NDArray[Any]
 
 @dataclass(frozen=True, kw_only=True)
 class Need:
-    """What a core holds, or what neurons take of it."""
+    """What a core holds, or what neurons take of it.
+
+    Attributes
+    ----------
+    compartments, in_axons, out_axons, words : int
+    settings, levels : int
+        Distinct settings of decays and rest, and distinct thresholds; 0 where the chip does not
+        limit them.
+    """
 
     compartments: int
     in_axons: int
     out_axons: int
     words: int
+    settings: int = 0
+    levels: int = 0
 
     def broken(self, limit: "Need") -> tuple[str, ...]:
         """Names of the resources of which more is needed than there is."""
@@ -42,6 +52,8 @@ def core_limit(chip: Chip) -> Need:
         in_axons=chip.limit("in_axons_per_core"),
         out_axons=chip.limit("out_axons_per_core"),
         words=chip.limit("synapse_words_per_core"),
+        settings=chip.limit("neuron_profiles_per_core"),
+        levels=chip.limit("threshold_profiles_per_core"),
     )
 
 
@@ -183,12 +195,16 @@ class Needs:
         Neurons of each population; compartments of each of its neurons.
     fans : dict of str to tuple of Fan
         Of each population, what feeds it.
+    settings, levels : dict of str to int64 [n]
+        Of each population, as its outline has them; none where the chip does not limit them.
     """
 
     chip: Chip
     sizes: dict[str, int]
     compartments: dict[str, int]
     fans: dict[str, tuple[Fan, ...]]
+    settings: dict[str, Array]
+    levels: dict[str, Array]
     _tables: dict[int, Array] = field(default_factory=dict, repr=False)
 
     @staticmethod
@@ -203,6 +219,8 @@ class Needs:
                 p.name: tuple(fan for fan in fans if fan.projection.target == p.name)
                 for p in outline.populations
             },
+            settings=_limited(outline, chip, "settings", "neuron_profiles_per_core"),
+            levels=_limited(outline, chip, "levels", "threshold_profiles_per_core"),
         )
 
     def need(self, slices: Sequence[Slice], copies: dict[str, Array]) -> Need:
@@ -227,6 +245,8 @@ class Needs:
             in_axons=sum(source.size for _, source in axons),
             out_axons=sum(int(copies[p.population][p.neurons].sum()) for p in slices),
             words=words,
+            settings=_distinct(slices, self.settings),
+            levels=_distinct(slices, self.levels),
         )
 
     def _words(self, bits: int, longest: int) -> Array:
@@ -263,6 +283,24 @@ class Needs:
             for name, source in self.heard(slices, copies):
                 copies[name][source] += 1
         return copies
+
+
+def _limited(outline: Outline, chip: Chip, kind: str, limit: str) -> dict[str, Array]:
+    if getattr(chip.limits, limit) is None:
+        return {}
+    return {p.name: getattr(p, kind) for p in outline.populations}
+
+
+def _distinct(slices: Sequence[Slice], numbers: dict[str, Array]) -> int:
+    """Count the distinct numbers of neurons; those of one broadcast value at no cost."""
+    found: set[int] = set()
+    for part in slices:
+        own = numbers.get(part.population)
+        if own is None or not part.neurons.size:
+            continue
+        one = own.strides == (0,)
+        found.update(np.unique(own[part.neurons[:1] if one else part.neurons]).tolist())
+    return len(found)
 
 
 class _Axons:
