@@ -141,7 +141,7 @@ class Limits(Table):
     """
 
     neurons_per_core: Annotated[Capacity, _at_most(2**16, "as targets are stored in 16 bits")]
-    in_axons_per_core: Capacity
+    in_axons_per_core: Capacity | None = None
     out_axons_per_core: Capacity | None = None
     synapse_words_per_core: Capacity | None = None
     axon_types: Capacity | None = None
