@@ -159,9 +159,7 @@ class Chip(Table):
             if needed and not given:
                 problems.append(f"{key}: missing" + ("" if self.runs else ", but runs is false"))
             if given and not needed:
-                problems.append(
-                    f"{key}: not with runs {str(self.runs).lower()}; leave it out"
-                )
+                problems.append(f"{key}: not with runs {str(self.runs).lower()}; leave it out")
         if self.runs and self.why:
             problems.append("why: says why a chip does not run, but runs is true; leave it out")
         if not self.runs and not self.why:

@@ -22,6 +22,7 @@ LIMITS = {
     "words": "synapse_words_per_core",
     "settings": "neuron_profiles_per_core",
     "levels": "threshold_profiles_per_core",
+    "shared": "shared.memory_bytes",
 }
 """The limit of the chip file that bounds each resource of a core."""
 
@@ -32,6 +33,7 @@ _PLURALS = {
     "words": "words of synapse memory",
     "settings": "distinct settings of decays and rest",
     "levels": "distinct thresholds",
+    "shared": "bytes of shared memory",
 }
 
 
@@ -103,7 +105,16 @@ def unfit_neurons(needs: Needs, own: OutlinePopulation, limit: Need) -> list[Vio
     for fan in fans:
         synapses += fan.fan_in
         words += fan.fan_in * list_words(1, fan.bits(chip, 1), chip)
-    suspects = np.flatnonzero((synapses > limit.in_axons) | (words > limit.words))
+    shared = 0 * words
+    if chip.shared is not None and chip.packing is not None:
+        shared = (
+            chip.shared.neuron_bytes.value * own.compartments
+            + chip.shared.in_axon_bytes.value * synapses
+            + words * chip.packing.word_bits // 8
+        )
+    suspects = np.flatnonzero(
+        (synapses > limit.in_axons) | (words > limit.words) | (shared > limit.shared)
+    )
     only_dense = all(fan.dense for fan in fans)  # then all neurons are alike
     copies = {own.name: np.zeros(own.size, np.int64)}
     alone = [
@@ -118,6 +129,10 @@ def unfit_neurons(needs: Needs, own: OutlinePopulation, limit: Need) -> list[Vio
         (
             "words",
             "takes {:,} words of synapse memory, but a core of {} holds {:,}",
+        ),
+        (
+            "shared",
+            "takes {:,} bytes with its synapses and axons, but a core of {} has {:,} for all",
         ),
     ):
         row = np.zeros(own.size, np.int64)

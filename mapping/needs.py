@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emulator.chip import Chip
+from emulator.chip_tables import LARGEST
 from mapping.linear import Convolution, Dense, Sparse
 from mapping.mapping import Slice
 from mapping.outline import Outline, OutlineProjection
@@ -31,6 +32,8 @@ class Need:
     settings, levels : int
         Distinct settings of decays and rest, and distinct thresholds; 0 where the chip does not
         limit them.
+    shared : int
+        Bytes of a memory that all share; 0 where each has its own.
     """
 
     compartments: int
@@ -39,6 +42,7 @@ class Need:
     words: int
     settings: int = 0
     levels: int = 0
+    shared: int = 0
 
     def broken(self, limit: "Need") -> tuple[str, ...]:
         """Names of the resources of which more is needed than there is."""
@@ -54,6 +58,7 @@ def core_limit(chip: Chip) -> Need:
         words=chip.limit("synapse_words_per_core"),
         settings=chip.limit("neuron_profiles_per_core"),
         levels=chip.limit("threshold_profiles_per_core"),
+        shared=LARGEST if chip.shared is None else chip.shared.memory_bytes.value,
     )
 
 
@@ -240,11 +245,15 @@ class Needs:
                 bits = fan.bits(self.chip, width)
                 words += int(self._words(bits, int(held.size.max(initial=0)))[held.size].sum())
                 axons.add(fan, held.source)
+        compartments = sum(p.neurons.size * self.compartments[p.population] for p in slices)
+        in_axons = sum(source.size for _, source in axons)
+        out_axons = sum(int(copies[p.population][p.neurons].sum()) for p in slices)
         return Need(
-            compartments=sum(p.neurons.size * self.compartments[p.population] for p in slices),
-            in_axons=sum(source.size for _, source in axons),
-            out_axons=sum(int(copies[p.population][p.neurons].sum()) for p in slices),
+            compartments=compartments,
+            in_axons=in_axons,
+            out_axons=out_axons,
             words=words,
+            shared=_shared_bytes(self.chip, compartments, in_axons, out_axons, words),
             settings=_distinct(slices, self.settings),
             levels=_distinct(slices, self.levels),
         )
@@ -283,6 +292,18 @@ class Needs:
             for name, source in self.heard(slices, copies):
                 copies[name][source] += 1
         return copies
+
+
+def _shared_bytes(chip: Chip, compartments: int, in_axons: int, out_axons: int, words: int) -> int:
+    shared, packing = chip.shared, chip.packing
+    if shared is None or packing is None:
+        return 0
+    return (
+        -(-words * packing.word_bits // 8)
+        + compartments * shared.neuron_bytes.value
+        + in_axons * shared.in_axon_bytes.value
+        + out_axons * shared.out_axon_bytes.value
+    )
 
 
 def _limited(outline: Outline, chip: Chip, kind: str, limit: str) -> dict[str, Array]:

@@ -35,9 +35,7 @@ class Count:
     notes: tuple[str, ...] = ()
 
 
-def runs_that_fit(
-    n: int, most: int, fits: Callable[[int, int], bool]
-) -> list[NDArray[np.int64]]:
+def runs_that_fit(n: int, most: int, fits: Callable[[int, int], bool]) -> list[NDArray[np.int64]]:
     """Cut ``n`` neurons in their order into the longest runs that fit, one neuron at least.
 
     Parameters
@@ -50,15 +48,11 @@ def runs_that_fit(
     runs, first, length = [], 0, most
     while first < n:
         low, high = 1, min(most, n - first) + 1
-        probe = min(max(length, 1), high - 1)  # neighbouring runs are alike
-        while high - low > 1 or probe == high - 1 > low:
-            if fits(first, first + probe):
-                low = probe
-            else:
-                high = probe
-            if high - low <= 1:
-                break
-            probe = min(low + 1, high - 1) if probe == length == low else (low + high) // 2
+        near = [length, length + 1]  # neighbouring runs are alike
+        while high - low > 1:
+            probe = near.pop(0) if near else (low + high) // 2
+            if low < probe < high:
+                low, high = (probe, high) if fits(first, first + probe) else (low, probe)
         runs.append(np.arange(first, first + low))
         first, length = first + low, low
     return runs

@@ -12,16 +12,22 @@ reaches every axon by itself. The sum over the axons of several cores does not e
 needs more axons than a crossbar has cannot be split exactly.
 """
 
+from collections.abc import Callable
 from math import prod
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from emulator.chip import Chip
 from mapping.capacity import too_long_delays
 from mapping.kinds.count import Count, runs_that_fit
-from mapping.needs import fan_of
+from mapping.needs import Fan, fan_of
 from mapping.outline import Outline
 from mapping.violations import Violation
+
+Array = NDArray[Any]
+_Heard = Callable[[int, int], dict[str, Array]]
 
 
 def axons_of_a_source(weight_bits: int, axon_types: int) -> int:
@@ -59,21 +65,26 @@ def count_crossbars(outline: Outline, chip: Chip, *, weight_bits: int | None = N
     for population in outline.populations:
         own = [fan for fan in fans if fan.projection.target == population.name]
 
-        def heard(first: int, end: int, own: list = own) -> dict[str, np.ndarray]:  # type: ignore[type-arg]
-            part, found = np.arange(first, end), {}
+        def heard(first: int, end: int, own: list[Fan] = own) -> dict[str, Array]:
+            part = np.arange(first, end)
+            found: dict[str, Array] = {}
             for fan in own:
                 source = fan.projection.source
                 lists = fan.lists(part).source
                 found[source] = np.union1d(found[source], lists) if source in found else lists
             return found
 
-        def n_heard(first: int, end: int) -> int:
+        def n_heard(first: int, end: int, heard: _Heard = heard) -> int:
             return sum(found.size for found in heard(first, end).values())
 
-        runs = runs_that_fit(population.size, room, lambda a, b: n_heard(a, b) * each <= n_axons)
-        most = max((n_heard(int(run[0]), int(run[0]) + 1) for run in runs), default=0)
+        most = n_heard(*_widest(own, population.size))
         if most * each > n_axons:
             violations.append(_too_many(population.name, most, each, bits, chip))
+            cores += -(-population.size // room)
+            continue
+        runs = runs_that_fit(
+            population.size, room, lambda a, b, n_heard=n_heard: n_heard(a, b) * each <= n_axons
+        )
         cores += len(runs)
         for run in runs:
             for source, elements in heard(int(run[0]), int(run[-1]) + 1).items():
@@ -94,12 +105,23 @@ def count_crossbars(outline: Outline, chip: Chip, *, weight_bits: int | None = N
     )
 
 
-def _splitter_cores(reached: np.ndarray, n_axons: int, room: int) -> int:  # type: ignore[type-arg]
+def _widest(fans: list[Fan], n: int) -> tuple[int, int]:
+    """First and end of the neuron with the most synapses."""
+    synapses: Array = np.zeros(n, np.int64)
+    for fan in fans:
+        synapses += fan.fan_in
+    widest = int(synapses.argmax())
+    return widest, widest + 1
+
+
+def _splitter_cores(reached: Array, n_axons: int, room: int) -> int:
     """Cores of splitters for the neurons of a population; equal ones share cores."""
     total = 0
     for destinations, n in zip(*np.unique(reached[reached > 1], return_counts=True), strict=True):
         size = splitters(int(destinations), room)
-        total += -(-int(n) * size // room) if size > room else -(-int(n) // min(room // size, n_axons))
+        total += (
+            -(-int(n) * size // room) if size > room else -(-int(n) // min(room // size, n_axons))
+        )
     return total
 
 

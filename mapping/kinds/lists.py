@@ -14,7 +14,7 @@ def count_lists(outline: Outline, chip: Chip) -> Count:
     copies = needs.copies(cores, needs.sizes)
     used = [needs.need(slices, copies) for slices in cores]
     if chip.shared is not None:
-        taken, there = 8 * sum(need.shared for need in used), 8 * chip.limit("shared")
+        taken, there = 8 * sum(need.shared for need in used), 8 * chip.shared.memory_bytes.value
     else:
         assert chip.packing is not None  # as `Chip` sees to
         taken = sum(need.words for need in used) * chip.packing.word_bits

@@ -5,9 +5,11 @@ program. Its neurons have consecutive keys, so that one routing entry tells all 
 input is told by one entry as well.
 """
 
-from itertools import chain
+from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from emulator.chip import Chip
 from emulator.chip_cores import ProcessorCores
@@ -16,6 +18,8 @@ from mapping.kinds.count import Count, runs_that_fit
 from mapping.needs import Fan, fan_of
 from mapping.outline import Outline, OutlinePopulation
 from mapping.violations import Violation
+
+Array = NDArray[Any]
 
 
 def count_processors(outline: Outline, chip: Chip) -> Count:
@@ -64,9 +68,15 @@ def _bytes_of_runs(
             + n_synapses * rules.synapse_bytes.value
         )
 
-    runs = runs_that_fit(
-        population.size, room, lambda a, b: size(a, b) <= rules.memory_bytes.value
-    )
+    most = rules.memory_bytes.value
+    synapses: Array = np.zeros(population.size, np.int64)
+    for fan in fans:
+        synapses += fan.fan_in
+    widest = int(synapses.argmax())
+    alone = size(widest, widest + 1)
+    if alone > most:  # it is not worth filling processors with the others
+        return [alone] * -(-population.size // room)
+    runs = runs_that_fit(population.size, room, lambda a, b: size(a, b) <= most)
     return [size(int(run[0]), int(run[-1]) + 1) for run in runs]
 
 
@@ -81,24 +91,24 @@ def _too_large(
     )  # fmt: skip
 
 
-def _of_the_chip(cores: int, entries: int, chip: Chip) -> chain[Violation]:
-    found = []
+def _of_the_chip(cores: int, entries: int, chip: Chip) -> Iterator[Violation]:
     if cores > chip.usable.size:
-        found.append(
-            Violation(
-                limit="cores", where=chip.name, need=cores, have=int(chip.usable.size),
-                text=f"{cores:,} processors needed, but {chip.name} has {chip.usable.size}; use "
-                "more chips, or narrow the largest populations",
-            )
-        )  # fmt: skip
+        yield Violation(
+            limit="cores",
+            where=chip.name,
+            need=cores,
+            have=int(chip.usable.size),
+            text=f"{cores:,} processors needed, but {chip.name} has {chip.usable.size}; use "
+            "more chips, or narrow the largest populations",
+        )
     most = chip.limit("routing_entries_per_router")
     if entries > most:
-        found.append(
-            Violation(
-                limit="routing_entries_per_router", where=chip.name, need=entries, have=most,
-                text=f"{entries:,} routing entries needed, one for each sending processor and "
-                f"input, but the router of {chip.name} has {most:,}; merge keys, or use fewer "
-                "processors",
-            )
-        )  # fmt: skip
-    return chain(found)
+        yield Violation(
+            limit="routing_entries_per_router",
+            where=chip.name,
+            need=entries,
+            have=most,
+            text=f"{entries:,} routing entries needed, one for each sending processor and "
+            f"input, but the router of {chip.name} has {most:,}; merge keys, or use fewer "
+            "processors",
+        )

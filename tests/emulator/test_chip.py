@@ -373,7 +373,7 @@ def test_a_file_on_top_of_ranc_changes_its_sizes(tmp_path):
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ('core = "crossbar"', 'core = "crosbar"', r"core: must be one of lists, crossbar; did you mean 'crossbar'"),
+        ('core = "crossbar"', 'core = "crosbar"', r"core: must be one of lists, crossbar, layers, processors; did you mean 'crossbar'"),
         ('core = "crossbar"', "", "limits.out_axons_per_core: missing, but core lists needs it"),
         ('core = "crossbar"', "", "limits.axon_types: not with core lists: they choose among"),
         ('core = "crossbar"', "", "packing: missing, but core lists needs it"),

@@ -346,9 +346,7 @@ def test_a_population_of_many_settings_is_spread_by_setting(limit, levels, n_set
 def test_populations_share_the_settings_that_they_have_in_common():
     values = LOIHI.limits.model_dump() | {"neuron_profiles_per_core": {"value": 1}}
     chip = LOIHI.model_copy(update={"limits": type(LOIHI.limits).model_validate(values)})
-    alike = net(
-        {"in": 4}, {"a": 3, "b": 3}, ("in", "a", dense(3, 4)), ("in", "b", dense(3, 4))
-    )
+    alike = net({"in": 4}, {"a": 3, "b": 3}, ("in", "a", dense(3, 4)), ("in", "b", dense(3, 4)))
     first, second = alike.populations
     other = replace(alike, populations=(first, replace(second, tau_mem_s=5e-3)))
     assert [mapped(network, chip)[1].n_cores for network in (alike, other)] == [1, 2]
