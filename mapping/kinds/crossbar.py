@@ -12,7 +12,6 @@ reaches every axon by itself. The sum over the axons of several cores does not e
 needs more axons than a crossbar has cannot be split exactly.
 """
 
-from collections.abc import Callable
 from math import prod
 from typing import Any
 
@@ -27,7 +26,6 @@ from mapping.outline import Outline
 from mapping.violations import Violation
 
 Array = NDArray[Any]
-_Heard = Callable[[int, int], dict[str, Array]]
 
 
 def axons_of_a_source(weight_bits: int, axon_types: int) -> int:
@@ -65,29 +63,18 @@ def count_crossbars(outline: Outline, chip: Chip, *, weight_bits: int | None = N
     for population in outline.populations:
         own = [fan for fan in fans if fan.projection.target == population.name]
 
-        def heard(first: int, end: int, own: list[Fan] = own) -> dict[str, Array]:
-            part = np.arange(first, end)
-            found: dict[str, Array] = {}
-            for fan in own:
-                source = fan.projection.source
-                lists = fan.lists(part).source
-                found[source] = np.union1d(found[source], lists) if source in found else lists
-            return found
+        def fits(first: int, end: int, own: list[Fan] = own) -> bool:
+            return _n_heard(own, first, end) * each <= n_axons
 
-        def n_heard(first: int, end: int, heard: _Heard = heard) -> int:
-            return sum(found.size for found in heard(first, end).values())
-
-        most = n_heard(*_widest(own, population.size))
+        most = _n_heard(own, *_widest(own, population.size))
         if most * each > n_axons:
             violations.append(_too_many(population.name, most, each, bits, chip))
             cores += -(-population.size // room)
             continue
-        runs = runs_that_fit(
-            population.size, room, lambda a, b, n_heard=n_heard: n_heard(a, b) * each <= n_axons
-        )
+        runs = runs_that_fit(population.size, room, fits)
         cores += len(runs)
         for run in runs:
-            for source, elements in heard(int(run[0]), int(run[-1]) + 1).items():
+            for source, elements in _heard(own, int(run[0]), int(run[-1]) + 1).items():
                 if source in sent:
                     sent[source][elements] += each
     extra = sum(_splitter_cores(reached, n_axons, room) for reached in sent.values())
@@ -103,6 +90,20 @@ def count_crossbars(outline: Outline, chip: Chip, *, weight_bits: int | None = N
             *([f"{extra:,} cores of splitters, each a tick later"] if extra else []),
         ),
     )
+
+
+def _heard(fans: list[Fan], first: int, end: int) -> dict[str, Array]:
+    """Elements of each source that a run of neurons hears."""
+    part = np.arange(first, end)
+    found: dict[str, Array] = {}
+    for fan in fans:
+        source, elements = fan.projection.source, fan.lists(part).source
+        found[source] = np.union1d(found[source], elements) if source in found else elements
+    return found
+
+
+def _n_heard(fans: list[Fan], first: int, end: int) -> int:
+    return sum(elements.size for elements in _heard(fans, first, end).values())
 
 
 def _widest(fans: list[Fan], n: int) -> tuple[int, int]:

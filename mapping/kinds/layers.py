@@ -43,11 +43,13 @@ def layer_of(projection: OutlineProjection) -> Layer | None:
     if isinstance(linear, Convolution):
         (pre, post), kernel = map(_wide, (linear.pre_shape, linear.post_shape)), linear.kernel
         reach = [(k - 1) * d + 1 for k, d in zip(kernel.shape[2:], linear.dilation, strict=True)]
-        flat = len(reach) == 1
-        rows = 1 if flat else reach[0]
-        stride = (linear.stride[-1],) * 2 if flat else (linear.stride[0], linear.stride[1])
-        padding = ((0, 0), *linear.padding) if flat else linear.padding
-        return Layer(pre, post, (rows, reach[-1]), stride, ((padding[0]), (padding[1])))  # type: ignore[arg-type]
+        if len(reach) == 1:
+            step, beside = linear.stride[0], linear.padding[0]
+            return Layer(pre, post, (1, reach[0]), (step, step), ((0, 0), beside))
+        stride, padding = linear.stride, linear.padding
+        return Layer(
+            pre, post, (reach[0], reach[1]), (stride[0], stride[1]), (padding[0], padding[1])
+        )
     if isinstance(linear, Dense):
         pre = _wide(linear.pre_shape)
         post = (prod(linear.post_shape), 1, 1)
