@@ -415,7 +415,7 @@ def test_limits_and_rules_of_another_kind_of_core_are_refused(tmp_path, old, new
         ("speck", "bias_words = [1024, ", "bias_words = [", "must have an entry for each core, but have 9, 9 and 8"),
         ("speck", "strides = [1, 2", "strides = [2, 1", "layers.strides: the sizes must ascend"),
         ("speck", "[limits]", "[limits]\nin_axons_per_core = 3", "limits.in_axons_per_core: not with core layers"),
-        ("spinnaker2", "value = 32768,", "value = 131072, high = 131072,", "program_bytes 131,072 leaves nothing of memory_bytes"),
+        ("spinnaker2", "value = 32768, low = 16384, high = 65536,", "value = 131072,", "program_bytes 131,072 leaves nothing of memory_bytes"),
         ("spinnaker2", "runs = false", "runs = true", "core: processors runs nowhere here"),
         ("loihi", "in_axons_per_core = {", "#", "limits.in_axons_per_core: missing, but core lists needs it"),
         ("loihi", "[limits]", "[shared]\nmemory_bytes = 9\nneuron_bytes = 1\nin_axon_bytes = 1\nout_axon_bytes = 1\n[limits]", "shared: only with core lists and runs false"),
