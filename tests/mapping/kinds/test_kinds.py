@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from emulator.chip_file import load_chip
-from emulator.errors import ChipDoesNotRunError
+from emulator.errors import ChipDoesNotRunError, ProgramError
 from mapping.deploy import map_network
 from mapping.kinds.count import runs_that_fit
 from mapping.kinds.counters import COUNTERS, count
@@ -78,8 +78,12 @@ def test_chips_that_do_not_run_say_why_and_what_runs(chip):
     message = f"chip {chip.name}: .*nothing runs on it: .*take one of generic, loihi, .*xylo-v2"
     with pytest.raises(ChipDoesNotRunError, match=message):
         quantise(network, chip)
+    fixed = quantise(network, load_chip("loihi"))
     with pytest.raises(ChipDoesNotRunError, match=message):
-        map_network(quantise(network, load_chip("loihi")), chip)
+        map_network(fixed, chip)
+    _, program = map_network(fixed, load_chip("loihi"))
+    with pytest.raises(ProgramError, match=f"nothing runs on {chip.name}: {chip.why}"):
+        program.check(chip)
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -312,3 +316,57 @@ def test_readouts_have_no_place_among_layers():
     own = outline(SPECK, {"in": (4,)}, ("a", "in", dense(4, 4)))
     quiet = replace(own, populations=(replace(own.populations[0], spiking=False),))
     assert limits_of(count(quiet, SPECK)) == ["spiking"]
+
+
+def greedy_runs(n, most, fits):
+    """Slow: lengthen a run one neuron at a time."""
+    runs, first = [], 0
+    while first < n:
+        end = first + 1
+        while end < n and end - first < most and fits(first, end + 1):
+            end += 1
+        runs.append((first, end))
+        first = end
+    return runs
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_random_lists_are_counted_like_by_a_slow_recount(seed):
+    """Feedback over lists with repeats: crossbars with splitters, and processors."""
+    rng = np.random.default_rng(seed)
+    n, n_in = int(rng.integers(20, 120)), int(rng.integers(5, 60))
+    tables = [rng.random((n, m)) < rng.uniform(0.02, 0.2) for m in (n_in, n)]
+    lists = [
+        Sparse(
+            row=np.concatenate([[0], np.cumsum(table.sum(0))]), target=np.nonzero(table.T)[1],
+            weight=np.ones(table.sum()), pre_shape=(table.shape[1],), post_shape=(n,),
+        )
+        for table in tables
+    ]  # fmt: skip
+    network = outline(RANC, {"in": (n_in,)}, ("a", "in", lists[0]), ("a", "a", lists[1]))
+    both = np.concatenate(tables, axis=1)
+
+    axons, room = RANC.limit("in_axons_per_core"), RANC.limit("neurons_per_core")
+    runs = greedy_runs(n, room, lambda a, b: 3 * both[a:b].any(0).sum() <= axons)
+    wanted = 3 * sum(tables[1][a:b].any(0).astype(int) for a, b in runs)
+    trees = [splitters(int(d), room) for d in wanted]
+    found = count_crossbars(network, RANC, weight_bits=3)
+    assert len(runs) + -(-sum(trees) // room) <= found.cores <= len(runs) + len(trees)
+
+    rules = SPINNAKER2.processors
+    few = rules.model_copy(
+        update={"memory_bytes": rules.memory_bytes.model_copy(update={"value": 32768 + 2500})}
+    )
+
+    def size(a, b):
+        return (
+            32768
+            + 32 * (b - a)
+            + 8 * sum(int(t[a:b].any(0).sum()) for t in tables)
+            + 4 * int(both[a:b].sum())
+        )
+
+    runs = greedy_runs(n, 1024, lambda a, b: size(a, b) <= 32768 + 2500)
+    found = count(network, SPINNAKER2.model_copy(update={"processors": few}))
+    assert found.cores == len(runs)
+    assert found.memory_bits == 8 * sum(size(a, b) for a, b in runs)
