@@ -10,6 +10,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from emulator.chip import Chip
+from emulator.chip_file import refuse_to_run
 from mapping import losses, rounding
 from mapping.constants import FLOAT_BITS, Constants
 from mapping.errors import UnsupportedNodeError
@@ -47,7 +48,10 @@ def quantise(
         If the chip has no rule for a population's reset, or no cores that take a network.
     NetworkError
         If thresholds are too small to calculate with.
+    ChipDoesNotRunError
+        If nothing runs on the chip.
     """
+    refuse_to_run(chip)
     if chip.core != "lists":
         raise UnsupportedNodeError(
             f"{chip.name} has {chip.core} cores: each neuron has one weight for each axon type and "
@@ -121,6 +125,8 @@ def chip_resets(network: Network, chip: Chip) -> dict[str, str]:
     found, missing = {}, []
     for p in network.populations:
         if not p.spiking:
+            continue
+        if not chip.runs:  # its rules are not known; one compartment is assumed
             continue
         if p.reset in chip.arithmetic.resets:
             found[p.name] = str(p.reset)
