@@ -146,8 +146,8 @@ class Outline:
         return Outline(
             inputs=_inputs(network, direct),
             populations=tuple(
-                _planned(p, network, chip, resets.get(p.name), settings, levels)
-                for p in network.populations
+                _planned(p, network, chip, resets.get(p.name), settings, levels, number)
+                for number, p in enumerate(network.populations)
             ),
             projections=tuple(
                 OutlineProjection(
@@ -183,6 +183,7 @@ def _planned(
     reset: str | None,
     settings: "_Numbered",
     levels: "_Numbered",
+    number: int,
 ) -> OutlinePopulation:
     threshold = np.zeros(1) if part.threshold is None else np.asarray(part.threshold)
     return OutlinePopulation(
@@ -193,7 +194,8 @@ def _planned(
             part.size, np.asarray(part.tau_syn_s), np.asarray(part.tau_mem_s),
             rest_ticks(part, network.dt_s),
         ),
-        levels=levels.of(part.size, threshold - np.asarray(part.v_reset)),
+        # Each population has a scale of its own, so that no two need share a threshold.
+        levels=levels.of(part.size, threshold - np.asarray(part.v_reset), np.full(1, number)),
     )  # fmt: skip
 
 
