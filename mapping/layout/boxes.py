@@ -196,9 +196,7 @@ def step_flows(
     return begin.ravel(), end.ravel(), packets.ravel()
 
 
-def _pairs(
-    source: Layer, layer: Layer, step: Convolution, axis: int
-) -> tuple[Array, Array, Array]:
+def _pairs(source: Layer, layer: Layer, step: Convolution, axis: int) -> tuple[Array, Array, Array]:
     """Source boxes, target boxes that they reach, and which positions do; float64 [n_pairs, n]."""
     n = source.shape[axis]
     box, at = np.nonzero(heard(n, layer, step, axis))
@@ -259,4 +257,3 @@ def box_choices(shape: Size, room: int) -> list[Size]:
     """Sizes of boxes of at most ``room`` neurons: powers of two and whole sides."""
     sides = [sorted({n, *(1 << k for k in range(n.bit_length()) if 1 << k < n)}) for n in shape]
     return [box for box in product(*sides) if np.prod(box) <= room]
-

@@ -58,7 +58,10 @@ def unrolled(source, layer, how, rate):
     neurons = [*product(*map(range, source.shape)), *product(*map(range, layer.shape))]
     n = int(np.prod(source.shape))
     lists = [
-        [n + int(np.ravel_multi_index(t, layer.shape)) for t, _ in targets_of(source, layer, how, at)]
+        [
+            n + int(np.ravel_multi_index(t, layer.shape))
+            for t, _ in targets_of(source, layer, how, at)
+        ]
         for at in neurons[:n]
     ] + [[]] * (len(neurons) - n)
     core = [core_of(source, at) for at in neurons[:n]]

@@ -116,9 +116,7 @@ def test_orders_keep_limits_and_leave_no_gap(order, graph, limits):
 
 
 @pytest.mark.parametrize("name", PARTITIONERS)
-def test_layouts_keep_limits_are_counted_right_and_no_worse_than_the_baseline(
-    name, graph, limits
-):
+def test_layouts_keep_limits_are_counted_right_and_no_worse_than_the_baseline(name, graph, limits):
     job = Job(graph=graph, limits=limits, floor=FLOOR, effort=0.01, seed=3)
     found = laid_out(job, name)
     core, place = found.core, found.place
