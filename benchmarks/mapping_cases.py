@@ -16,6 +16,7 @@ from mapping_stacks import STACKS, stack_found, warm_stack
 from numpy.typing import NDArray
 from standard import BadInputError, shared_folder, tell
 
+from mapping.errors import CapacityError
 from mapping.layout.floor import Floor
 from mapping.layout.hypergraph import Hypergraph, flows
 from mapping.layout.moves import Limits
@@ -177,10 +178,16 @@ def found(case: Case, seed: int) -> dict[str, Any]:
     graph = case.network(seed)
     floor = Floor.mesh(case.width, case.height)
     job = Job(graph=graph, limits=case.limits, floor=floor, shapes=case.shapes, seed=seed)
-    rows: dict[str, dict[str, float]] = {}
+    rows: dict[str, dict[str, Any]] = {}
     for name in ("traffic", *(name for name in PARTITIONERS if name != "traffic")):
         begin = time.perf_counter()
-        layout = laid_out(job, name)
+        try:
+            layout = laid_out(job, name)
+        except CapacityError as error:
+            if name == "traffic":
+                raise BadInputError(str(error)) from error
+            rows[name] = {"refused": str(error)}
+            continue
         rows[name] = {
             "packets": layout.packets, "hops": layout.hops, "cores": layout.n_cores,
             "seconds": round(time.perf_counter() - begin, 3),

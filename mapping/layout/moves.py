@@ -22,7 +22,7 @@ Array = NDArray[Any]
 UNLIMITED = 1 << 60
 CHUNK = 1 << 14
 """Proposals of one compiled call: between calls ``stop`` is asked."""
-WORK = 400
+WORK = 20
 """Synapses that are looked at for each proposal, at most, before a round ends early."""
 FLOOR_RATE = 0.01
 """Share of the average rate that a silent neuron counts with, so that it lies where it would cost
