@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from math import ceil, floor, log10, prod
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_args
 
 from emulator.chip import Chip
 from mapping.changes import (
@@ -33,13 +33,14 @@ from mapping.changes import (
 )
 from mapping.errors import NetworkError, NetxError, NirError, UnsupportedNodeError
 from mapping.judging import JUDGES, Judgement, judge, named_populations
-from mapping.network import Network
+from mapping.network import Network, Reset
 from mapping.outline import Outline
 from mapping.partition import partition
 from mapping.pins import Pin
+from mapping.quantise import lacking_rules
 from mapping.violations import Violation
 
-DRAWN_MOST = 4_000_000
+DRAWN_MOST = 8_000_000
 """Synapses that may be left where pruning is tried; more take too long to draw and to list."""
 MOST_CHIPS = 1024
 """Chips in a row, as the chip file allows."""
@@ -159,19 +160,29 @@ class Steps:
 
 
 def examine_patient(patient: Patient, chip: Chip) -> Judgement:
-    """Judge a network on a chip; a rule that the chip lacks is a broken limit.
+    """Judge a network on a chip.
+
+    A rule that the chip lacks is a broken limit as all others. What the network takes is then
+    counted as if it had one of the chip's resets.
 
     Raises
     ------
     PinError
         If no mapping can follow the pins.
     """
-    try:
-        outline = patient.outline(chip, patient.options)
-    except UnsupportedNodeError as error:
-        told = Violation(limit="arithmetic", where=chip.name, need=1, have=0, text=str(error))
-        return Judgement(chip=chip, outline=None, problems=(told,))
-    return judge(outline, chip, patient.pins)
+    lacking = tuple(lacking_rules(patient.network(patient.options), chip))
+    options = [patient.options]
+    if lacking:
+        options = [replace(patient.options, reset=reset) for reset in get_args(Reset)]
+    for instead in options:
+        try:
+            found = judge(patient.outline(chip, instead), chip, patient.pins)
+        except UnsupportedNodeError as error:
+            text = str(error)
+            continue
+        return replace(found, problems=(*lacking, *found.problems))
+    told = Violation(limit="arithmetic", where=chip.name, need=1, have=0, text=text)
+    return Judgement(chip=chip, outline=None, problems=lacking or (told,))
 
 
 def fixes(patient: Patient, found: Judgement, others: Sequence[Chip] = ()) -> tuple[Fix, ...]:
@@ -377,8 +388,9 @@ def _pruning_of(name: str | None, own: int, total: int) -> Iterator[Steps]:
     def at(k: int) -> Step:
         share = (least + k) / 100
         of = "all synapses" if name is None else f"the synapses of {name}"
+        bound = " (less was not tried)" if k == 0 and least > 1 else ""
         return Step(
-            f"prune {least + k} % of {of}", share * own / total,
+            f"prune {least + k} % of {of}{bound}", share * own / total,
             {"kind": "prune", "projection": name, "share": share, "seed": 0},
             lambda state: _with_edit(
                 state, lambda o: pruned(o, share, names=None if name is None else {name})
@@ -399,7 +411,8 @@ def _narrower(found: Judgement) -> Iterator[Steps]:
     cores = {layer.population: layer.cores for layer in found.layers}
     concerned = named_populations(found.problems, outline)
     feeding = [p.source for p in outline.projections if p.target in concerned]
-    hidden = [p for p in outline.populations if p.name not in outline.outputs and p.shape[0] > 1]
+    ordered = [outline.population(name) for name in outline.order]
+    hidden = [p for p in ordered if p.name not in outline.outputs and p.shape[0] > 1]
     by_need = sorted(
         hidden, key=lambda p: (p.name not in feeding, p.name not in concerned, -cores[p.name])
     )
