@@ -6,7 +6,7 @@ core may hold too much: that is a limit broken by the pin, and told as such.
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -81,7 +81,11 @@ def check_pins(pins: Sequence[Pin], outline: Outline, chip: Chip) -> None:
         With every problem: a population that is not there or is pinned twice, cores that the chip
         does not have or may not use, more cores than neurons.
     """
-    sizes = {p.name: p.size for p in outline.populations}
+    check_pins_in(pins, {p.name: p.size for p in outline.populations}, chip)
+
+
+def check_pins_in(pins: Sequence[Pin], sizes: Mapping[str, int], chip: Chip) -> None:
+    """Do the same, knowing of the network no more than the size of each population."""
     usable, names = set(chip.usable.tolist()), [pin.population for pin in pins]
     problems = [
         f"population {name!r} is pinned {names.count(name)} times; name all its cores in one pin"
