@@ -6,19 +6,27 @@ populations are cut again, and cores that still send to too many others are halv
 """
 
 from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import chain
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from emulator.chip import Chip
-from mapping.capacity import reaching_too_far, too_long_delays, too_many_cores, unfit_neurons
+from mapping.capacity import (
+    core_violation,
+    reaching_too_far,
+    too_long_delays,
+    too_many_cores,
+    unfit_neurons,
+)
 from mapping.cutting import Cut, cut
 from mapping.mapping import Slice
 from mapping.needs import Need, Needs, core_limit
-from mapping.outline import Outline
+from mapping.outline import Outline, OutlinePopulation
+from mapping.pins import Pin, check_pins, pinned_cores, pinned_slices
 from mapping.violations import Violation
 
 Array = NDArray[Any]
@@ -32,75 +40,152 @@ them lets most rounds end at once, where halving cores sends more packets everyw
 """
 
 
+class Partition(NamedTuple):
+    """A partition, and why it is as it is.
+
+    Attributes
+    ----------
+    cores : tuple of tuple of Slice
+        Within all limits where there are no problems; as far as it came where there are.
+    problems : tuple of Violation
+        Every violated limit.
+    closed : dict of str to str
+        Of each population of several parts, the resource that most of them ran out of.
+    pinned : dict of int to int
+        Of the parts that are pinned, by their number in ``cores``: the chip's core.
+    """
+
+    cores: tuple[tuple[Slice, ...], ...]
+    problems: tuple[Violation, ...]
+    closed: dict[str, str]
+    pinned: dict[int, int]
+
+
 def partition(
-    outline: Outline, chip: Chip, *, tiled: bool = True
+    outline: Outline, chip: Chip, *, tiled: bool = True, pins: Sequence[Pin] = ()
 ) -> tuple[tuple[tuple[Slice, ...], ...], tuple[Violation, ...]]:
-    """Cut a network into what cores hold.
+    """Cut a network into what cores hold; see `examine`.
+
+    Returns
+    -------
+    cores
+        Within all limits where there are no problems; as far as it came where there are. The
+        first lie on `mapping.pins.pinned_cores`, if anything is pinned.
+    problems
+        Every violated limit.
+    """
+    found = examine(outline, chip, tiled=tiled, pins=pins)
+    return found.cores, found.problems
+
+
+def examine(
+    outline: Outline, chip: Chip, *, tiled: bool = True, pins: Sequence[Pin] = ()
+) -> Partition:
+    """Cut a network into what cores hold, and say what closed them.
 
     Parameters
     ----------
     tiled : bool
         Whether populations with geometry may be cut in another order than that of their neurons.
+    pins : sequence of Pin
+        Populations that are told where to lie; what is too much for a core is a problem of it.
 
-    Returns
-    -------
-    cores
-        Within all limits where there are no problems; as far as it came where there are.
-    problems
-        Every violated limit.
+    Raises
+    ------
+    PinError
+        If no mapping can follow the pins.
     """
+    check_pins(pins, outline, chip)
     needs, limit = Needs.of(outline, chip), core_limit(chip)
     unfit = {p.name: unfit_neurons(needs, p, limit) for p in outline.populations}
     problems = [*too_long_delays(outline, chip), *chain.from_iterable(unfit.values())]
+    fixed, told = pinned_slices(pins, outline), pinned_cores(pins)
+    free = [p for p in outline.populations if p.name not in {pin.population for pin in pins}]
     held: Cores = []
-    least = {p.name: -(-p.size * p.compartments // limit.compartments) for p in outline.populations}
-    taken = sum(p.size * p.compartments for p in outline.populations)
-    if taken > chip.usable.size * limit.compartments:
+    closed: dict[str, str] = {}
+    least = {p.name: -(-p.size * p.compartments // limit.compartments) for p in free}
+    taken = sum(p.size * p.compartments for p in free)
+    if taken > (chip.usable.size - len(fixed)) * limit.compartments:
         # Not even the neurons have room, so there is no need to look at synapses.
-        n = -(-taken // limit.compartments)
+        n = len(fixed) + -(-taken // limit.compartments)
         closed = {name: "compartments" for name, cores in least.items() if cores > 1}
+        least |= {pin.population: len(pin.cores) for pin in pins}
+        problems += _overfull_pins(needs, limit, fixed, told, [*fixed, *map(_whole, free)])
         problems.append(too_many_cores(n, least, closed, chip, at_least=True))
     else:
-        fitting = {name for name, told in unfit.items() if not told}
-        held, closed = _partition(outline, needs, limit, fitting, chip, tiled=tiled)
+        fitting = {p.name for p in free if not unfit[p.name]}
+        held, closed = _partition(outline, needs, limit, fitting, chip, fixed, tiled=tiled)
+        problems += _overfull_pins(needs, limit, fixed, told, held)
         copies = needs.copies(held, needs.sizes)
         if len(held) > chip.usable.size:
-            more = len(fitting) < len(unfit) or any(_overfull(held, needs, copies, limit))
+            more = any(unfit.values()) or any(_overfull(held[len(fixed) :], needs, copies, limit))
             count = Counter(part.population for slices in held for part in slices)
             problems.append(too_many_cores(len(held), count, closed, chip, at_least=more))
         for p in outline.populations:
             problems += reaching_too_far(p, copies[p.name], limit, chip)
-    return tuple(tuple(core) for core in held), tuple(problems)
+    return Partition(
+        tuple(tuple(core) for core in held), tuple(problems), closed,
+        dict(enumerate(told)) if held else {},
+    )  # fmt: skip
+
+
+def _whole(part: OutlinePopulation) -> list[Slice]:
+    return [Slice(population=part.name, neurons=np.arange(part.size))]
+
+
+def _overfull_pins(
+    needs: Needs, limit: Need, fixed: Cores, told: Sequence[int], held: Cores
+) -> Iterator[Violation]:
+    """Find pinned cores that hold too much, where parts lie on the cores ``held``."""
+    copies = needs.copies(held, needs.sizes) if fixed else {}
+    for core, slices in zip(told, fixed, strict=True):
+        need = needs.need(slices, copies)
+        for resource in need.broken(limit):
+            yield core_violation(f"core {core}", slices, resource, need, limit, needs.chip)
 
 
 def _partition(
-    outline: Outline, needs: Needs, limit: Need, fitting: set[str], chip: Chip, *, tiled: bool
+    outline: Outline,
+    needs: Needs,
+    limit: Need,
+    fitting: set[str],
+    chip: Chip,
+    fixed: Cores,
+    *,
+    tiled: bool,
 ) -> tuple[Cores, dict[str, str]]:
     """Cut the fitting populations, share cores, and repair out-axons.
+
+    Parameters
+    ----------
+    fixed : list of list of Slice
+        Cores that hold what is pinned to them, and nothing else.
 
     Returns
     -------
     cores
-        Within all limits, unless they are more than the chip has or a neuron alone is over.
+        First those that are fixed. Within all limits, unless they are more than the chip has or a
+        neuron alone is over; what is fixed may be over, too.
     closed : dict of str
         Of each population, the resource that most of its cores ran out of.
     """
     cuts: dict[str, Cut] = {}
-    held: Cores = []
+    held: Cores = list(fixed)
     for spare in SPARE:
         before = cuts
         tight = replace(limit, out_axons=int(limit.out_axons * (1 - spare)))
-        cuts = _cut_all(outline, needs, tight, fitting, before, tiled=tiled)
+        cuts = _cut_all(outline, needs, tight, fitting, before, fixed, tiled=tiled)
         if all(cuts[name] is before.get(name) for name in cuts):
             break
-        held = _share_cores(outline, needs, cuts, limit)
-        over = _overfull(held, needs, needs.copies(held, needs.sizes), limit)
+        held = [*fixed, *_share_cores(outline, needs, cuts, limit)]
+        over = _overfull(held, needs, needs.copies(held, needs.sizes), limit)[len(fixed) :]
         if not any(over) or len(held) > chip.usable.size:
             break
     closed = {name: found.closed.copy() for name, found in cuts.items()}
     while len(held) <= chip.usable.size:
         copies = needs.copies(held, needs.sizes)
-        finer = _halved(held, _overfull(held, needs, copies, limit), closed)
+        free = held[len(fixed) :]
+        finer = [*fixed, *_halved(free, _overfull(free, needs, copies, limit), closed)]
         if len(finer) == len(held):
             break
         held = finer
@@ -113,18 +198,24 @@ def _cut_all(
     limit: Need,
     fitting: set[str],
     before: dict[str, Cut],
+    fixed: Cores,
     *,
     tiled: bool,
 ) -> dict[str, Cut]:
     """Cut all populations, knowing an earlier cut; one whose out-axons are the same stays."""
     cuts = dict(before)
+    pinned = {part.population for slices in fixed for part in slices}
     for name in reversed(outline.order):
         if name not in fitting:
             continue
         parts = [
-            [Slice(population=p.name, neurons=part)]
-            for p in outline.populations
-            for part in (cuts[p.name].parts if p.name in cuts else [np.arange(p.size)])
+            *fixed,
+            *(
+                [Slice(population=p.name, neurons=part)]
+                for p in outline.populations
+                if p.name not in pinned
+                for part in (cuts[p.name].parts if p.name in cuts else [np.arange(p.size)])
+            ),
         ]
         copies = needs.copies(parts, [name])[name]
         known = cuts.get(name)

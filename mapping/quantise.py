@@ -20,6 +20,7 @@ from mapping.load import fan_sums
 from mapping.network import Network, Population, Projection, current_keep, rest_ticks, weights_of
 from mapping.rounding import is_float
 from mapping.scale import choose_scale, reference_weight, weight_exponent
+from mapping.violations import Violation
 
 
 def quantise(
@@ -115,39 +116,56 @@ def _shifts(exponents: dict[int, int], chip: Chip) -> tuple[int, dict[int, int]]
 
 
 def chip_resets(network: Network, chip: Chip) -> dict[str, str]:
-    """Find the chip's rule for each spiking population.
+    """Find the chip's rule for each spiking population; none where its rules are not known.
 
     Raises
     ------
     UnsupportedNodeError
-        If there is none for a reset, or for a time of rest.
+        If there is none for a reset, or for a time of rest; see `lacking_rules`.
     """
-    found, missing = {}, []
+    missing = lacking_rules(network, chip)
+    if missing:
+        raise UnsupportedNodeError(
+            "; ".join(map(str, missing)) + "; change it (a reset with --reset) or use another chip"
+        )
+    if not chip.runs:
+        return {}
+    return {p.name: _rule(p.reset, chip) for p in network.populations if p.spiking}
+
+
+def _rule(reset: str, chip: Chip) -> str:
+    """Return the chip's name of a reset; empty if it has none."""
+    if reset in chip.arithmetic.resets:
+        return str(reset)
+    repeats = reset == "subtract" and "subtract-repeat" in chip.arithmetic.resets
+    return "subtract-repeat" if repeats else ""
+
+
+def lacking_rules(network: Network, chip: Chip) -> list[Violation]:
+    """Find populations that the chip has no rule for: of their reset, or of a time of rest."""
+    missing: list[Violation] = []
+    if not chip.runs:  # its rules are not known, so that none can be lacking
+        return missing
     for p in network.populations:
         if not p.spiking:
             continue
-        if not chip.runs:  # its rules are not known; one compartment is assumed
-            continue
-        if p.reset in chip.arithmetic.resets:
-            found[p.name] = str(p.reset)
-        elif p.reset == "subtract" and "subtract-repeat" in chip.arithmetic.resets:
-            found[p.name] = "subtract-repeat"
-        else:
+        where = f"population {p.name!r}"
+        if not _rule(p.reset, chip):
+            has = ", ".join(sorted(chip.arithmetic.resets))
+            text = f"{where}: reset {p.reset!r}, but {chip.name} has {has}"
             missing.append(
-                f"population {p.name!r}: reset {p.reset!r}, but {chip.name} has "
-                f"{', '.join(sorted(chip.arithmetic.resets))}"
+                Violation(limit="arithmetic.resets", where=where, need=1, have=0, text=text)
             )
         rest = int(rest_ticks(p, network.dt_s).max(initial=0))
         if rest and chip.arithmetic.refractory == "none":
-            missing.append(
-                f"population {p.name!r}: rests for {rest} ticks after a spike, but {chip.name} has "
-                f"no refractory time"
+            text = (
+                f"{where}: rests for {rest} ticks after a spike, but {chip.name} has no refractory "
+                f"time"
             )
-    if missing:
-        raise UnsupportedNodeError(
-            "; ".join(missing) + "; change it (a reset with --reset) or use another chip"
-        )
-    return found
+            missing.append(
+                Violation(limit="arithmetic.refractory", where=where, need=rest, have=0, text=text)
+            )
+    return missing
 
 
 def _host(

@@ -326,6 +326,98 @@ def cost_trace(
 
 
 @app.command()
+def fit(
+    network: Annotated[
+        Path | None,
+        typer.Argument(
+            help="A NIR file, or a .net file of lava-dl; without one, what chips can hold.",
+            show_default=False,
+        ),
+    ] = None,
+    chip: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--chip", help="A built-in chip or a TOML file; again for more.", show_default="all"
+        ),
+    ] = None,
+    dt: Annotated[float | None, typer.Option("--dt", help="Length of a tick, seconds.")] = None,
+    reset: Annotated[ResetName | None, typer.Option("--reset", help="Reset rule.")] = None,
+    spike: Annotated[
+        SpikeName | None, typer.Option("--spike", help="What a spike is worth, as run has it.")
+    ] = None,
+    compare: Annotated[
+        CompareName | None,
+        typer.Option("--compare", help="Fire above the threshold or also on it.", show_default=">"),
+    ] = None,
+    input_shape: Annotated[
+        str | None,
+        typer.Option("--input-shape", help="Channels,rows,columns where a .net file has none."),
+    ] = None,
+    data: Annotated[
+        Path | None,
+        typer.Option("--data", help="A trace, or samples to simulate: where spike rates are from."),
+    ] = None,
+    ticks: Annotated[
+        int | None, typer.Option("--ticks", help="Ticks for which static samples are held.")
+    ] = None,
+    encoding: Annotated[
+        EncodingName | None,
+        typer.Option(
+            "--encoding",
+            help="direct current, or spikes; by default as the data says, else spikes, which take "
+            "more.",
+        ),
+    ] = None,
+    pin: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--pin",
+            metavar="POP=CORES",
+            help="Put a population on these cores in equal parts: hidden=0-3; again for more.",
+        ),
+    ] = None,
+    without: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--without", help="Parts of the chip to do without: 'core 5', 'router 3,1', 'link 7-8'."
+        ),
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+    debug: Debug = False,
+) -> None:
+    """Judge whether NETWORK fits chips: all broken limits, and the smallest changes that help.
+
+    Exit code 3 if it fits none of them.
+    """
+    with told(debug):
+        from spikefab.fit.command import judge_network, list_holdings
+
+        names, faults = chip or [], without or []
+        if network is None:
+            asked = {
+                "--dt": dt, "--reset": reset, "--spike": spike, "--compare": compare,
+                "--input-shape": input_shape, "--data": data, "--ticks": ticks,
+                "--encoding": encoding, "--pin": pin,
+            }  # fmt: skip
+            for option, value in asked.items():
+                if value is not None:
+                    raise BadInputError(f"{option} says something of a network; name one")
+            list_holdings(names, faults, json=json)
+            return
+        fits = judge_network(
+            network, names,
+            conventions={
+                "dt_s": dt, "reset": _value(reset), "spike": _value(spike),
+                "compare": _value(compare), "input_shape": input_shape,
+            },
+            data=data, ticks=ticks, encoding=_value(encoding), pins=pin or [], without=faults,
+            json=json,
+        )  # fmt: skip
+        if not fits:
+            raise typer.Exit(3)
+
+
+@app.command()
 def info(
     file: Annotated[
         Path, typer.Argument(help="A trace, network, program or chip.", show_default=False)

@@ -48,27 +48,54 @@ def import_network(
         If a convention means nothing for this kind of file; and whatever the importer raises.
     """
     if path.suffix != ".net":
-        if conventions.get("input_shape") is not None:
-            raise BadInputError("--input-shape is for .net files; a NIR file has it")
+        refuse_for_nir(conventions)
         given = {key: value for key, value in conventions.items() if key != "input_shape"}
         network = import_nir(path, **given)
         return network, partial(deploy, network, chip, seed=seed, quantiser=quantiser)
     if quantiser != "spikefab":
         raise BadInputError(f"--quantiser {quantiser}: a .net file holds integers already")
+    refuse_for_netx(conventions)
+    fixed = import_netx(
+        path, chip, dt_s=conventions.get("dt_s"), compare=conventions.get("compare"),
+        input_shape=input_sizes(conventions.get("input_shape")),
+    )  # fmt: skip
+    return fixed.network, partial(deploy_fixed, fixed, chip)
+
+
+def refuse_for_nir(conventions: dict[str, Any]) -> None:
+    """Refuse conventions that mean nothing for a NIR file.
+
+    Raises
+    ------
+    BadInputError
+    """
+    if conventions.get("input_shape") is not None:
+        raise BadInputError("--input-shape is for .net files; a NIR file has it")
+
+
+def refuse_for_netx(conventions: dict[str, Any]) -> None:
+    """Refuse conventions that mean nothing for a file of lava-dl.
+
+    Raises
+    ------
+    BadInputError
+    """
     for key in ("reset", "spike"):
         if conventions.get(key) not in (None, "zero"):
             raise BadInputError(
                 f"--{key} {conventions[key]}: networks of lava-dl reset to zero and their spikes "
                 f"are 1; leave it out"
             )
-    fixed = import_netx(
-        path, chip, dt_s=conventions.get("dt_s"), compare=conventions.get("compare"),
-        input_shape=_sizes(conventions.get("input_shape")),
-    )  # fmt: skip
-    return fixed.network, partial(deploy_fixed, fixed, chip)
 
 
-def _sizes(text: str | None) -> tuple[int, ...] | None:
+def input_sizes(text: str | None) -> tuple[int, ...] | None:
+    """Read the option ``--input-shape``.
+
+    Raises
+    ------
+    BadInputError
+        If it is no shape.
+    """
     if text is None:
         return None
     try:

@@ -1,0 +1,190 @@
+"""Changes of outlines and chips that make a network need less or a chip hold more."""
+
+from collections.abc import Container
+from dataclasses import replace
+from math import prod
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emulator.chip import Chip
+from mapping.linear import Convolution, Dense, Linear, Shape, Sparse, constant, some
+from mapping.network import weights_of
+from mapping.outline import Outline, OutlineProjection
+
+Array = NDArray[Any]
+
+_PIECE = 1 << 24
+"""Synapses that are drawn together; bounds the memory that this takes."""
+
+
+class UnchangeableError(ValueError):
+    """There is no such change of this network or chip."""
+
+
+def with_weight_bits(chip: Chip, bits: int) -> Chip:
+    """Return a chip whose weights are held in fewer bits."""
+    return _edited(chip, "numbers", weight_bits=bits)
+
+
+def side_by_side(chip: Chip, n: int) -> Chip:
+    """Return ``n`` chips in a row.
+
+    A hop between chips that the file gives no time for is taken to be as long as one within.
+
+    Raises
+    ------
+    UnchangeableError
+        If its fabric is no mesh, the only one that goes on over several chips.
+    """
+    fabric = chip.fabric
+    if fabric.topology != "mesh":
+        raise UnchangeableError(f"chips with a {fabric.topology} are not put side by side")
+    hop: Any = fabric.off_chip_hop_ps
+    if hop is None:
+        hop = {"value": 0 if chip.timing is None else chip.timing.hop_ew_ps.value}
+    return _edited(chip, "fabric", chips_x=n, chips_y=1, off_chip_hop_ps=hop)
+
+
+def _edited(chip: Chip, table: str, **values: Any) -> Chip:
+    """Change some values of a table; the whole chip is checked again.
+
+    Raises
+    ------
+    UnchangeableError
+        If there can be no such chip.
+    """
+    whole = chip.model_dump()
+    try:
+        return Chip.model_validate(whole | {table: whole[table] | values})
+    except ValueError as error:
+        raise UnchangeableError(f"{chip.name} with {values} cannot be: {error}") from None
+
+
+def narrowed(outline: Outline, widths: dict[str, int]) -> Outline:
+    """Leave out the last neurons of populations; of those with geometry, the last channels.
+
+    Parameters
+    ----------
+    widths : dict of str to int
+        Neurons or channels that are left of each population.
+
+    Raises
+    ------
+    UnchangeableError
+        If a connection binds channels one by one.
+    """
+    shapes = {name: narrowed_shape(outline.population(name).shape, n) for name, n in widths.items()}
+    return replace(
+        outline,
+        populations=tuple(
+            replace(
+                p, shape=shapes[p.name], settings=p.settings[: prod(shapes[p.name])],
+                levels=p.levels[: prod(shapes[p.name])],
+            ) if p.name in shapes else p
+            for p in outline.populations
+        ),
+        projections=tuple(_narrow(p, shapes) for p in outline.projections),
+    )  # fmt: skip
+
+
+def narrowed_shape(shape: Shape, n: int) -> Shape:
+    """Shape of a population of which ``n`` neurons or channels are left."""
+    return (n, *shape[1:])
+
+
+def _narrow(projection: OutlineProjection, shapes: dict[str, Shape]) -> OutlineProjection:
+    linear = projection.linear
+    pre = shapes.get(projection.source, linear.pre_shape)
+    post = shapes.get(projection.target, linear.post_shape)
+    if pre is linear.pre_shape and post is linear.post_shape:
+        return projection
+    cut: Linear
+    if isinstance(linear, Dense):
+        cut = Dense(weight=constant(1.0, (prod(post), prod(pre))), pre_shape=pre, post_shape=post)
+    elif isinstance(linear, Sparse):
+        cut = _fewer(linear, pre, post)
+    else:
+        if linear.groups > 1:
+            raise UnchangeableError(f"{projection.name} binds its channels one by one")
+        c_in, c_out = (_channels(shape, linear, at) for at, shape in enumerate((pre, post)))
+        cut = replace(
+            linear, kernel=linear.kernel[:c_out, :c_in], pre_shape=(c_in, *linear.pre_shape[1:])
+        )
+    return replace(projection, linear=cut)
+
+
+def _channels(shape: Shape, conv: Convolution, at: int) -> int:
+    """Channels that are left at one end of a convolution."""
+    extent = prod((conv.pre_shape, conv.post_shape)[at][1:])
+    if prod(shape) % extent:
+        raise UnchangeableError("what is left is no whole channel")
+    return prod(shape) // extent
+
+
+def _fewer(listed: Sparse, pre: Shape, post: Shape) -> Sparse:
+    kept = some(listed, (listed.source < prod(pre)) & (listed.target < prod(post)))
+    return replace(kept, row=kept.row[: prod(pre) + 1], pre_shape=pre, post_shape=post)
+
+
+def n_synapses(projection: OutlineProjection) -> int:
+    """Synapses that pruning can choose from: of a convolution those of its kernel."""
+    weights = weights_of(projection.linear)
+    return int(weights.size if isinstance(projection.linear, Dense) else np.count_nonzero(weights))
+
+
+def pruned(
+    outline: Outline, share: float, *, names: Container[str] | None = None, seed: int = 0
+) -> Outline:
+    """Draw which synapses stay if a share of them is pruned at random.
+
+    Each stays with the same chance, so that the share is an expected value. A larger share with
+    the same seed prunes these and more. Weights of a convolution are pruned in its kernel; what is
+    left of a full matrix is a list, whose synapses need an index.
+
+    Parameters
+    ----------
+    share : float
+        From 0 to 1.
+    names : container of str, optional
+        Projections to prune, as `OutlineProjection.name` calls them; all by default.
+    """
+    rng = np.random.default_rng(seed)
+    children = rng.spawn(len(outline.projections))
+    return replace(
+        outline,
+        projections=tuple(
+            replace(p, linear=_thinned(p.linear, share, draw))
+            if names is None or p.name in names
+            else p
+            for p, draw in zip(outline.projections, children, strict=True)
+        ),
+    )
+
+
+def _thinned(linear: Linear, share: float, rng: np.random.Generator) -> Linear:
+    if isinstance(linear, Dense):
+        return _drawn(linear, share, rng)
+    if isinstance(linear, Sparse):
+        return some(linear, rng.random(linear.n_synapses) >= share)
+    return replace(
+        linear, kernel=np.where(rng.random(linear.kernel.shape) >= share, linear.kernel, 0)
+    )
+
+
+def _drawn(matrix: Dense, share: float, rng: np.random.Generator) -> Sparse:
+    n_post, n_pre = matrix.weight.shape
+    rows = max(_PIECE // n_post, 1)
+    counts, targets = [], []
+    for first in range(0, n_pre, rows):
+        shape = (min(rows, n_pre - first), n_post)
+        stays = rng.random(shape, np.float32) >= np.float32(share)
+        counts.append(np.count_nonzero(stays, axis=1))
+        targets.append(np.flatnonzero(stays) % n_post)
+    target = np.concatenate(targets)
+    return Sparse(
+        row=np.concatenate([[0], np.cumsum(np.concatenate(counts))]), target=target,
+        weight=constant(1.0, target.shape) if target.size > 1 else np.ones(target.size),
+        pre_shape=matrix.pre_shape, post_shape=matrix.post_shape,
+    )  # fmt: skip

@@ -1,0 +1,1 @@
+"""Does a network fit a chip, why not, and what would make it fit."""

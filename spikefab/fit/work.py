@@ -1,0 +1,197 @@
+"""Judge a network on chips, and look for what makes it fit those that it does not."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from emulator.chip import Chip
+from emulator.chip_file import builtin_chips, load_chip
+from emulator.without import chip_without
+from mapping.doctor import Fix, Options, Patient, examine_patient, fixes
+from mapping.estimate import Estimate, estimate
+from mapping.judging import JUDGES, Judgement
+from mapping.network import Network
+from mapping.pins import check_pins_in, read_pin
+from spikefab.fit.rates import Known, learn
+from spikefab.fit.reading import Subject, read_subject
+from spikefab.telling import BadInputError
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Verdict:
+    """What was found of one chip.
+
+    Attributes
+    ----------
+    name : str
+        As the user called the chip.
+    found : Judgement
+    fixes : tuple of Fix
+        Of a network that does not fit, the smallest change first.
+    expected : Estimate or None
+        Of a network that fits, where rates are known.
+    """
+
+    name: str
+    found: Judgement
+    fixes: tuple[Fix, ...]
+    expected: Estimate | None
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Answer:
+    """All that ``spikefab fit`` has to tell.
+
+    Attributes
+    ----------
+    network : Network
+    counted, note : str
+        Of `Subject`.
+    direct : bool
+        Whether the host turns inputs into currents.
+    known : Known
+    verdicts : tuple of Verdict
+    left_out : tuple of str
+        Built-in chips that nothing counts for.
+    """
+
+    network: Network
+    counted: str
+    note: str
+    direct: bool
+    known: Known
+    verdicts: tuple[Verdict, ...]
+    left_out: tuple[str, ...]
+
+    @property
+    def fits(self) -> bool:
+        """Whether it fits any of the chips."""
+        return any(verdict.found.fits for verdict in self.verdicts)
+
+
+def chips_of(names: Sequence[str], without: Sequence[str]) -> dict[str, Chip]:
+    """Load the chips that were named, or all that are built in.
+
+    Raises
+    ------
+    BadInputError
+        If one is named twice, or parts are to be left out of a chip that is not named, or cannot.
+    ChipError
+        If a file is wrong.
+    """
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise BadInputError(f"--chip {twice[0]}: named {names.count(twice[0])} times")
+    if without and not names:
+        raise BadInputError("--without is of one chip; name it with --chip")
+    found = {name: load_chip(name) for name in names or builtin_chips()}
+    try:
+        return {name: chip_without(chip, without) if without else chip
+                for name, chip in found.items()}  # fmt: skip
+    except ValueError as error:
+        raise BadInputError(f"--without: {error}") from None
+
+
+def answer(
+    path: Path,
+    names: Sequence[str],
+    *,
+    conventions: dict[str, Any],
+    data: Path | None = None,
+    ticks: int | None = None,
+    encoding: str | None = None,
+    pins: Sequence[str] = (),
+    without: Sequence[str] = (),
+) -> Answer:
+    """Judge a network on the chips of these names, or on all built-in ones.
+
+    Parameters
+    ----------
+    conventions : dict
+        As `spikefab.fit.reading.read_subject` takes them.
+    data : Path, optional
+        A trace, or samples; what rates come from.
+    encoding : {"direct", "spikes"}, optional
+        How input enters. By default as the data says, and as spikes without any: they take at
+        least as much of the chip.
+    pins, without : sequence of str
+        As `read_pin` and `chip_without` read them.
+
+    Raises
+    ------
+    BadInputError
+        Of all that is wrong with what was asked; and whatever importing and loading raise.
+    """
+    told = tuple(map(read_pin, pins))
+    if told and not names:
+        raise BadInputError("--pin is for the cores of one chip; name it with --chip")
+    chips = chips_of(names, without)
+    uncounted = [name for name, chip in chips.items() if chip.core not in JUDGES]
+    for name in uncounted if names else ():
+        raise BadInputError(
+            f"--chip {name}: it has {chips[name].core} cores, which fit cannot count for yet; name a "
+            f"chip whose cores hold lists of synapses"
+        )
+    subject = read_subject(path, conventions)
+    network = subject.network(Options())
+    for chip in chips.values() if told else ():
+        check_pins_in(told, {p.name: p.size for p in network.populations}, chip)
+    known = learn(data, subject, network, ticks=ticks, encoding=encoding)
+    options = Options(direct=bool(known.direct))
+    patient = Patient(network=subject.network, outline=subject.outline, options=options, pins=told)
+    judged = {
+        name: examine_patient(patient, chip)
+        for name, chip in chips.items()
+        if name not in uncounted
+    }
+    return Answer(
+        network=network, counted=subject.counted, note=subject.note, direct=options.direct,
+        known=known, verdicts=tuple(_verdicts(patient, subject, judged, known)),
+        left_out=tuple(uncounted),
+    )  # fmt: skip
+
+
+def _verdicts(
+    patient: Patient, subject: Subject, judged: dict[str, Judgement], known: Known
+) -> list[Verdict]:
+    """Look for fixes: once for chips that hold the same."""
+    treated: dict[str, tuple[Fix, ...]] = {}
+    verdicts = []
+    for name, found in judged.items():
+        expected = estimate(found, known.rates) if found.fits and known.rates else None
+        own: tuple[Fix, ...] = ()
+        if not found.fits:
+            key = _holding(found.chip) if subject.counted == "shapes" else name
+            if key not in treated:
+                treated[key] = fixes(patient, found, _others(judged))
+            own = tuple(f for f in treated[key] if f.apply.get("chip") != found.chip.name)
+        verdicts.append(Verdict(name=name, found=found, fixes=own, expected=expected))
+    return verdicts
+
+
+def _others(judged: dict[str, Judgement]) -> list[Chip]:
+    """Built-in chips that a network may be moved to; one of those that hold the same."""
+    known = {found.chip.name: found.fits for found in judged.values()}
+    found: dict[str, Chip] = {}
+    for name in builtin_chips():
+        chip = load_chip(name)
+        if known.get(chip.name, True):
+            found.setdefault(_holding(chip), chip)
+    return list(found.values())
+
+
+def _holding(chip: Chip) -> str:
+    """Write all that decides what a chip holds of a network that is counted from shapes."""
+    limits = {name: chip.limit(name) for name in type(chip.limits).model_fields}
+    rules = chip.arithmetic
+    return json.dumps(
+        [
+            limits, chip.packing.model_dump() if chip.packing else None, chip.numbers.weight_bits,
+            rules.resets, rules.refractory == "none", "weights" in rules.float_variables,
+            chip.mesh.model_dump(), chip.fabric.model_dump(mode="json"), chip.faults.model_dump(),
+            chip.core,
+        ],
+        sort_keys=True,
+    )  # fmt: skip
