@@ -4,8 +4,8 @@ The objective is what the network-on-chip carries: packets, one for each spike a
 that hears it, times their hops. Spikes never depend on it; times and energies do.
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,7 @@ from mapping.layout.placers import PLACERS, Task, lower_bound, random_hops
 from mapping.needs import Needs
 from mapping.outline import Outline
 from mapping.partitioners import PARTITIONERS, Cores, Parts, Setting
+from mapping.pins import Pin
 from mapping.traffic import Rates, flows_between, packets_from_outside
 
 Array = NDArray[Any]
@@ -34,6 +35,8 @@ class Choices:
         Keys of `PARTITIONERS` and `PLACERS`.
     rates : mapping of str to float64 [n]
         Spikes of each neuron in a tick, by population or input; 1 where there are none.
+    pins : sequence of Pin
+        Populations that are told where to lie.
     start : Parts, optional
         An earlier plan's cores and places to improve.
     seed : int
@@ -44,6 +47,7 @@ class Choices:
     partitioner: str = "packed"
     placer: str = "linear"
     rates: Rates = field(default_factory=dict)
+    pins: Sequence[Pin] = ()
     start: Parts | None = None
     seed: int = 0
     stop: Callable[[], bool] = lambda: False
@@ -104,6 +108,8 @@ def plan(outline: Outline, chip: Chip, choices: Choices | None = None) -> Plan:
     ------
     CapacityError
         With every violated limit.
+    PinError
+        If no mapping can follow the pins.
     ValueError
         If there is no such partitioner or placer, or a rate is not told for each neuron.
     """
@@ -118,6 +124,9 @@ def plan(outline: Outline, chip: Chip, choices: Choices | None = None) -> Plan:
     task = Task(
         flows=flows_between(setting.needs, parts.cores, choices.rates), floor=setting.floor,
         stop=choices.stop, starts=() if parts.place is None else (parts.place,),
+        pins={
+            core: int(np.searchsorted(setting.floor.core, at)) for core, at in parts.pinned.items()
+        },
     )  # fmt: skip
     place = placed(task, np.random.default_rng(choices.seed))
     if parts.place is not None and task.hops(parts.place) < task.hops(place):
@@ -149,12 +158,12 @@ def quality(found: Plan) -> Quality:
 def _setting(outline: Outline, chip: Chip, choices: Choices) -> Setting:
     return Setting(
         outline=outline, chip=chip, needs=Needs.of(outline, chip), floor=Floor.of(chip),
-        rates=choices.rates, start=choices.start, seed=choices.seed, stop=choices.stop,
+        rates=choices.rates, pins=choices.pins, start=choices.start, seed=choices.seed, stop=choices.stop,
     )  # fmt: skip
 
 
 def _baseline(setting: Setting) -> Traffic | None:
-    parts = PARTITIONERS["sequential"](setting)
+    parts = PARTITIONERS["sequential"](replace(setting, pins=()))
     if parts.problems:
         return None
     flows = flows_between(setting.needs, parts.cores, setting.rates)
