@@ -47,6 +47,7 @@ class Stack:
     bars: Mapping[str, float]
 
     def layers(self) -> list[Layer]:
+        """Cut each layer into its boxes."""
         pairs = zip(self.shapes, self.boxes, strict=True)
         return [Layer(shape=shape, box=box) for shape, box in pairs]
 

@@ -6,7 +6,6 @@ small tables, one for each axis, whatever the number of neurons.
 """
 
 from dataclasses import dataclass
-from itertools import product
 from typing import Any
 
 import numpy as np
@@ -221,7 +220,7 @@ def stack_flows(layers: list[Layer], steps: list[Convolution], rates: list[Array
     for k, step in enumerate(steps):
         begin, end, packets = step_flows(layers[k], layers[k + 1], step, rates[k])
         parts.append((first[k] + begin, first[k + 1] + end, packets))
-    source, target, packets = (np.concatenate(part) for part in zip(*parts, strict=True))
+    source, target, packets = (np.concatenate([part[k] for part in parts]) for k in range(3))
     return Flows.of(int(first[-1]), source, target, packets)
 
 
@@ -251,9 +250,3 @@ def stack_placed(
     """Place boxes from the best of several starts, the embedding among them; int64 [n_cores]."""
     task = Task(flows=between, floor=floor, starts=(embedded(layers, floor),))
     return PLACERS["anneal"](task, rng)
-
-
-def box_choices(shape: Size, room: int) -> list[Size]:
-    """Sizes of boxes of at most ``room`` neurons: powers of two and whole sides."""
-    sides = [sorted({n, *(1 << k for k in range(n.bit_length()) if 1 << k < n)}) for n in shape]
-    return [box for box in product(*sides) if np.prod(box) <= room]
