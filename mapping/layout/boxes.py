@@ -191,8 +191,12 @@ def step_flows(
     begin = (c * source.grid[1] + rows[0][y]) * source.grid[2] + columns[0][x]
     end = rows[1][y] * layer.grid[2] + columns[1][x]
     block = np.arange(layer.grid[0])[:, None, None, None] * (layer.grid[1] * layer.grid[2])
-    begin, end, packets = np.broadcast_arrays(begin, block + end, packets)
-    return begin.ravel(), end.ravel(), packets.ravel()
+    shape = np.broadcast_shapes(begin.shape, block.shape, end.shape, packets.shape)
+    return (
+        np.broadcast_to(begin, shape).ravel(),
+        np.broadcast_to(block + end, shape).ravel(),
+        np.broadcast_to(packets, shape).ravel(),
+    )
 
 
 def _pairs(source: Layer, layer: Layer, step: Convolution, axis: int) -> tuple[Array, Array, Array]:

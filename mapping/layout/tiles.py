@@ -26,7 +26,7 @@ def boxes(shape: Shape, room: int) -> list[Box]:
         for axis, side in enumerate(sides):
             larger = [s for s in side if s > box[axis]]
             if larger:
-                c, y, x = (*box[:axis], larger[0], *box[axis + 1 :])
+                c, y, x = (larger[0] if at == axis else side for at, side in enumerate(box))
                 yield c, y, x
 
     return [box for box in fitting if not any(more in taken for more in grown(box))]
