@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emulator.chip import Chip
+from mapping.embedding import embedded
 from mapping.errors import CapacityError
 from mapping.layout.floor import Floor
 from mapping.layout.hypergraph import Flows, Traffic
@@ -123,7 +124,7 @@ def plan(outline: Outline, chip: Chip, choices: Choices | None = None) -> Plan:
         raise CapacityError(chip.name, parts.problems)
     task = Task(
         flows=flows_between(setting.needs, parts.cores, choices.rates), floor=setting.floor,
-        stop=choices.stop, starts=() if parts.place is None else (parts.place,),
+        stop=choices.stop, starts=_starts(setting, parts),
         pins={
             core: int(np.searchsorted(setting.floor.core, at)) for core, at in parts.pinned.items()
         },
@@ -153,6 +154,14 @@ def quality(found: Plan) -> Quality:
         random=random_hops(flows, floor, np.random.default_rng(choices.seed)),
         baseline=_baseline(setting),
     )
+
+
+def _starts(setting: Setting, parts: Parts) -> list[Array]:
+    """Placements to begin with, unless pins forbid them."""
+    found = parts.place
+    if found is None and not parts.pinned:
+        found = embedded(parts.cores, setting.outline, setting.floor)
+    return [] if found is None else [found]
 
 
 def _setting(outline: Outline, chip: Chip, choices: Choices) -> Setting:
