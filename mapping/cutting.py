@@ -23,9 +23,10 @@ from mapping.outline import OutlinePopulation
 
 Array = NDArray[Any]
 
-MANY, SAMPLED, KEPT = 48, 6, 3
-"""A population of more than so many parts is cut on trial first, about so many parts of it in each
-tiling; so many of the best are then tried on all of it."""
+MANY, SAMPLED, KEPT = 128, 4, 2
+"""A population whose compartments alone fill more than so many cores is cut on trial first: the
+neurons of so many cores from its middle, in each order; so many of the best orders are then tried
+on all of it."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -52,24 +53,24 @@ class Cut:
 def cut(
     needs: Needs, own: OutlinePopulation, copies: Array, limit: Need, *, tiled: bool = True
 ) -> Cut:
-    """Cut into the fewest parts that any of the tried orders gives; only one if not tiled."""
+    """Cut into the fewest parts that any of the tried orders gives; none with tiles if not tiled."""
     only_dense = bool(needs.fans[own.name]) and all(fan.dense for fan in needs.fans[own.name])
-    singles = np.arange(1, own.size + 1)
-    chosen = np.arange(own.size)
-    best = _fill(needs, own, copies, chosen, singles, limit, own.size)
-    assert best is not None  # as many parts as neurons are allowed
     shape = (own.size,) if only_dense else own.shape
-    tilings = list(_tilings(shape)) if tiled else []
-    if len(best.parts) > MANY:
-        tilings = _promising(needs, own, copies, tilings, limit, len(best.parts))
-    for order, ends in tilings:
-        found = _fill(needs, own, copies, order, ends, limit, len(best.parts))
-        if found and _cost(found, shape) < _cost(best, shape):
+    singles = np.arange(1, own.size + 1)
+    orders = [(np.arange(own.size), singles), *(_tilings(shape) if tiled else ())]
+    orders += [(order, singles) for order in _sorted_by_profile(needs, own)]
+    large = own.size * own.compartments > MANY * limit.compartments
+    if large:
+        orders = _promising(needs, own, copies, orders, limit)
+    best, chosen = None, orders[0][0]
+    for order, ends in orders:
+        most = own.size if best is None else len(best.parts)
+        found = _fill(needs, own, copies, order, ends, limit, most)
+        if found and (best is None or _cost(found, shape) < _cost(best, shape)):
             best, chosen = found, order
-    for order in _sorted_by_profile(needs, own):
-        found = _fill(needs, own, copies, order, singles, limit, len(best.parts) - 1)
-        if found:
-            best, chosen = found, order
+    assert best is not None  # the first may have as many parts as there are neurons
+    if large:
+        return best
     # Whole tiles leave room at the end of each part; where that adds up to a part, it is filled.
     return _fill(needs, own, copies, chosen, singles, limit, len(best.parts) - 1) or best
 
@@ -98,14 +99,13 @@ def _promising(
     needs: Needs,
     own: OutlinePopulation,
     copies: Array,
-    tilings: list[tuple[Array, Array]],
+    orders: list[tuple[Array, Array]],
     limit: Need,
-    n_parts: int,
 ) -> list[tuple[Array, Array]]:
-    """Keep the tilings that do best on a stretch in the middle: fewest parts, then in-axons."""
-    stretch = own.size * SAMPLED // n_parts
+    """Keep the orders that do best on a stretch in the middle: fewest parts, then in-axons."""
+    stretch = SAMPLED * limit.compartments // own.compartments
     scored: list[tuple[tuple[float, ...], int]] = []
-    for at, (order, ends) in enumerate(tilings):
+    for at, (order, ends) in enumerate(orders):
         first, last = np.searchsorted(ends, [(own.size - stretch) // 2, (own.size + stretch) // 2])
         start = int(ends[first])
         chosen = order[start : ends[last]]
@@ -115,7 +115,7 @@ def _promising(
             )
             assert found is not None  # as many parts as neurons are allowed
             scored.append((tuple(c / chosen.size for c in _cost(found, own.shape)), at))
-    return [tilings[at] for _, at in sorted(scored)[:KEPT]]
+    return [orders[at] for _, at in sorted(scored)[:KEPT]]
 
 
 def _tilings(shape: Shape) -> Iterator[tuple[Array, Array]]:
