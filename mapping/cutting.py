@@ -23,10 +23,9 @@ from mapping.outline import OutlinePopulation
 
 Array = NDArray[Any]
 
-MANY, SAMPLED, KEPT = 128, 4, 2
+MANY, SAMPLED = 128, 4
 """A population whose compartments alone fill more than so many cores is cut on trial first: the
-neurons of so many cores from its middle, in each order; so many of the best orders are then tried
-on all of it."""
+neurons of so many cores from its middle, in each order; the best order is taken for all of it."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -61,7 +60,7 @@ def cut(
     orders += [(order, singles) for order in _sorted_by_profile(needs, own)]
     large = own.size * own.compartments > MANY * limit.compartments
     if large:
-        orders = _promising(needs, own, copies, orders, limit)
+        orders = [_most_promising(needs, own, copies, orders, limit)]
     best, chosen = None, orders[0][0]
     for order, ends in orders:
         most = own.size if best is None else len(best.parts)
@@ -95,27 +94,32 @@ def _cost(found: Cut, shape: Shape) -> tuple[int, int, int]:
     return len(found.parts), found.in_axons, reach
 
 
-def _promising(
+def _most_promising(
     needs: Needs,
     own: OutlinePopulation,
     copies: Array,
     orders: list[tuple[Array, Array]],
     limit: Need,
-) -> list[tuple[Array, Array]]:
-    """Keep the orders that do best on a stretch in the middle: fewest parts, then in-axons."""
+) -> tuple[Array, Array]:
+    """Find the order that does best on a stretch in the middle: fewest parts, then in-axons."""
     stretch = SAMPLED * limit.compartments // own.compartments
-    scored: list[tuple[tuple[float, ...], int]] = []
-    for at, (order, ends) in enumerate(orders):
+    best = orders[0]
+    least: tuple[float, ...] = (np.inf,)
+    for order, ends in orders:
         first, last = np.searchsorted(ends, [(own.size - stretch) // 2, (own.size + stretch) // 2])
         start = int(ends[first])
         chosen = order[start : ends[last]]
-        if chosen.size:
-            found = _fill(
-                needs, own, copies, chosen, ends[first + 1 : last + 1] - start, limit, chosen.size
-            )
-            assert found is not None  # as many parts as neurons are allowed
-            scored.append((tuple(c / chosen.size for c in _cost(found, own.shape)), at))
-    return [orders[at] for _, at in sorted(scored)[:KEPT]]
+        if not chosen.size:
+            continue
+        most = min(least[0] * chosen.size + 1, chosen.size)
+        found = _fill(
+            needs, own, copies, chosen, ends[first + 1 : last + 1] - start, limit, int(most)
+        )
+        if found:
+            cost = tuple(c / chosen.size for c in _cost(found, own.shape))
+            if cost < least:
+                best, least = (order, ends), cost
+    return best
 
 
 def _tilings(shape: Shape) -> Iterator[tuple[Array, Array]]:
