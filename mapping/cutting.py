@@ -8,7 +8,7 @@ packets, then the most compact ones, whose packets have the shortest ways.
 
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from math import prod
 from typing import Any
@@ -23,7 +23,7 @@ from mapping.outline import OutlinePopulation
 
 Array = NDArray[Any]
 
-MANY, SAMPLED = 128, 4
+MANY, SAMPLED = 128, 8
 """A population whose compartments alone fill more than so many cores is cut on trial first: the
 neurons of so many cores from its middle, in each order; the best order is taken for all of it."""
 
@@ -111,12 +111,16 @@ def _most_promising(
         chosen = order[start : ends[last]]
         if not chosen.size:
             continue
-        most = min(least[0] * chosen.size + 1, chosen.size)
+        most = min(least[0] * chosen.size + 2, chosen.size)
         found = _fill(
             needs, own, copies, chosen, ends[first + 1 : last + 1] - start, limit, int(most)
         )
         if found:
-            cost = tuple(c / chosen.size for c in _cost(found, own.shape))
+            whole = found
+            if len(found.parts) > 1:  # what is left over at the end says nothing
+                whole = replace(found, parts=found.parts[:-1])
+            n = sum(part.size for part in whole.parts)
+            cost = tuple(c / n for c in _cost(whole, own.shape))
             if cost < least:
                 best, least = (order, ends), cost
     return best
