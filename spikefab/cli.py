@@ -221,6 +221,10 @@ def run(
         ),
     ] = None,
     threads: Threads = None,
+    mapping: Annotated[
+        Path | None, typer.Option("--mapping", help="A program of spikefab map: lie as it has it.")
+    ] = None,
+    without: Without = None,
     force: Annotated[bool, typer.Option("--force", help="Replace an earlier run in it.")] = False,
     debug: Debug = False,
 ) -> None:
@@ -244,6 +248,7 @@ def run(
                 "need_classes": accuracy, "readout": readout,
             },
             seed=seed, strict=strict, quantiser=quantiser.value, output=output, force=force,
+            without=without or [], start=mapping,
         )  # fmt: skip
 
 

@@ -10,6 +10,7 @@ from typing import Any
 from emulator.chip import Chip
 from emulator.program_file import load_program, save_program
 from mapping.layout.floor import Floor
+from mapping.network import Network
 from mapping.outline import Outline
 from mapping.partitioners import parts_of
 from mapping.pins import read_pin
@@ -65,8 +66,7 @@ def map_to_chip(
         _check_output(output, (network_path, rates, start), force=force)
     chip = chips_of([chip_name], without)[chip_name]
     network, load = import_network(network_path, chip, conventions, seed=seed, quantiser=quantiser)
-    inputs = frozenset(part.name for part in network.inputs) if direct else frozenset[str]()
-    outline = Outline.before_rounding(network, chip, direct=inputs)
+    outline = _outline(network, chip, direct=direct)
     if explain is not None and explain not in outline.order:
         raise BadInputError(
             f"--explain {explain!r}: there is no such population; there are "
@@ -96,6 +96,23 @@ def map_to_chip(
                 say(line)
         if output is not None:
             say(f"written to {output}")
+
+
+def begun(start: Path, network: Network, chip: Chip, *, direct: bool) -> Choices:
+    """Take the mapping of a saved program as it is.
+
+    Raises
+    ------
+    BadInputError
+        If it is of another network or chip.
+    """
+    choices = Choices(partitioner="kept", placer="linear")
+    return _informed(choices, _outline(network, chip, direct=direct), chip, None, start)
+
+
+def _outline(network: Network, chip: Chip, *, direct: bool) -> Outline:
+    inputs = frozenset(part.name for part in network.inputs) if direct else frozenset[str]()
+    return Outline.before_rounding(network, chip, direct=inputs)
 
 
 def _informed(

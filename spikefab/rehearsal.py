@@ -4,16 +4,19 @@ import logging
 import sys
 import time
 import warnings
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from emulator.chip_file import load_chip, refuse_to_run
+from emulator.chip_file import refuse_to_run
 from spikefab.data import Samples, load_samples
 from spikefab.deployment import Deployment
+from spikefab.fit.work import chips_of
 from spikefab.importing import import_network
+from spikefab.map_command import begun
 from spikefab.output import FILES, Earlier, check_output, make_new, make_output, replacing
 from spikefab.run import RunResult, run_network
 from spikefab.summary import summary
@@ -39,6 +42,8 @@ def rehearse(
     strict: bool = False,
     quantiser: str = "spikefab",
     physics: dict[str, Any] | None = None,
+    without: Sequence[str] = (),
+    start: Path | None = None,
     new: str | None = None,
 ) -> None:
     """Do all of a run; ``conventions`` go to `import_network`, ``reading`` to `load_samples`.
@@ -47,17 +52,24 @@ def rehearse(
     ----------
     physics : mapping, optional
         ``fabric``, ``threads`` and ``tick_period_s`` of `run_network`.
+    without : sequence of str
+        Parts of the chip to do without, as `chip_without` reads them.
+    start : Path, optional
+        A saved program whose mapping is used.
     new : str, optional
         Start of the name of a new folder, where no ``output`` is given.
     """
     began = time.perf_counter()
     if output is not None:
-        check_output(output, (network_path, data, Path(chip_name)), force=force)
-    chip = load_chip(chip_name)
+        inputs = (network_path, data, Path(chip_name), *([start] if start else []))
+        check_output(output, inputs, force=force)
+    chip = chips_of([chip_name], without)[chip_name]
     refuse_to_run(chip)
     network, load = import_network(network_path, chip, conventions, seed=seed, quantiser=quantiser)
     samples = load_samples(data, network, **reading)
-    deployment = load(direct=not samples.spiking, samples=samples)
+    direct = not samples.spiking
+    choices = None if start is None else begun(start, network, chip, direct=direct)
+    deployment = load(direct=direct, samples=samples, choices=choices)
     how = {"seed": seed, "strict": strict, "readout": reading.get("readout"), **(physics or {})}
     if output is not None:
         make_output(output)
