@@ -17,10 +17,19 @@ from mapping.errors import CapacityError
 from mapping.layout.floor import Floor
 from mapping.layout.hypergraph import Hypergraph, flows
 from mapping.layout.move_kernels import Edges
-from mapping.layout.moves import Limits, cut_of, edges_of, moved
+from mapping.layout.moves import (
+    Limits,
+    cut_of,
+    edges_of,
+    excess_of,
+    moved,
+    moves_cost,
+    resource_use,
+    tables_fit,
+)
 from mapping.layout.orders import aligned, overlapping, sequential, tiled, twinned
 from mapping.layout.placers import PLACERS, Task, cooled, lower_bound, random_hops
-from mapping.layout.repair import over_limits, repaired, with_pins
+from mapping.layout.repair import check_neurons, over_limits, repaired, with_pins
 from mapping.layout.tiles import Shape
 
 Array = NDArray[Any]
@@ -33,8 +42,10 @@ ROUNDS = 8
 FINALISTS = 3
 WORTH = 2e-4
 """Share of the hops that a round must save for another one."""
-TABLES = 2e9
-"""Steps that it may take to fill the tables of moves; larger networks keep their first partition."""
+STEPS = 2_000_000_000
+"""Of all moves of neurons together (see `moved`), about as many as a core does in some seconds."""
+REPAIR, TRIAL = 0.04, 0.12
+"""Shares of it for the repair of each start, and for the first round of each finalist."""
 LARGE = 3_000_000
 """Synapses from which one fill with overlapping neurons must do."""
 
@@ -105,6 +116,11 @@ class Job:
         """Neurons of each layer."""
         return [int(np.prod(shape)) for shape in self.shapes]
 
+    @property
+    def steps(self) -> int:
+        """Of all moves of neurons together, at most."""
+        return int(STEPS * self.effort)
+
     @cached_property
     def edges(self) -> Edges:
         """Who reaches whom, both ways."""
@@ -163,12 +179,13 @@ class _Found:
 
     over: float
     hops: float
+    packets: float
     core: Array
     place: Array
 
     @property
-    def rank(self) -> tuple[float, float]:
-        return self.over, self.hops
+    def rank(self) -> tuple[float, float, float]:
+        return self.over, self.hops, self.packets
 
 
 Partitioner = Callable[[Job, np.random.Generator], _Found]
@@ -188,6 +205,7 @@ def laid_out(job: Job, partitioner: str = "traffic") -> Layout:
         raise ValueError(f"partitioner: {partitioner!r} is none of {', '.join(PARTITIONERS)}")
     rng = np.random.default_rng(job.seed)
     base = _baseline(job)
+    check_neurons(job.graph, job.edges, job.limits)
     found = PARTITIONERS[partitioner](job, rng)
     if _fits(job, base):
         placed = _placed(job, base, rng, "linear")
@@ -231,13 +249,25 @@ def _shortage(job: Job, core: Array) -> str:
 def _placed(job: Job, core: Array, rng: np.random.Generator, placer: str) -> _Found:
     task = Task(flows=flows(job.graph, core), floor=job.floor, pins=job.places(core), stop=job.stop)
     place = PLACERS[placer](task, rng)
-    over = len(over_limits(job.edges, job.limits, core))
-    return _Found(over=over, hops=task.hops(place), core=core, place=place)
+    return _ranked(job, task, core, place)
+
+
+def _ranked(job: Job, task: Task, core: Array, place: Array) -> _Found:
+    over = 0.0
+    if not job.limits.only_neurons or np.bincount(core, minlength=1).max() > job.limits.neurons:
+        limit = job.limits.rules(core.size).limit
+        over = float(excess_of(resource_use(job.edges, core, job.limits), limit).sum())
+    # Sums in another order must not decide.
+    hops, packets = (round(value, 6) for value in (task.hops(place), task.flows.packets))
+    return _Found(over=over, hops=hops, packets=packets, core=core, place=place)
 
 
 def _legal(job: Job, core: Array, rng: np.random.Generator) -> _Found:
     """Place a partition with the job's placer, repaired where it breaks limits."""
-    fixed = repaired(job.edges, job.graph, job.limits, job.floor, core, job.pinned, rng, job.stop)
+    fixed = repaired(
+        job.edges, job.graph, job.limits, job.floor, core, job.pinned, rng,
+        int(REPAIR * job.steps), job.stop,
+    )  # fmt: skip
     return _placed(job, fixed, rng, job.placer)
 
 
@@ -258,12 +288,13 @@ def _packed(job: Job, rng: np.random.Generator) -> _Found:
 
 def _by_traffic(job: Job, rng: np.random.Generator) -> _Found:
     starts = _small_enough(job, _starts(job))
+    if job.graph.target.size >= LARGE:  # where it takes long to place many cores
+        starts = sorted(starts, key=lambda core: flows(job.graph, core).packets)[:1]
     found = sorted((_legal(job, core, rng) for core in starts), key=lambda one: one.rank)
-    n_cores = found[0].place.size
-    if n_cores < 2 or (job.graph.target.size + job.graph.n_nets) * n_cores > TABLES * job.effort:
-        return found[0]
-    best = sorted((_refined(job, one, rng, 1) for one in found[:FINALISTS]), key=lambda o: o.rank)
-    return _refined(job, best[0], rng, ROUNDS)
+    trials = [_refined(job, one, rng, 1, TRIAL) for one in found[:FINALISTS]]
+    best = min(trials, key=lambda one: one.rank)
+    rest = 1 - REPAIR * len(starts) - TRIAL * len(trials)
+    return _refined(job, best, rng, ROUNDS, rest)
 
 
 PARTITIONERS: Mapping[str, Partitioner] = {
@@ -327,26 +358,36 @@ def _small_enough(job: Job, starts: list[Array]) -> list[Array]:
     return fitting
 
 
-def _refined(job: Job, found: _Found, rng: np.random.Generator, rounds: int) -> _Found:
-    """Move neurons, then cores, again and again; the best of all."""
+def _refined(
+    job: Job, found: _Found, rng: np.random.Generator, rounds: int, share: float
+) -> _Found:
+    """Move neurons, then cores, again and again; the best of all.
+
+    Parameters
+    ----------
+    share : float
+        Of all steps that moves may take.
+    """
+    n_cores, left = found.place.size, int(share * job.steps)
+    if n_cores < 2 or not tables_fit(job.edges, n_cores) or moves_cost(job.edges, n_cores) > left:
+        return found
     cut = cut_of(job.edges, found.core, job.limits, job.limits.neurons)
     place, best = found.place, found
     for _ in range(rounds):
-        if job.stop():
+        if job.stop() or left <= moves_cost(job.edges, n_cores):
             break
         hop = job.floor.distance(place[:, None], place[None, :])
-        moved(
-            job.edges, cut, job.limits, hop, rng, int(PROPOSALS * job.effort),
+        left -= moved(
+            job.edges, cut, job.limits, hop, rng, int(PROPOSALS * job.effort), most_steps=left,
             pinned=job.pinned, stop=job.stop,
-        )  # fmt: skip
+        ).steps  # fmt: skip
         core = cut.core.copy()
         task = Task(
             flows=flows(job.graph, core), floor=job.floor, pins=job.places(core), starts=(place,),
             stop=job.stop,
         )  # fmt: skip
         place = cooled(task, PLACERS[job.placer](task, rng), rng, 50_000)
-        over = len(over_limits(job.edges, job.limits, core))
-        now = _Found(over=over, hops=task.hops(place), core=core, place=place)
+        now = _ranked(job, task, core, place)
         worth = now.over < best.over or now.hops < best.hops * (1 - WORTH)
         best = min(best, now, key=lambda one: one.rank)
         if not worth:
