@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from numpy.typing import NDArray
 
-from traces.jit import kernel
+from traces.jit import inlined, lean
 
 Array = NDArray[Any]
 
@@ -26,7 +26,7 @@ AIMLESS = 0.02
 """Share of the moves that change nothing that is made: a dense layer has hardly any others."""
 PROPOSED = 10
 """Steps of a proposal that is not worth a closer look."""
-MOVED = 4
+MOVED = 6
 """Steps that it takes to count a source anew."""
 ROW = 8
 """Neighbouring entries of a table that take one step together."""
@@ -111,7 +111,7 @@ class Rules(NamedTuple):
     profile: Array
 
 
-@kernel
+@lean
 def fill_counts(edges: Edges, cut: Cut, rules: Rules) -> None:
     """Count everything of a partition whose ``core`` is set and whose other arrays are 0."""
     n_nets, n_cores = cut.reach.shape
@@ -130,7 +130,7 @@ def fill_counts(edges: Edges, cut: Cut, rules: Rules) -> None:
                     cut.use[cut.core[edges.owner[e]], OUT_AXONS] += 1
 
 
-@kernel
+@lean
 def count_lists(
     edges: Edges, core: Array, rules: Rules, use: Array, listed: Array, touched: Array
 ) -> None:
@@ -160,7 +160,7 @@ def count_lists(
             use[core[edges.owner[e]], OUT_AXONS] += n
 
 
-@kernel
+@inlined
 def _sit(cut: Cut, rules: Rules, u: int, c: int) -> None:
     """Take up what a neuron takes without its synapses."""
     cut.seat[u] = cut.use[c, NEURONS]
@@ -174,7 +174,7 @@ def _sit(cut: Cut, rules: Rules, u: int, c: int) -> None:
         cut.having[c, p] += 1
 
 
-@kernel
+@inlined
 def _rise(cut: Cut, rules: Rules, u: int, c: int) -> None:
     """Give back what `_sit` took up."""
     cut.use[c, NEURONS] -= 1
@@ -189,7 +189,7 @@ def _rise(cut: Cut, rules: Rules, u: int, c: int) -> None:
             cut.use[c, N_RESOURCES + k] -= 1
 
 
-@kernel
+@inlined
 def _listed(edges: Edges, cut: Cut, e: int, c: int) -> int:
     """Count synapses of net ``e`` on core ``c``, that onto its own neuron included."""
     listed = int(cut.reach[e, c])
@@ -198,7 +198,7 @@ def _listed(edges: Edges, cut: Cut, e: int, c: int) -> int:
     return listed
 
 
-@kernel
+@lean
 def fill_fares(edges: Edges, cut: Cut, hop: Array, fare: Array, extra: Array) -> None:
     """Fill a table of zeros; ``extra`` float64 [n_cores] is scratch."""
     n_cores = hop.shape[0]
@@ -219,7 +219,7 @@ def fill_fares(edges: Edges, cut: Cut, hop: Array, fare: Array, extra: Array) ->
                 fare[t, cut.core[t]] += rate * hop[home, cut.core[t]]
 
 
-@kernel
+@lean
 def excess(cut: Cut, rules: Rules) -> float:
     """Add up by which shares of a limit cores are over it."""
     over = 0.0
@@ -230,7 +230,7 @@ def excess(cut: Cut, rules: Rules) -> float:
     return over
 
 
-@kernel
+@inlined
 def _is_over(cut: Cut, rules: Rules, c: int) -> bool:
     over = False
     for k in range(rules.limit.size):
@@ -238,7 +238,7 @@ def _is_over(cut: Cut, rules: Rules, c: int) -> bool:
     return over
 
 
-@kernel
+@lean
 def exchange_change(
     edges: Edges, cut: Cut, hop: Array, fare: Array, u: int, v: int, mark: Array, stamp: int
 ) -> float:
@@ -273,7 +273,7 @@ def exchange_change(
     return more
 
 
-@kernel
+@inlined
 def _between(edges: Edges, cut: Cut, hop: Array, e: int, a: int, b: int) -> float:
     """Correct fares for a net from ``b`` that reaches ``a``, when both its ends change places."""
     # The fare of its neuron took the target for resting on a, the fare of the target the neuron
@@ -287,7 +287,7 @@ def _between(edges: Edges, cut: Cut, hop: Array, e: int, a: int, b: int) -> floa
     return more
 
 
-@kernel
+@lean
 def move(edges: Edges, cut: Cut, rules: Rules, u: int, to: int) -> int:
     """Put a neuron on another core and return steps; fares are left as they are."""
     core, reach, use, words = cut.core, cut.reach, cut.use, rules.words
@@ -332,7 +332,7 @@ def move(edges: Edges, cut: Cut, rules: Rules, u: int, to: int) -> int:
     return int(MOVED * n_sources + n_nets * reach.shape[1])
 
 
-@kernel
+@lean
 def renew_fares(
     edges: Edges, cut: Cut, hop: Array, fare: Array, u: int, at: int, extra: Array
 ) -> int:
@@ -376,7 +376,7 @@ def renew_fares(
     return int(steps)
 
 
-@kernel
+@inlined
 def _charge(
     edges: Edges, fare: Array, hop: Array, s: int, u: int, c: int, way: float, sent: float
 ) -> int:
@@ -389,7 +389,7 @@ def _charge(
     return int(edges.start[s + 1] - edges.start[s] + hop.shape[0] // ROW)
 
 
-@kernel
+@inlined
 def _candidate(edges: Edges, cut: Cut, u: int, way: float, pick: float) -> int:
     """Pick the core of a neuron with a common source, of a source, of a target, or any core."""
     first, n_sources = edges.source_start[u], edges.source_start[u + 1] - edges.source_start[u]
@@ -406,7 +406,7 @@ def _candidate(edges: Edges, cut: Cut, u: int, way: float, pick: float) -> int:
     return int(pick * cut.use.shape[0])
 
 
-@kernel
+@lean
 def refine(
     edges: Edges, cut: Cut, rules: Rules, pinned: Array, hop: Array, fare: Array, chance: Array,
     heat_first: float, heat_last: float, mark: Array, first_stamp: int, extra: Array,
