@@ -46,8 +46,8 @@ STEPS = 2_000_000_000
 """Of all moves of neurons together (see `moved`), about as many as a core does in some seconds."""
 REPAIR, TRIAL = 0.04, 0.12
 """Shares of it for the repair of each start, and for the first round of each finalist."""
-LARGE = 3_000_000
-"""Synapses from which one fill with overlapping neurons must do."""
+LARGE = 5_000_000
+"""Synapses from which one fill with overlapping neurons, and one start, must do."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -253,13 +253,18 @@ def _placed(job: Job, core: Array, rng: np.random.Generator, placer: str) -> _Fo
 
 
 def _ranked(job: Job, task: Task, core: Array, place: Array) -> _Found:
-    over = 0.0
-    if not job.limits.only_neurons or np.bincount(core, minlength=1).max() > job.limits.neurons:
-        limit = job.limits.rules(core.size).limit
-        over = float(excess_of(resource_use(job.edges, core, job.limits), limit).sum())
     # Sums in another order must not decide.
     hops, packets = (round(value, 6) for value in (task.hops(place), task.flows.packets))
-    return _Found(over=over, hops=hops, packets=packets, core=core, place=place)
+    return _Found(over=_over(job, core), hops=hops, packets=packets, core=core, place=place)
+
+
+def _over(job: Job, core: Array) -> float:
+    """Add up by which shares of its limits cores are over them."""
+    if job.limits.only_neurons:
+        held = np.bincount(core, minlength=1)[:, None]
+        return float(excess_of(held, np.array([job.limits.neurons])).sum())
+    limit = job.limits.rules(core.size).limit
+    return float(excess_of(resource_use(job.edges, core, job.limits), limit).sum())
 
 
 def _legal(job: Job, core: Array, rng: np.random.Generator) -> _Found:
@@ -288,13 +293,18 @@ def _packed(job: Job, rng: np.random.Generator) -> _Found:
 
 def _by_traffic(job: Job, rng: np.random.Generator) -> _Found:
     starts = _small_enough(job, _starts(job))
-    if job.graph.target.size >= LARGE:  # where it takes long to place many cores
-        starts = sorted(starts, key=lambda core: flows(job.graph, core).packets)[:1]
+    if job.graph.target.size >= LARGE:  # it takes long to place many cores
+        starts = sorted(starts, key=partial(_promise, job))[:1]
     found = sorted((_legal(job, core, rng) for core in starts), key=lambda one: one.rank)
     trials = [_refined(job, one, rng, 1, TRIAL) for one in found[:FINALISTS]]
     best = min(trials, key=lambda one: one.rank)
     rest = 1 - REPAIR * len(starts) - TRIAL * len(trials)
     return _refined(job, best, rng, ROUNDS, rest)
+
+
+def _promise(job: Job, core: Array) -> tuple[float, float]:
+    """How much of it must be repaired, and its packets."""
+    return _over(job, core), flows(job.graph, core).packets
 
 
 PARTITIONERS: Mapping[str, Partitioner] = {
