@@ -182,8 +182,9 @@ def resource_use(edges: Edges, core: Array, limits: Limits) -> Array:
     use[:, NEURONS] = held
     np.add.at(use[:, COMPARTMENTS], core, rules.compartments)
     for k in range(rules.profile.shape[1]):
-        pairs = np.unique(np.stack([core, rules.profile[:, k]]), axis=1)
-        use[:, N_RESOURCES + k] = np.bincount(pairs[0], minlength=held.size)
+        most = int(rules.profile.max(initial=0)) + 1
+        pairs = np.unique(core * np.int64(most) + rules.profile[:, k])
+        use[:, N_RESOURCES + k] = np.bincount(pairs // most, minlength=held.size)
     scratch = np.zeros(held.size, np.int64)
     count_lists(edges, core.astype(np.int32), rules, use, scratch, scratch.copy())
     return use

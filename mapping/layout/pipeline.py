@@ -40,6 +40,8 @@ PROPOSALS = 1 << 20
 """Moves of neurons that one round looks at."""
 ROUNDS = 8
 FINALISTS = 3
+COOLING = 50_000
+"""Moves of cores after each round."""
 WORTH = 2e-4
 """Share of the hops that a round must save for another one."""
 STEPS = 2_000_000_000
@@ -48,6 +50,10 @@ REPAIR, TRIAL = 0.04, 0.12
 """Shares of it for the repair of each start, and for the first round of each finalist."""
 LARGE = 5_000_000
 """Synapses from which one fill with overlapping neurons, and one start, must do."""
+LARGE_STEPS = 0.25
+"""Share of the steps that is left then: each takes longer, as tables are far larger than caches."""
+FILLS = 3
+"""Times that tables of moves could be filled within the steps, at least, or nothing is moved."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -119,7 +125,8 @@ class Job:
     @property
     def steps(self) -> int:
         """Of all moves of neurons together, at most."""
-        return int(STEPS * self.effort)
+        share = LARGE_STEPS if self.graph.target.size >= LARGE else 1.0
+        return int(share * STEPS * self.effort)
 
     @cached_property
     def edges(self) -> Edges:
@@ -135,6 +142,13 @@ class Job:
         """Return the place of each core that holds pinned neurons."""
         held = np.flatnonzero(self.pinned)
         return {} if self.pins is None else {int(core[u]): int(self.pins[u]) for u in held}
+
+    def task(self, core: Array, *starts: Array) -> Task:
+        """Cores of a partition to be placed; ``starts`` are placements to begin with."""
+        return Task(
+            flows=flows(self.graph, core), floor=self.floor, pins=self.places(core), starts=starts,
+            effort=self.effort, stop=self.stop,
+        )  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -227,7 +241,7 @@ def _told(job: Job, found: _Found, base: Array) -> Layout:
     between, plain = flows(job.graph, found.core), flows(job.graph, base)
     hops = np.inf
     if _fits(job, base):
-        task = Task(flows=plain, floor=job.floor, pins=job.places(base))
+        task = job.task(base)
         hops = task.hops(PLACERS["linear"](task, np.random.default_rng(0)))
     return Layout(
         core=found.core, place=found.place, packets=between.packets, local=between.local,
@@ -247,7 +261,7 @@ def _shortage(job: Job, core: Array) -> str:
 
 
 def _placed(job: Job, core: Array, rng: np.random.Generator, placer: str) -> _Found:
-    task = Task(flows=flows(job.graph, core), floor=job.floor, pins=job.places(core), stop=job.stop)
+    task = job.task(core)
     place = PLACERS[placer](task, rng)
     return _ranked(job, task, core, place)
 
@@ -296,9 +310,10 @@ def _by_traffic(job: Job, rng: np.random.Generator) -> _Found:
     if job.graph.target.size >= LARGE:  # it takes long to place many cores
         starts = sorted(starts, key=partial(_promise, job))[:1]
     found = sorted((_legal(job, core, rng) for core in starts), key=lambda one: one.rank)
-    trials = [_refined(job, one, rng, 1, TRIAL) for one in found[:FINALISTS]]
-    best = min(trials, key=lambda one: one.rank)
-    rest = 1 - REPAIR * len(starts) - TRIAL * len(trials)
+    if len(found) > 1:
+        found = [_refined(job, one, rng, 1, TRIAL) for one in found[:FINALISTS]]
+    best = min(found, key=lambda one: one.rank)
+    rest = 1 - REPAIR * len(starts) - TRIAL * FINALISTS
     return _refined(job, best, rng, ROUNDS, rest)
 
 
@@ -379,7 +394,8 @@ def _refined(
         Of all steps that moves may take.
     """
     n_cores, left = found.place.size, int(share * job.steps)
-    if n_cores < 2 or not tables_fit(job.edges, n_cores) or moves_cost(job.edges, n_cores) > left:
+    dear = FILLS * moves_cost(job.edges, n_cores) > left
+    if n_cores < 2 or dear or not tables_fit(job.edges, n_cores):
         return found
     cut = cut_of(job.edges, found.core, job.limits, job.limits.neurons)
     place, best = found.place, found
@@ -392,11 +408,8 @@ def _refined(
             pinned=job.pinned, stop=job.stop,
         ).steps  # fmt: skip
         core = cut.core.copy()
-        task = Task(
-            flows=flows(job.graph, core), floor=job.floor, pins=job.places(core), starts=(place,),
-            stop=job.stop,
-        )  # fmt: skip
-        place = cooled(task, PLACERS[job.placer](task, rng), rng, 50_000)
+        task = job.task(core, place)
+        place = cooled(task, PLACERS[job.placer](task, rng), rng, int(COOLING * job.effort))
         now = _ranked(job, task, core, place)
         worth = now.over < best.over or now.hops < best.hops * (1 - WORTH)
         best = min(best, now, key=lambda one: one.rank)
