@@ -1,13 +1,13 @@
 """Improve a partition by moving neurons between cores, for packets times hops."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mapping.layout.hypergraph import MOST_KINDS, Hypergraph
+from mapping.layout.hypergraph import MOST_KINDS
 from mapping.layout.move_kernels import (
     COMPARTMENTS,
     N_RESOURCES,
@@ -29,9 +29,6 @@ CHUNK = 1 << 14
 """Proposals of one compiled call: between calls ``stop`` is asked."""
 ENTRIES = 60_000_000
 """Largest table of nets and cores, or of neurons and cores."""
-FLOOR_RATE = 0.01
-"""Share of the average rate that a silent neuron counts with, so that it lies where it would cost
-little if it fired on other data."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -125,26 +122,6 @@ class Limits:
             numbered[:, k] = used + number
             used += distinct.size
         return numbered
-
-
-def edges_of(graph: Hypergraph) -> Edges:
-    """Both ways, without synapses onto oneself, no rate 0."""
-    net = np.repeat(np.arange(graph.n_nets, dtype=np.int32), np.diff(graph.start))
-    apart = graph.owner[net] != graph.target
-    own = np.zeros(graph.n_nets, np.bool_)
-    own[net[~apart]] = True
-    rest = graph
-    if own.any():
-        start = np.concatenate([[0], np.cumsum(np.diff(graph.start) - own)])
-        rest = replace(graph, start=start, target=graph.target[apart])
-    rate = graph.rate
-    if graph.n_nets:
-        rate = np.maximum(rate, FLOOR_RATE * rate.mean())
-    if not rate.any():
-        rate = np.ones(graph.n_nets)
-    return Edges(
-        rest.start, rest.target, *rest.sources, rate, own, graph.owner, graph.first, graph.kind
-    )
 
 
 def cut_of(edges: Edges, core: Array, limits: Limits, room: int) -> Cut:

@@ -7,7 +7,7 @@ same layout on any machine.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property, partial
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -16,11 +16,9 @@ from numpy.typing import NDArray
 from mapping.errors import CapacityError
 from mapping.layout.floor import Floor
 from mapping.layout.hypergraph import Hypergraph, flows
-from mapping.layout.move_kernels import Edges
 from mapping.layout.moves import (
     Limits,
     cut_of,
-    edges_of,
     excess_of,
     moved,
     moves_cost,
@@ -40,6 +38,9 @@ PROPOSALS = 1 << 20
 """Moves of neurons that one round looks at."""
 ROUNDS = 8
 FINALISTS = 3
+APART = 1e-3
+"""Hops that each packet to another core counts with beyond its way: cores of one router are none
+apart."""
 COOLING = 50_000
 """Moves of cores after each round."""
 WORTH = 2e-4
@@ -128,11 +129,6 @@ class Job:
         share = LARGE_STEPS if self.graph.target.size >= LARGE else 1.0
         return int(share * STEPS * self.effort)
 
-    @cached_property
-    def edges(self) -> Edges:
-        """Who reaches whom, both ways."""
-        return edges_of(self.graph)
-
     @property
     def pinned(self) -> Array:
         """Whether each neuron must stay; bool [n]."""
@@ -219,7 +215,7 @@ def laid_out(job: Job, partitioner: str = "traffic") -> Layout:
         raise ValueError(f"partitioner: {partitioner!r} is none of {', '.join(PARTITIONERS)}")
     rng = np.random.default_rng(job.seed)
     base = _baseline(job)
-    check_neurons(job.graph, job.edges, job.limits)
+    check_neurons(job.graph, job.graph.edges, job.limits)
     found = PARTITIONERS[partitioner](job, rng)
     if _fits(job, base):
         placed = _placed(job, base, rng, "linear")
@@ -253,7 +249,7 @@ def _told(job: Job, found: _Found, base: Array) -> Layout:
 
 
 def _shortage(job: Job, core: Array) -> str:
-    over = over_limits(job.edges, job.limits, core)
+    over = over_limits(job.graph.edges, job.limits, core)
     return (
         f"{int(core.max(initial=-1)) + 1:,} of {job.floor.n_places:,} cores are used and limits "
         f"still exceeded: {'; '.join(over)}; use fewer synapses, or more cores"
@@ -278,13 +274,13 @@ def _over(job: Job, core: Array) -> float:
         held = np.bincount(core, minlength=1)[:, None]
         return float(excess_of(held, np.array([job.limits.neurons])).sum())
     limit = job.limits.rules(core.size).limit
-    return float(excess_of(resource_use(job.edges, core, job.limits), limit).sum())
+    return float(excess_of(resource_use(job.graph.edges, core, job.limits), limit).sum())
 
 
 def _legal(job: Job, core: Array, rng: np.random.Generator) -> _Found:
     """Place a partition with the job's placer, repaired where it breaks limits."""
     fixed = repaired(
-        job.edges, job.graph, job.limits, job.floor, core, job.pinned, rng,
+        job.graph.edges, job.graph, job.limits, job.floor, core, job.pinned, rng,
         int(REPAIR * job.steps), job.stop,
     )  # fmt: skip
     return _placed(job, fixed, rng, job.placer)
@@ -394,17 +390,17 @@ def _refined(
         Of all steps that moves may take.
     """
     n_cores, left = found.place.size, int(share * job.steps)
-    dear = FILLS * moves_cost(job.edges, n_cores) > left
-    if n_cores < 2 or dear or not tables_fit(job.edges, n_cores):
+    dear = FILLS * moves_cost(job.graph.edges, n_cores) > left
+    if n_cores < 2 or dear or not tables_fit(job.graph.edges, n_cores):
         return found
-    cut = cut_of(job.edges, found.core, job.limits, job.limits.neurons)
+    cut = cut_of(job.graph.edges, found.core, job.limits, job.limits.neurons)
     place, best = found.place, found
     for _ in range(rounds):
-        if job.stop() or left <= moves_cost(job.edges, n_cores):
+        if job.stop() or left <= moves_cost(job.graph.edges, n_cores):
             break
-        hop = job.floor.distance(place[:, None], place[None, :])
+        hop = job.floor.distance(place[:, None], place[None, :]) + APART * (1 - np.eye(n_cores))
         left -= moved(
-            job.edges, cut, job.limits, hop, rng, int(PROPOSALS * job.effort), most_steps=left,
+            job.graph.edges, cut, job.limits, hop, rng, int(PROPOSALS * job.effort), most_steps=left,
             pinned=job.pinned, stop=job.stop,
         ).steps  # fmt: skip
         core = cut.core.copy()
