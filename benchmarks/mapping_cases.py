@@ -179,7 +179,7 @@ def found(case: Case, seed: int) -> dict[str, Any]:
     job = Job(graph=graph, limits=case.limits, floor=floor, shapes=case.shapes, seed=seed)
     rows: dict[str, dict[str, Any]] = {}
     for name in ("traffic", *(name for name in PARTITIONERS if name != "traffic")):
-        begin = time.perf_counter()
+        begin, busy = time.perf_counter(), time.process_time()
         try:
             layout = laid_out(job, name)
         except CapacityError as error:
@@ -190,6 +190,7 @@ def found(case: Case, seed: int) -> dict[str, Any]:
         rows[name] = {
             "packets": layout.packets, "hops": layout.hops, "cores": layout.n_cores,
             "seconds": round(time.perf_counter() - begin, 3),
+            "cpu_seconds": round(time.process_time() - busy, 3),
         }  # fmt: skip
         if name == "traffic":
             best, memory = layout, peak_rss_mb()
