@@ -409,6 +409,56 @@ def test_a_benchmark_without_the_shared_folder_says_how_to_name_it(
     assert "SPIKEFAB_SHARED" in errors
 
 
+SMALL = """
+import sys
+from pathlib import Path
+sys.path.insert(0, "benchmarks")
+import mapping  # the package: the program beside it has given way
+import mapping_cases as cases
+from mapping.layout.moves import Limits
+cases.CASES = {{"small": cases.Case(network=lambda seed: cases.{network},
+                                    limits=Limits(neurons=30, in_axons=100),
+                                    bars={{"hops": {bar}}}, width=4, height=4)}}
+sys.exit(cases.main(["small", "--json", "--seed", "1"], Path("mapping.py")))
+"""
+
+
+def small_case(network, bar):
+    done = subprocess.run(
+        [sys.executable, "-c", SMALL.format(network=network, bar=bar)],
+        capture_output=True, text=True, cwd=CHECKOUT, check=False,
+        env=os.environ | {"PYTHONPATH": str(CHECKOUT)},
+    )  # fmt: skip
+    assert "Traceback" not in done.stderr, done.stderr
+    assert done.stdout.count("\n") == 1
+    return done.returncode, json.loads(done.stdout)
+
+
+def test_a_mapping_is_told_beside_its_baseline_and_all_other_ways():
+    code, found = small_case("smallworld(seed, 300, 10)", 10**6)
+    assert (code, found["case"], found["seed"], found["broken"]) == (0, "small", 1, [])
+    assert found["lower_bound"] <= found["hops"] <= found["baseline_hops"]
+    assert found["packets"] <= found["baseline_packets"]
+    assert (found["cores"], found["seconds"] > 0, found["peak_rss_mb"] > 0) == (10, True, True)
+    assert set(found["partitioners"]) == {"traffic", "packed", "sequential"}
+    assert set(found["placers"]) == {"linear", "hilbert", "force", "anneal"}
+
+
+def test_a_baseline_without_room_is_null_and_a_broken_bar_told_by_the_exit_code():
+    code, found = small_case("_shuffled_world(300, 10, 0.1, seed)", 1)
+    assert (code, found["broken"], found["baseline_hops"]) == (4, ["hops"], None)
+    assert "places" in found["partitioners"]["sequential"]["refused"]
+    assert found["cores"] <= 16
+
+
+def test_an_unknown_case_of_mapping_is_bad_input():
+    code, out, errors = fabric("mapping", "huge", "--json")
+    assert (code, out) == (2, "")
+    assert "invalid choice: 'huge'" in errors
+    assert "smallworld-loihi" in errors
+    assert fabric("mapping", "chain-256", "--seed", "-1")[0] == 2
+
+
 @pytest.mark.parametrize(("name", "ticks", "packets"), [("W1", 100, 72_833), ("W2", 50, 581_069)])
 def test_a_standard_network_sends_as_many_packets_as_it_must(shared, name, ticks, packets):
     """Of the first ticks; spikes of all of them are checked in speed.py."""

@@ -4,19 +4,23 @@ A neuron and its targets are one hyperedge: a spike costs one packet for each *d
 holds a target of it, whatever the number of its synapses there.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mapping.layout.move_kernels import Edges
 from traces.jit import kernel
 
 Array = NDArray[Any]
 
 MOST_KINDS = 64
 """Kinds of lists that nets can have."""
+FLOOR_RATE = 0.01
+"""Share of the average rate that a silent neuron counts with, so that it lies where it would cost
+little if it fired on other data."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -131,6 +135,26 @@ class Hypergraph:
         """Nets of neuron ``u`` are ``first[u]`` to ``first[u + 1]``, exclusive; int64 [n + 1]."""
         inside = self.owner[: np.count_nonzero(self.owner >= 0)]
         return np.searchsorted(inside, np.arange(self.n + 1))
+
+    @cached_property
+    def edges(self) -> Edges:
+        """Both ways, without synapses onto oneself, no rate 0."""
+        net = np.repeat(np.arange(self.n_nets, dtype=np.int32), np.diff(self.start))
+        apart = self.owner[net] != self.target
+        own = np.zeros(self.n_nets, np.bool_)
+        own[net[~apart]] = True
+        rest = self
+        if own.any():
+            start = np.concatenate([[0], np.cumsum(np.diff(self.start) - own)])
+            rest = replace(self, start=start, target=self.target[apart])
+        rate = self.rate
+        if self.n_nets:
+            rate = np.maximum(rate, FLOOR_RATE * rate.mean())
+        if not rate.any():
+            rate = np.ones(self.n_nets)
+        return Edges(
+            rest.start, rest.target, *rest.sources, rate, own, self.owner, self.first, self.kind
+        )
 
 
 def _checked_owner(owner: Array | None, n_nets: int, n: int) -> Array:

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from numpy.typing import NDArray
 
-from traces.jit import kernel
+from traces.jit import inlined, lean
 
 Array = NDArray[Any]
 
@@ -24,6 +24,12 @@ N_RESOURCES = 5
 
 AIMLESS = 0.02
 """Share of the moves that change nothing that is made: a dense layer has hardly any others."""
+PROPOSED = 10
+"""Steps of a proposal that is not worth a closer look."""
+MOVED = 6
+"""Steps that it takes to count a source anew."""
+ROW = 8
+"""Neighbouring entries of a table that take one step together."""
 LEAST = 1e-9
 """Hops below which a gain is taken for rounding."""
 
@@ -65,6 +71,8 @@ class Cut(NamedTuple):
     ----------
     core : int32 [n]
     reach : uint16 or uint32 [n_nets, n_cores]
+    mixed : int32 [n_nets, n_cores]
+        Numbers of those targets, XORed: where there is one, it is known at once.
     member : int32 [n_cores, room + 1]
         Neurons of each core, in no order; one seat more for who comes first in an exchange.
     seat : int32 [n]
@@ -77,6 +85,7 @@ class Cut(NamedTuple):
 
     core: Array
     reach: Array
+    mixed: Array
     member: Array
     seat: Array
     use: Array
@@ -102,7 +111,7 @@ class Rules(NamedTuple):
     profile: Array
 
 
-@kernel
+@lean
 def fill_counts(edges: Edges, cut: Cut, rules: Rules) -> None:
     """Count everything of a partition whose ``core`` is set and whose other arrays are 0."""
     n_nets, n_cores = cut.reach.shape
@@ -111,6 +120,7 @@ def fill_counts(edges: Edges, cut: Cut, rules: Rules) -> None:
     for e in range(n_nets):
         for k in range(edges.start[e], edges.start[e + 1]):
             cut.reach[e, cut.core[edges.target[k]]] += 1
+            cut.mixed[e, cut.core[edges.target[k]]] ^= edges.target[k]
         for c in range(n_cores):
             listed = _listed(edges, cut, e, c)
             if listed > 0:
@@ -120,7 +130,37 @@ def fill_counts(edges: Edges, cut: Cut, rules: Rules) -> None:
                     cut.use[cut.core[edges.owner[e]], OUT_AXONS] += 1
 
 
-@kernel
+@lean
+def count_lists(
+    edges: Edges, core: Array, rules: Rules, use: Array, listed: Array, touched: Array
+) -> None:
+    """Add axons and words of a partition to ``use``, without any table.
+
+    Parameters
+    ----------
+    use : int64 [n_cores, 5 or more]
+    listed, touched : int64 [n_cores]
+        Zeros, and scratch.
+    """
+    for e in range(edges.rate.size):
+        n = 0
+        for k in range(edges.start[e], edges.start[e + 1] + edges.own[e]):
+            end = k == edges.start[e + 1]
+            c = core[edges.owner[e]] if end else core[edges.target[k]]
+            if listed[c] == 0:
+                touched[n] = c
+                n += 1
+            listed[c] += 1
+        for k in range(n):
+            c = touched[k]
+            use[c, IN_AXONS] += 1
+            use[c, WORDS] += rules.words[edges.kind[e], listed[c]]
+            listed[c] = 0
+        if edges.owner[e] >= 0:
+            use[core[edges.owner[e]], OUT_AXONS] += n
+
+
+@inlined
 def _sit(cut: Cut, rules: Rules, u: int, c: int) -> None:
     """Take up what a neuron takes without its synapses."""
     cut.seat[u] = cut.use[c, NEURONS]
@@ -134,7 +174,7 @@ def _sit(cut: Cut, rules: Rules, u: int, c: int) -> None:
         cut.having[c, p] += 1
 
 
-@kernel
+@inlined
 def _rise(cut: Cut, rules: Rules, u: int, c: int) -> None:
     """Give back what `_sit` took up."""
     cut.use[c, NEURONS] -= 1
@@ -149,7 +189,7 @@ def _rise(cut: Cut, rules: Rules, u: int, c: int) -> None:
             cut.use[c, N_RESOURCES + k] -= 1
 
 
-@kernel
+@inlined
 def _listed(edges: Edges, cut: Cut, e: int, c: int) -> int:
     """Count synapses of net ``e`` on core ``c``, that onto its own neuron included."""
     listed = int(cut.reach[e, c])
@@ -158,9 +198,9 @@ def _listed(edges: Edges, cut: Cut, e: int, c: int) -> int:
     return listed
 
 
-@kernel
-def fill_fares(edges: Edges, cut: Cut, hop: Array, fare: Array) -> None:
-    """Fill a table of zeros."""
+@lean
+def fill_fares(edges: Edges, cut: Cut, hop: Array, fare: Array, extra: Array) -> None:
+    """Fill a table of zeros; ``extra`` float64 [n_cores] is scratch."""
     n_cores = hop.shape[0]
     for e in range(edges.first[-1]):
         u = edges.owner[e]
@@ -169,15 +209,17 @@ def fill_fares(edges: Edges, cut: Cut, hop: Array, fare: Array) -> None:
             if cut.reach[e, c] > 0:
                 for d in range(n_cores):
                     fare[u, d] += rate * hop[d, c]
+        for c in range(n_cores):
+            extra[c] = rate * hop[home, c] * (cut.reach[e, c] == 0)
         for k in range(edges.start[e], edges.start[e + 1]):
             t = edges.target[k]
             for c in range(n_cores):
-                fare[t, c] += rate * hop[home, c] * (cut.reach[e, c] == 0)
+                fare[t, c] += extra[c]
             if cut.reach[e, cut.core[t]] == 1:
                 fare[t, cut.core[t]] += rate * hop[home, cut.core[t]]
 
 
-@kernel
+@lean
 def excess(cut: Cut, rules: Rules) -> float:
     """Add up by which shares of a limit cores are over it."""
     over = 0.0
@@ -188,7 +230,7 @@ def excess(cut: Cut, rules: Rules) -> float:
     return over
 
 
-@kernel
+@inlined
 def _is_over(cut: Cut, rules: Rules, c: int) -> bool:
     over = False
     for k in range(rules.limit.size):
@@ -196,7 +238,7 @@ def _is_over(cut: Cut, rules: Rules, c: int) -> bool:
     return over
 
 
-@kernel
+@lean
 def exchange_change(
     edges: Edges, cut: Cut, hop: Array, fare: Array, u: int, v: int, mark: Array, stamp: int
 ) -> float:
@@ -231,7 +273,7 @@ def exchange_change(
     return more
 
 
-@kernel
+@inlined
 def _between(edges: Edges, cut: Cut, hop: Array, e: int, a: int, b: int) -> float:
     """Correct fares for a net from ``b`` that reaches ``a``, when both its ends change places."""
     # The fare of its neuron took the target for resting on a, the fare of the target the neuron
@@ -245,9 +287,9 @@ def _between(edges: Edges, cut: Cut, hop: Array, e: int, a: int, b: int) -> floa
     return more
 
 
-@kernel
-def move(edges: Edges, cut: Cut, rules: Rules, u: int, to: int) -> None:
-    """Put a neuron on another core; fares are left as they are."""
+@lean
+def move(edges: Edges, cut: Cut, rules: Rules, u: int, to: int) -> int:
+    """Put a neuron on another core and return steps; fares are left as they are."""
     core, reach, use, words = cut.core, cut.reach, cut.use, rules.words
     at = core[u]
     for e in range(edges.first[u], edges.first[u + 1]):
@@ -268,7 +310,8 @@ def move(edges: Edges, cut: Cut, rules: Rules, u: int, to: int) -> None:
                 reached += 1
         use[to, OUT_AXONS] += reached
     core[u] = to
-    for k in range(edges.source_start[u], edges.source_start[u + 1]):
+    first = edges.source_start[u]
+    for k in range(first, edges.source_start[u + 1]):
         s = edges.source[k]
         kind = edges.kind[s]
         here, there = _listed(edges, cut, s, at), _listed(edges, cut, s, to)
@@ -281,15 +324,19 @@ def move(edges: Edges, cut: Cut, rules: Rules, u: int, to: int) -> None:
             use[core[edges.owner[s]], OUT_AXONS] += out
         reach[s, at] -= 1
         reach[s, to] += 1
+        cut.mixed[s, at] ^= u
+        cut.mixed[s, to] ^= u
     _rise(cut, rules, u, at)
     _sit(cut, rules, u, to)
+    n_nets, n_sources = edges.first[u + 1] - edges.first[u], edges.source_start[u + 1] - first
+    return int(MOVED * n_sources + n_nets * reach.shape[1])
 
 
-@kernel
+@lean
 def renew_fares(
     edges: Edges, cut: Cut, hop: Array, fare: Array, u: int, at: int, extra: Array
-) -> None:
-    """Follow the move of ``u`` away from ``at``, which has just been made.
+) -> int:
+    """Follow the move of ``u`` away from ``at``, which has just been made; return steps.
 
     Parameters
     ----------
@@ -298,31 +345,22 @@ def renew_fares(
     """
     to = cut.core[u]
     n_cores = hop.shape[0]
+    steps = edges.source_start[u + 1] - edges.source_start[u]
     for k in range(edges.source_start[u], edges.source_start[u + 1]):
         s = edges.source[k]
         here, there = int(cut.reach[s, at]), int(cut.reach[s, to])
-        if here > 1 and there > 2:
+        if (here > 1 and there > 2) or edges.owner[s] < 0:
             continue
-        if edges.owner[s] < 0:
-            continue
-        rate, home = edges.rate[s], cut.core[edges.owner[s]]
-        left, come = rate * hop[home, at], rate * hop[home, to]
-        if here < 2:
-            for j in range(edges.start[s], edges.start[s + 1]):
-                t = edges.target[j]
-                if t != u and (here == 0 or cut.core[t] == at):
-                    fare[t, at] += left
-        if there < 3:
-            for j in range(edges.start[s], edges.start[s + 1]):
-                t = edges.target[j]
-                if t != u and (there == 1 or cut.core[t] == to):
-                    fare[t, to] -= come
+        home = cut.core[edges.owner[s]]
+        left, come = edges.rate[s] * hop[home, at], edges.rate[s] * hop[home, to]
         if here == 0:
-            for c in range(n_cores):
-                fare[edges.owner[s], c] -= rate * hop[c, at]
+            steps += _charge(edges, fare, hop, s, u, at, left, -edges.rate[s])
+        elif here == 1:
+            fare[cut.mixed[s, at], at] += left
         if there == 1:
-            for c in range(n_cores):
-                fare[edges.owner[s], c] += rate * hop[c, to]
+            steps += _charge(edges, fare, hop, s, u, to, -come, edges.rate[s])
+        elif there == 2:
+            fare[cut.mixed[s, to] ^ u, to] -= come
     for e in range(edges.first[u], edges.first[u + 1]):
         rate = edges.rate[e]
         for c in range(n_cores):
@@ -334,9 +372,24 @@ def renew_fares(
                 fare[t, c] += extra[c]
             if cut.reach[e, home] == 1:
                 fare[t, home] += rate * (hop[to, home] - hop[at, home])
+        steps += (edges.start[e + 1] - edges.start[e]) * (2 + n_cores // ROW)
+    return int(steps)
 
 
-@kernel
+@inlined
+def _charge(
+    edges: Edges, fare: Array, hop: Array, s: int, u: int, c: int, way: float, sent: float
+) -> int:
+    """Let other targets pay ``way`` for core ``c``, and the neuron of ``s`` for ``sent`` spikes."""
+    for j in range(edges.start[s], edges.start[s + 1]):
+        if edges.target[j] != u:
+            fare[edges.target[j], c] += way
+    for d in range(hop.shape[0]):
+        fare[edges.owner[s], d] += sent * hop[d, c]
+    return int(edges.start[s + 1] - edges.start[s] + hop.shape[0] // ROW)
+
+
+@inlined
 def _candidate(edges: Edges, cut: Cut, u: int, way: float, pick: float) -> int:
     """Pick the core of a neuron with a common source, of a source, of a target, or any core."""
     first, n_sources = edges.source_start[u], edges.source_start[u + 1] - edges.source_start[u]
@@ -353,11 +406,11 @@ def _candidate(edges: Edges, cut: Cut, u: int, way: float, pick: float) -> int:
     return int(pick * cut.use.shape[0])
 
 
-@kernel
+@lean
 def refine(
     edges: Edges, cut: Cut, rules: Rules, pinned: Array, hop: Array, fare: Array, chance: Array,
     heat_first: float, heat_last: float, mark: Array, first_stamp: int, extra: Array,
-    limited: bool, price: float, work: Array,
+    limited: bool, price: float, work: Array, most_work: int, until_legal: bool,
 ) -> float:  # fmt: skip
     """Propose a move or an exchange for each row of ``chance``; return the hops that are added.
 
@@ -373,16 +426,21 @@ def refine(
     mark : int64 [n_nets]
         Below ``first_stamp``.
     work : int64 [1]
-        Synapses that were looked at are added.
+        Steps are added: entries of tables that are looked at, about. It ends at ``most_work``.
     limited : bool
         Whether more than the neurons of a core is limited; then no move makes cores exceed a limit
         further, and ``price`` hops are paid to come one limit's worth nearer to it.
+    until_legal : bool
+        Whether to end as soon as no core exceeds a limit.
     """
     n_rows, n = chance.shape[0], cut.core.size
     room = min(cut.member.shape[1] - 1, rules.limit[NEURONS])
     added = 0.0
     over = excess(cut, rules) if limited else 0.0
     for step in range(n_rows):
+        if work[0] > most_work or (until_legal and over <= 0):
+            break
+        work[0] += PROPOSED
         u = int(chance[step, 0] * n)
         if pinned[u]:
             continue
@@ -409,28 +467,27 @@ def refine(
         repairs = over > 0 and (_is_over(cut, rules, at) or _is_over(cut, rules, to))
         if more > most and not repairs:
             continue  # what both share only adds to the cost of an exchange
-        listened = edges.source_start[u + 1] - edges.source_start[u]
         if v >= 0:
-            listened += edges.source_start[v + 1] - edges.source_start[v]
-            work[0] += listened
+            work[0] += edges.source_start[u + 1] - edges.source_start[u]
+            work[0] += 2 * (edges.source_start[v + 1] - edges.source_start[v])
             more = exchange_change(edges, cut, hop, fare, u, v, mark, first_stamp + step)
             if more > most and not repairs:
                 continue
-        work[0] += 10 * listened
-        move(edges, cut, rules, u, to)
+        work[0] += move(edges, cut, rules, u, to)
         if limited:
             if v >= 0:
-                move(edges, cut, rules, v, at)
+                work[0] += move(edges, cut, rules, v, at)
             now = excess(cut, rules)
+            work[0] += cut.use.size
             if v >= 0:
-                move(edges, cut, rules, v, to)
+                work[0] += move(edges, cut, rules, v, to)
             if now > over + 1e-12 or (more > most and more + price * (now - over) > 0):
-                move(edges, cut, rules, u, at)
+                work[0] += move(edges, cut, rules, u, at)
                 continue
             over = now
-        renew_fares(edges, cut, hop, fare, u, at, extra)
+        work[0] += renew_fares(edges, cut, hop, fare, u, at, extra)
         if v >= 0:
-            move(edges, cut, rules, v, at)
-            renew_fares(edges, cut, hop, fare, v, to, extra)
+            work[0] += move(edges, cut, rules, v, at)
+            work[0] += renew_fares(edges, cut, hop, fare, v, to, extra)
         added += more
     return added

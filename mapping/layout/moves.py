@@ -1,17 +1,22 @@
 """Improve a partition by moving neurons between cores, for packets times hops."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mapping.layout.hypergraph import MOST_KINDS, Hypergraph
+from mapping.layout.hypergraph import MOST_KINDS
 from mapping.layout.move_kernels import (
+    COMPARTMENTS,
+    N_RESOURCES,
+    NEURONS,
+    ROW,
     Cut,
     Edges,
     Rules,
+    count_lists,
     fill_counts,
     fill_fares,
     refine,
@@ -22,11 +27,8 @@ Array = NDArray[Any]
 UNLIMITED = 1 << 60
 CHUNK = 1 << 14
 """Proposals of one compiled call: between calls ``stop`` is asked."""
-WORK = 20
-"""Synapses that are looked at for each proposal, at most, before a round ends early."""
-FLOOR_RATE = 0.01
-"""Share of the average rate that a silent neuron counts with, so that it lies where it would cost
-little if it fired on other data."""
+ENTRIES = 60_000_000
+"""Largest table of nets and cores, or of neurons and cores."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -122,26 +124,6 @@ class Limits:
         return numbered
 
 
-def edges_of(graph: Hypergraph) -> Edges:
-    """Both ways, without synapses onto oneself, no rate 0."""
-    net = np.repeat(np.arange(graph.n_nets, dtype=np.int32), np.diff(graph.start))
-    apart = graph.owner[net] != graph.target
-    own = np.zeros(graph.n_nets, np.bool_)
-    own[net[~apart]] = True
-    rest = graph
-    if own.any():
-        start = np.concatenate([[0], np.cumsum(np.diff(graph.start) - own)])
-        rest = replace(graph, start=start, target=graph.target[apart])
-    rate = graph.rate
-    if graph.n_nets:
-        rate = np.maximum(rate, FLOOR_RATE * rate.mean())
-    if not rate.any():
-        rate = np.ones(graph.n_nets)
-    return Edges(
-        rest.start, rest.target, *rest.sources, rate, own, graph.owner, graph.first, graph.kind
-    )
-
-
 def cut_of(edges: Edges, core: Array, limits: Limits, room: int) -> Cut:
     """Count everything of a partition.
 
@@ -156,6 +138,7 @@ def cut_of(edges: Edges, core: Array, limits: Limits, room: int) -> Cut:
     cut = Cut(
         core.astype(np.int32),
         np.zeros((edges.rate.size, n_cores), np.uint16 if room < 1 << 16 else np.uint32),
+        np.zeros((edges.rate.size, n_cores), np.int32),
         np.zeros((n_cores, room + 1), np.int32),  # one more during an exchange
         np.zeros(n, np.int32),
         np.zeros((n_cores, rules.limit.size), np.int64),
@@ -165,13 +148,46 @@ def cut_of(edges: Edges, core: Array, limits: Limits, room: int) -> Cut:
     return cut
 
 
-def resource_use(graph: Hypergraph, core: Array, limits: Limits) -> Array:
+def resource_use(edges: Edges, core: Array, limits: Limits) -> Array:
     """Count what each core takes; int64 [n_cores, 5 + n_tables].
 
     Neurons, compartments, in-axons, out-axons, words, and distinct profiles of each table.
     """
-    room = int(np.bincount(core).max(initial=1))
-    return cut_of(edges_of(graph), core, limits, room).use
+    held = np.bincount(core)
+    rules = limits.rules(core.size, int(held.max(initial=1)))
+    use = np.zeros((held.size, rules.limit.size), np.int64)
+    use[:, NEURONS] = held
+    np.add.at(use[:, COMPARTMENTS], core, rules.compartments)
+    for k in range(rules.profile.shape[1]):
+        most = int(rules.profile.max(initial=0)) + 1
+        pairs = np.unique(core * np.int64(most) + rules.profile[:, k])
+        use[:, N_RESOURCES + k] = np.bincount(pairs // most, minlength=held.size)
+    scratch = np.zeros(held.size, np.int64)
+    count_lists(edges, core.astype(np.int32), rules, use, scratch, scratch.copy())
+    return use
+
+
+def excess_of(use: Array, limit: Array) -> Array:
+    """Add up by which shares of its limits each core is over them; float64 [n_cores]."""
+    return np.asarray((np.maximum(use - limit, 0) / np.maximum(limit, 1)).sum(axis=1))
+
+
+def tables_fit(edges: Edges, n_cores: int) -> bool:
+    """Whether moves have room for their tables."""
+    n = max(edges.rate.size, edges.first.size - 1)
+    return n * n_cores <= ENTRIES
+
+
+def moves_cost(edges: Edges, n_cores: int) -> int:
+    """Steps that it takes to fill the tables of moves."""
+    return (edges.target.size + edges.rate.size) * (2 + n_cores // ROW)
+
+
+class Moves(NamedTuple):
+    """What moves have done: hops that are added, and the steps that it took."""
+
+    added: float
+    steps: int
 
 
 def moved(
@@ -183,16 +199,23 @@ def moved(
     n_proposals: int,
     *,
     heat: float = 0.0,
+    most_steps: int = UNLIMITED,
+    until_legal: bool = False,
     pinned: Array | None = None,
     stop: Callable[[], bool] = lambda: False,
-) -> float:
-    """Propose moves and exchanges, changing ``cut``; return the hops that are added.
+) -> Moves:
+    """Propose moves and exchanges, changing ``cut``.
 
     Parameters
     ----------
     hop : int [n_cores, n_cores]
     heat : float
         Cost, in hops of an average spike, that is accepted at first with chance 1/e. It falls to 0.
+    most_steps : int
+        Entries of tables that are looked at, about, before it ends early: no clock is asked, so
+        that results are the same everywhere.
+    until_legal : bool
+        Whether to end as soon as no core exceeds a limit.
     pinned : bool [n], optional
         Neurons that must stay.
     stop : callable
@@ -200,23 +223,25 @@ def moved(
     """
     n, n_cores = cut.core.size, cut.reach.shape[1]
     if n_cores < 2:
-        return 0.0
+        return Moves(0.0, 0)
     fare = np.zeros((n, n_cores))
     pinned = np.zeros(n, np.bool_) if pinned is None else pinned
     hop = np.ascontiguousarray(hop, np.float64)
-    fill_fares(edges, cut, hop, fare)
     mark, extra = np.full(edges.rate.size, -1, np.int64), np.zeros(n_cores)
+    fill_fares(edges, cut, hop, fare, extra)
     chunks = -(-n_proposals // CHUNK)
     size = -(-n_proposals // max(chunks, 1))
     heats = heat * float(edges.rate.mean()) * np.linspace(1, 0, chunks + 1)
     price = 10.0 * float(edges.rate.sum()) * float(hop.max())
-    work = np.zeros(1, np.int64)
+    work = np.full(1, moves_cost(edges, n_cores), np.int64)
     rules, added = limits.rules(n, cut.member.shape[1] - 1), 0.0
+    limited = not limits.only_neurons
     for k in range(chunks):
-        if stop() or work[0] > WORK * n_proposals:
+        legal = until_legal and not (cut.use > rules.limit).any()
+        if legal or work[0] > most_steps or stop():
             break
         added += refine(
             edges, cut, rules, pinned, hop, fare, rng.random((size, 5)), heats[k], heats[k + 1],
-            mark, k * size, extra, not limits.only_neurons, price, work,
+            mark, k * size, extra, limited, price, work, most_steps, until_legal and limited,
         )  # fmt: skip
-    return added
+    return Moves(added, int(work[0]))

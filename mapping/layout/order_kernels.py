@@ -13,7 +13,7 @@ from mapping.layout.move_kernels import (
     Edges,
     Rules,
 )
-from traces.jit import kernel
+from traces.jit import inlined, lean
 
 Array = NDArray[Any]
 
@@ -40,7 +40,7 @@ class Filling(NamedTuple):
     having: Array
 
 
-@kernel
+@lean
 def _add(edges: Edges, rules: Rules, filling: Filling, u: int, step: int) -> None:
     """Take a neuron up (``step`` 1), or back out (-1)."""
     held = filling.held
@@ -58,7 +58,7 @@ def _add(edges: Edges, rules: Rules, filling: Filling, u: int, step: int) -> Non
             _list(edges, rules, filling, e, step)
 
 
-@kernel
+@inlined
 def _list(edges: Edges, rules: Rules, filling: Filling, e: int, step: int) -> None:
     kind, before = edges.kind[e], int(filling.listed[e])
     filling.listed[e] = before + step
@@ -66,7 +66,7 @@ def _list(edges: Edges, rules: Rules, filling: Filling, e: int, step: int) -> No
     filling.held[IN_AXONS] += (before + step > 0) - (before > 0)
 
 
-@kernel
+@inlined
 def _is_full(rules: Rules, filling: Filling) -> bool:
     full = False
     for k in range(rules.limit.size):
@@ -74,7 +74,7 @@ def _is_full(rules: Rules, filling: Filling) -> bool:
     return full
 
 
-@kernel
+@lean
 def fill_in_order(
     edges: Edges, rules: Rules, filling: Filling, order: Array, border: Array, core: Array
 ) -> int:
@@ -103,7 +103,7 @@ def fill_in_order(
     return c + 1 if order.size else 0
 
 
-@kernel
+@lean
 def grow(
     edges: Edges, rules: Rules, filling: Filling, seeds: Array, share: Array, noise: Array,
     core: Array, score: Array, top: Array, shift: int, member: Array,
@@ -174,7 +174,7 @@ def grow(
     return c + (held > 0)
 
 
-@kernel
+@lean
 def _forget(noise: Array, core: Array, score: Array, top: Array, block: int) -> None:
     for u in range(score.size):
         score[u] = noise[u] if core[u] == NOWHERE else -1.0
@@ -182,7 +182,7 @@ def _forget(noise: Array, core: Array, score: Array, top: Array, block: int) -> 
         _renew(score, top, block, b)
 
 
-@kernel
+@inlined
 def _renew(score: Array, top: Array, block: int, b: int) -> None:
     most = -1.0
     for u in range(b * block, min((b + 1) * block, score.size)):
@@ -190,7 +190,7 @@ def _renew(score: Array, top: Array, block: int, b: int) -> None:
     top[b] = most
 
 
-@kernel
+@inlined
 def _best(score: Array, top: Array, block: int) -> int:
     """Return the neuron with the highest score, -1 where nobody hears anything."""
     best, most = -1, SILENT

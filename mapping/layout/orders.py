@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from mapping.layout.hypergraph import Hypergraph, flows
 from mapping.layout.move_kernels import Edges, Rules
-from mapping.layout.moves import Limits, edges_of
+from mapping.layout.moves import Limits
 from mapping.layout.order_kernels import NOWHERE, SILENT, Filling, fill_in_order, grow
 from mapping.layout.tiles import Shape, tile_orders
 from traces.jit import kernel
@@ -83,7 +83,7 @@ def tiled(graph: Hypergraph, limits: Limits, shapes: Sequence[Shape]) -> list[Ar
     shapes : sequence of tuple of int
         Channels, rows and columns of each layer.
     """
-    edges, rules = edges_of(graph), limits.rules(graph.n)
+    edges, rules = graph.edges, limits.rules(graph.n)
     found = [_in_order(edges, rules, *order) for order in tile_orders(shapes, limits.neurons)]
     return sorted(found, key=lambda core: flows(graph, core).packets)
 
@@ -96,7 +96,7 @@ def evenly(graph: Hypergraph, limits: Limits, order: Array, layer: Array) -> Arr
     layer : int [n]
         Layer of each entry of ``order``, ascending.
     """
-    edges, rules = edges_of(graph), limits.rules(graph.n)
+    edges, rules = graph.edges, limits.rules(graph.n)
     border = np.diff(layer, prepend=layer[:1]) > 0
     core = _in_order(edges, rules, order, border)
     begins = np.concatenate([[0], np.flatnonzero(border), [order.size]])
@@ -116,7 +116,7 @@ def in_order(graph: Hypergraph, limits: Limits, order: Array, border: Array) -> 
     border : bool [n]
         Whether a new core begins with this entry of ``order``.
     """
-    edges, rules = edges_of(graph), limits.rules(graph.n)
+    edges, rules = graph.edges, limits.rules(graph.n)
     return _in_order(edges, rules, order, border)
 
 
@@ -133,7 +133,7 @@ def overlapping(graph: Hypergraph, limits: Limits, seed: int = 0) -> Array:
     (overlap of hyperedges, after Ronzani and Silvano, arXiv 2601.16118). Seeds and the choice
     between equals are random, so that the numbering of neurons makes no difference.
     """
-    return _overlapping(edges_of(graph), limits.rules(graph.n), np.random.default_rng(seed))
+    return _overlapping(graph.edges, limits.rules(graph.n), np.random.default_rng(seed))
 
 
 def _overlapping(edges: Edges, rules: Rules, rng: np.random.Generator) -> Array:
@@ -158,11 +158,16 @@ def _overlapping(edges: Edges, rules: Rules, rng: np.random.Generator) -> Array:
 
 
 def _main_goal(edges: Edges, core: Array, n_cores: int) -> Array:
-    """Core with most targets of each neuron, ``n_cores`` where there is none; int64 [n]."""
+    """Core with most targets of each neuron that has none yet; int64 [n].
+
+    ``n_cores`` where there is none, and for the others.
+    """
     n = core.size
-    owner = np.repeat(edges.owner, np.diff(edges.start))
-    goal = core[edges.target]
-    known = (owner >= 0) & (goal != NOWHERE)
+    asks = (edges.owner >= 0) & (core[edges.owner] == NOWHERE)
+    mine = np.repeat(asks, np.diff(edges.start))
+    owner = np.repeat(edges.owner[asks], np.diff(edges.start)[asks])
+    goal = core[edges.target[mine]]
+    known = goal != NOWHERE
     key, times = np.unique(owner[known] * np.int64(n_cores) + goal[known], return_counts=True)
     best = np.lexsort((times, key // max(n_cores, 1)))
     found = np.full(n, n_cores, np.int64)

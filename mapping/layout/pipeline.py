@@ -7,7 +7,7 @@ same layout on any machine.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property, partial
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -16,11 +16,18 @@ from numpy.typing import NDArray
 from mapping.errors import CapacityError
 from mapping.layout.floor import Floor
 from mapping.layout.hypergraph import Hypergraph, flows
-from mapping.layout.move_kernels import Edges
-from mapping.layout.moves import Limits, cut_of, edges_of, moved
+from mapping.layout.moves import (
+    Limits,
+    cut_of,
+    excess_of,
+    moved,
+    moves_cost,
+    resource_use,
+    tables_fit,
+)
 from mapping.layout.orders import aligned, overlapping, sequential, tiled, twinned
 from mapping.layout.placers import PLACERS, Task, cooled, lower_bound, random_hops
-from mapping.layout.repair import over_limits, repaired, with_pins
+from mapping.layout.repair import check_neurons, over_limits, repaired, with_pins
 from mapping.layout.tiles import Shape
 
 Array = NDArray[Any]
@@ -31,12 +38,23 @@ PROPOSALS = 1 << 20
 """Moves of neurons that one round looks at."""
 ROUNDS = 8
 FINALISTS = 3
+APART = 1e-3
+"""Hops that each packet to another core counts with beyond its way: cores of one router are none
+apart."""
+COOLING = 50_000
+"""Moves of cores after each round."""
 WORTH = 2e-4
 """Share of the hops that a round must save for another one."""
-TABLES = 2e9
-"""Steps that it may take to fill the tables of moves; larger networks keep their first partition."""
-LARGE = 3_000_000
-"""Synapses from which one fill with overlapping neurons must do."""
+STEPS = 2_000_000_000
+"""Of all moves of neurons together (see `moved`), about as many as a core does in some seconds."""
+REPAIR, TRIAL = 0.04, 0.12
+"""Shares of it for the repair of each start, and for the first round of each finalist."""
+LARGE = 5_000_000
+"""Synapses from which one fill with overlapping neurons, and one start, must do."""
+LARGE_STEPS = 0.25
+"""Share of the steps that is left then: each takes longer, as tables are far larger than caches."""
+FILLS = 3
+"""Times that tables of moves could be filled within the steps, at least, or nothing is moved."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -105,10 +123,11 @@ class Job:
         """Neurons of each layer."""
         return [int(np.prod(shape)) for shape in self.shapes]
 
-    @cached_property
-    def edges(self) -> Edges:
-        """Who reaches whom, both ways."""
-        return edges_of(self.graph)
+    @property
+    def steps(self) -> int:
+        """Of all moves of neurons together, at most."""
+        share = LARGE_STEPS if self.graph.target.size >= LARGE else 1.0
+        return int(share * STEPS * self.effort)
 
     @property
     def pinned(self) -> Array:
@@ -119,6 +138,13 @@ class Job:
         """Return the place of each core that holds pinned neurons."""
         held = np.flatnonzero(self.pinned)
         return {} if self.pins is None else {int(core[u]): int(self.pins[u]) for u in held}
+
+    def task(self, core: Array, *starts: Array) -> Task:
+        """Cores of a partition to be placed; ``starts`` are placements to begin with."""
+        return Task(
+            flows=flows(self.graph, core), floor=self.floor, pins=self.places(core), starts=starts,
+            effort=self.effort, stop=self.stop,
+        )  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -163,12 +189,13 @@ class _Found:
 
     over: float
     hops: float
+    packets: float
     core: Array
     place: Array
 
     @property
-    def rank(self) -> tuple[float, float]:
-        return self.over, self.hops
+    def rank(self) -> tuple[float, float, float]:
+        return self.over, self.hops, self.packets
 
 
 Partitioner = Callable[[Job, np.random.Generator], _Found]
@@ -188,6 +215,7 @@ def laid_out(job: Job, partitioner: str = "traffic") -> Layout:
         raise ValueError(f"partitioner: {partitioner!r} is none of {', '.join(PARTITIONERS)}")
     rng = np.random.default_rng(job.seed)
     base = _baseline(job)
+    check_neurons(job.graph, job.graph.edges, job.limits)
     found = PARTITIONERS[partitioner](job, rng)
     if _fits(job, base):
         placed = _placed(job, base, rng, "linear")
@@ -209,7 +237,7 @@ def _told(job: Job, found: _Found, base: Array) -> Layout:
     between, plain = flows(job.graph, found.core), flows(job.graph, base)
     hops = np.inf
     if _fits(job, base):
-        task = Task(flows=plain, floor=job.floor, pins=job.places(base))
+        task = job.task(base)
         hops = task.hops(PLACERS["linear"](task, np.random.default_rng(0)))
     return Layout(
         core=found.core, place=found.place, packets=between.packets, local=between.local,
@@ -221,7 +249,7 @@ def _told(job: Job, found: _Found, base: Array) -> Layout:
 
 
 def _shortage(job: Job, core: Array) -> str:
-    over = over_limits(job.edges, job.limits, core)
+    over = over_limits(job.graph.edges, job.limits, core)
     return (
         f"{int(core.max(initial=-1)) + 1:,} of {job.floor.n_places:,} cores are used and limits "
         f"still exceeded: {'; '.join(over)}; use fewer synapses, or more cores"
@@ -229,15 +257,32 @@ def _shortage(job: Job, core: Array) -> str:
 
 
 def _placed(job: Job, core: Array, rng: np.random.Generator, placer: str) -> _Found:
-    task = Task(flows=flows(job.graph, core), floor=job.floor, pins=job.places(core), stop=job.stop)
+    task = job.task(core)
     place = PLACERS[placer](task, rng)
-    over = len(over_limits(job.edges, job.limits, core))
-    return _Found(over=over, hops=task.hops(place), core=core, place=place)
+    return _ranked(job, task, core, place)
+
+
+def _ranked(job: Job, task: Task, core: Array, place: Array) -> _Found:
+    # Sums in another order must not decide.
+    hops, packets = (round(value, 6) for value in (task.hops(place), task.flows.packets))
+    return _Found(over=_over(job, core), hops=hops, packets=packets, core=core, place=place)
+
+
+def _over(job: Job, core: Array) -> float:
+    """Add up by which shares of its limits cores are over them."""
+    if job.limits.only_neurons:
+        held = np.bincount(core, minlength=1)[:, None]
+        return float(excess_of(held, np.array([job.limits.neurons])).sum())
+    limit = job.limits.rules(core.size).limit
+    return float(excess_of(resource_use(job.graph.edges, core, job.limits), limit).sum())
 
 
 def _legal(job: Job, core: Array, rng: np.random.Generator) -> _Found:
     """Place a partition with the job's placer, repaired where it breaks limits."""
-    fixed = repaired(job.edges, job.graph, job.limits, job.floor, core, job.pinned, rng, job.stop)
+    fixed = repaired(
+        job.graph.edges, job.graph, job.limits, job.floor, core, job.pinned, rng,
+        int(REPAIR * job.steps), job.stop,
+    )  # fmt: skip
     return _placed(job, fixed, rng, job.placer)
 
 
@@ -258,12 +303,19 @@ def _packed(job: Job, rng: np.random.Generator) -> _Found:
 
 def _by_traffic(job: Job, rng: np.random.Generator) -> _Found:
     starts = _small_enough(job, _starts(job))
+    if job.graph.target.size >= LARGE:  # it takes long to place many cores
+        starts = sorted(starts, key=partial(_promise, job))[:1]
     found = sorted((_legal(job, core, rng) for core in starts), key=lambda one: one.rank)
-    n_cores = found[0].place.size
-    if n_cores < 2 or (job.graph.target.size + job.graph.n_nets) * n_cores > TABLES * job.effort:
-        return found[0]
-    best = sorted((_refined(job, one, rng, 1) for one in found[:FINALISTS]), key=lambda o: o.rank)
-    return _refined(job, best[0], rng, ROUNDS)
+    if len(found) > 1:
+        found = [_refined(job, one, rng, 1, TRIAL) for one in found[:FINALISTS]]
+    best = min(found, key=lambda one: one.rank)
+    rest = 1 - REPAIR * len(starts) - TRIAL * FINALISTS
+    return _refined(job, best, rng, ROUNDS, rest)
+
+
+def _promise(job: Job, core: Array) -> tuple[float, float]:
+    """How much of it must be repaired, and its packets."""
+    return _over(job, core), flows(job.graph, core).packets
 
 
 PARTITIONERS: Mapping[str, Partitioner] = {
@@ -327,26 +379,34 @@ def _small_enough(job: Job, starts: list[Array]) -> list[Array]:
     return fitting
 
 
-def _refined(job: Job, found: _Found, rng: np.random.Generator, rounds: int) -> _Found:
-    """Move neurons, then cores, again and again; the best of all."""
-    cut = cut_of(job.edges, found.core, job.limits, job.limits.neurons)
+def _refined(
+    job: Job, found: _Found, rng: np.random.Generator, rounds: int, share: float
+) -> _Found:
+    """Move neurons, then cores, again and again; the best of all.
+
+    Parameters
+    ----------
+    share : float
+        Of all steps that moves may take.
+    """
+    n_cores, left = found.place.size, int(share * job.steps)
+    dear = FILLS * moves_cost(job.graph.edges, n_cores) > left
+    if n_cores < 2 or dear or not tables_fit(job.graph.edges, n_cores):
+        return found
+    cut = cut_of(job.graph.edges, found.core, job.limits, job.limits.neurons)
     place, best = found.place, found
     for _ in range(rounds):
-        if job.stop():
+        if job.stop() or left <= moves_cost(job.graph.edges, n_cores):
             break
-        hop = job.floor.distance(place[:, None], place[None, :])
-        moved(
-            job.edges, cut, job.limits, hop, rng, int(PROPOSALS * job.effort),
+        hop = job.floor.distance(place[:, None], place[None, :]) + APART * (1 - np.eye(n_cores))
+        left -= moved(
+            job.graph.edges, cut, job.limits, hop, rng, int(PROPOSALS * job.effort), most_steps=left,
             pinned=job.pinned, stop=job.stop,
-        )  # fmt: skip
+        ).steps  # fmt: skip
         core = cut.core.copy()
-        task = Task(
-            flows=flows(job.graph, core), floor=job.floor, pins=job.places(core), starts=(place,),
-            stop=job.stop,
-        )  # fmt: skip
-        place = cooled(task, PLACERS[job.placer](task, rng), rng, 50_000)
-        over = len(over_limits(job.edges, job.limits, core))
-        now = _Found(over=over, hops=task.hops(place), core=core, place=place)
+        task = job.task(core, place)
+        place = cooled(task, PLACERS[job.placer](task, rng), rng, int(COOLING * job.effort))
+        now = _ranked(job, task, core, place)
         worth = now.over < best.over or now.hops < best.hops * (1 - WORTH)
         best = min(best, now, key=lambda one: one.rank)
         if not worth:

@@ -10,7 +10,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from traces.jit import inlined, kernel
+from traces.jit import inlined, lean
 
 Array = NDArray[Any]
 
@@ -29,7 +29,7 @@ def _hops(
     return float(dx + dy)
 
 
-@kernel
+@lean
 def total_hops(
     start: Array, other: Array, weight: Array, x: Array, y: Array, ring_x: int, ring_y: int,
     router: Array, between: Array, place: Array,
@@ -45,7 +45,7 @@ def total_hops(
     return total
 
 
-@kernel
+@lean
 def change(
     start: Array, other: Array, weight: Array, x: Array, y: Array, ring_x: int, ring_y: int,
     router: Array, between: Array, place: Array, a: int, b: int, to: int,
@@ -71,7 +71,7 @@ def change(
     return total
 
 
-@kernel
+@lean
 def swap(place: Array, holder: Array, a: int, to: int) -> None:
     """Put core ``a`` at ``to``, and who lies there at its place."""
     at, b = place[a], holder[to]
@@ -80,7 +80,7 @@ def swap(place: Array, holder: Array, a: int, to: int) -> None:
         place[b] = at
 
 
-@kernel
+@lean
 def side_gains(
     start: Array, other: Array, weight: Array, x: Array, y: Array, ring_x: int, ring_y: int,
     router: Array, between: Array, place: Array, holder: Array, pinned: Array, first: Array,
@@ -99,7 +99,7 @@ def side_gains(
             )
 
 
-@kernel
+@lean
 def exchange_sides(
     start: Array, other: Array, weight: Array, x: Array, y: Array, ring_x: int, ring_y: int,
     router: Array, between: Array, place: Array, holder: Array, first: Array, second: Array,
@@ -120,7 +120,7 @@ def exchange_sides(
     return saved
 
 
-@kernel
+@lean
 def anneal(
     start: Array, other: Array, weight: Array, x: Array, y: Array, ring_x: int, ring_y: int,
     router: Array, between: Array, place: Array, holder: Array, pinned: Array, grid: Array,

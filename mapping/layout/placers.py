@@ -40,6 +40,8 @@ class Task:
         Cores that must lie at a place.
     starts : sequence of int64 [n_cores]
         Placements to begin with, beside those that a placer knows.
+    effort : float
+        Proposals of `anneal`, as a multiple of what is usual.
     stop : callable
         Whether to end early, with the best so far; asked between compiled calls.
 
@@ -55,6 +57,7 @@ class Task:
     floor: Floor
     pins: Mapping[int, int] = field(default_factory=dict)
     starts: Sequence[Array] = ()
+    effort: float = 1.0
     stop: Callable[[], bool] = lambda: False
 
     def __post_init__(self) -> None:
@@ -152,9 +155,10 @@ def anneal(task: Task, rng: np.random.Generator) -> Array:
         return start
     if n_cores > 256:
         # Dense flows make a proposal dear.
-        count = min(4000 * n_cores, WORK * n_cores // task.flows.weight.size)
+        most = min(4000 * n_cores, WORK * n_cores // task.flows.weight.size)
+        count = int(task.effort * most)
         return _best(task, [start, _annealed(task, start, rng, count, hot=False)])
-    count = max(4000 * n_cores, 20_000)
+    count = int(task.effort * max(4000 * n_cores, 20_000))
     found = [_annealed(task, start, rng, count, hot=True) for _ in range(RESTARTS)]
     return _relaxed(task, _best(task, [start, *found]))
 

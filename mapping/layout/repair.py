@@ -10,17 +10,20 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from mapping.errors import CapacityError
 from mapping.layout.floor import Floor
 from mapping.layout.hypergraph import Hypergraph
 from mapping.layout.move_kernels import Edges
-from mapping.layout.moves import Limits, cut_of, moved
+from mapping.layout.moves import Limits, cut_of, excess_of, moved, resource_use, tables_fit
 from mapping.layout.orders import overlapping
 
 Array = NDArray[Any]
 Core = TypeVar("Core", bound=Array | None)
 
-PROPOSALS = 1 << 18
-ROUNDS = 6
+PROPOSALS = 1 << 20
+ROUNDS = 10
+WORTH = 0.5
+"""Share of what is over limits that may be left after moves that are worth another round."""
 NAMES = ("neurons", "compartments", "in-axons", "out-axons", "words of synapse memory")
 
 
@@ -32,12 +35,44 @@ def over_limits(edges: Edges, limits: Limits, core: Array) -> list[str]:
             f"core {c}: {held[c]:,} neurons of {limits.neurons:,}"
             for c in np.flatnonzero(held > limits.neurons)
         ]
-    use = cut_of(edges, core, limits, limits.neurons).use
+    use = resource_use(edges, core, limits)
     limit = limits.rules(core.size).limit
     return [
         f"core {c}: {use[c, k]:,} {_name(k)} of {limit[k]:,}"
         for c, k in np.argwhere(use > limit).tolist()
     ]
+
+
+def check_neurons(graph: Hypergraph, edges: Edges, limits: Limits) -> None:
+    """Refuse neurons that no core can hold even alone.
+
+    Raises
+    ------
+    CapacityError
+        If there are any; it names the first of them for each limit.
+    """
+    if limits.only_neurons:
+        return
+    rules, fan_in = limits.rules(graph.n), np.diff(edges.source_start)
+    heard = np.repeat(np.arange(graph.n), fan_in)
+    owner, own = edges.owner[: edges.first[-1]], edges.own[: edges.first[-1]]
+    one = rules.words[edges.kind, 1]
+    words = np.bincount(heard, one[edges.source], graph.n)
+    words += np.bincount(owner[own], one[: own.size][own], graph.n)
+    in_axons = fan_in + np.bincount(owner[own], minlength=graph.n)
+    sends = (np.diff(edges.start)[: own.size] > 0) | own
+    out_axons = np.bincount(owner[sends], minlength=graph.n)
+    need = (np.ones(graph.n), rules.compartments, in_axons, out_axons, words)
+    problems = []
+    for k, taken in enumerate(need):
+        if np.any(taken > rules.limit[k]):
+            u = int(np.argmax(taken > rules.limit[k]))
+            problems.append(
+                f"neuron {u:,} alone takes {int(taken[u]):,} {_name(k)} of {rules.limit[k]:,} that "
+                "a core has; give it fewer sources, or smaller weights"
+            )
+    if problems:
+        raise CapacityError("the floor", tuple(problems))
 
 
 def _name(column: int) -> str:
@@ -46,25 +81,33 @@ def _name(column: int) -> str:
 
 def repaired(
     edges: Edges, graph: Hypergraph, limits: Limits, floor: Floor, core: Array, pinned: Array,
-    rng: np.random.Generator, stop: Callable[[], bool],
+    rng: np.random.Generator, most_steps: int, stop: Callable[[], bool],
 ) -> Array:  # fmt: skip
     """Move neurons while a limit is broken, and split cores that stay over one; int32 [n].
 
     Cores are taken to lie one hop from each other: where they come to lie is not known yet.
     Limits may still be broken in the end, where the floor has no more places.
     """
+    steps, before = 0, np.inf
+    limit = limits.rules(core.size).limit
     for _ in range(ROUNDS):
-        over = over_limits(edges, limits, core)
-        if not over or stop():
-            break
         n_cores = int(core.max(initial=-1)) + 1
-        cut = cut_of(edges, core, limits, limits.neurons)
-        moved(edges, cut, limits, 1 - np.eye(n_cores), rng, PROPOSALS, pinned=pinned, stop=stop)
-        core = cut.core
-        use = cut_of(edges, core, limits, limits.neurons).use
-        limit = limits.rules(core.size).limit
-        broken = np.flatnonzero(np.any(use > limit, axis=1))
-        for c in broken[: floor.n_places - n_cores]:
+        over = excess_of(resource_use(edges, core, limits), limit)
+        if not over.any() or stop():
+            break
+        if tables_fit(edges, n_cores) and steps < most_steps:
+            cut = cut_of(edges, core, limits, limits.neurons)
+            steps += moved(
+                edges, cut, limits, 1 - np.eye(n_cores), rng, PROPOSALS, pinned=pinned, stop=stop,
+                most_steps=(most_steps - steps) // 2, until_legal=True,
+            ).steps  # fmt: skip
+            core, over = cut.core, excess_of(cut.use, limit)
+        if over.sum() < WORTH * before:
+            before = over.sum()
+            continue  # moves get on
+        before = over.sum()
+        worst = np.argsort(-over, kind="stable")[: np.count_nonzero(over)]
+        for c in worst[: floor.n_places - n_cores]:
             _split(graph, core, int(c), ~pinned, int(rng.integers(1 << 31)))
     return core
 

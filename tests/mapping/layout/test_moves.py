@@ -16,7 +16,7 @@ from mapping.layout.move_kernels import (
     renew_fares,
 )
 from mapping.layout.move_kernels import WORDS as WORDS_USED
-from mapping.layout.moves import Limits, cut_of, edges_of, moved, resource_use
+from mapping.layout.moves import Limits, cut_of, moved, resource_use
 from mapping.layout.placers import Task
 
 N, CORES, ROOM = 60, 6, 12
@@ -98,11 +98,11 @@ def partition(rng):
 
 def test_fares_and_resources_follow_every_move(graph, rng):
     limits = Limits(neurons=3 * ROOM, profiles=(7, 3), **TABLES)
-    edges, rules = edges_of(graph), limits.rules(N, N)
+    edges, rules = graph.edges, limits.rules(N, N)
     cut = cut_of(edges, partition(rng), limits, N)
     hop = HOP.astype(float)
     fare = np.zeros((N, CORES))
-    fill_fares(edges, cut, hop, fare)
+    fill_fares(edges, cut, hop, fare, np.zeros(CORES))
     for _ in range(40):
         u, to = int(rng.integers(N)), int(rng.integers(CORES))
         at = int(cut.core[u])
@@ -113,19 +113,19 @@ def test_fares_and_resources_follow_every_move(graph, rng):
         renew_fares(edges, cut, hop, fare, u, at, np.zeros(CORES))
         assert hops_of(graph, cut.core) - before == pytest.approx(told)
     fresh = np.zeros_like(fare)
-    fill_fares(edges, cut, hop, fresh)
+    fill_fares(edges, cut, hop, fresh, np.zeros(CORES))
     np.testing.assert_allclose(fare, fresh, atol=1e-9)
     assert np.array_equal(cut.use, use_of(graph, cut.core))
-    assert np.array_equal(cut.use, resource_use(graph, cut.core, limits))
+    assert np.array_equal(cut.use, resource_use(edges, cut.core, limits))
     seats = cut.member[cut.core, cut.seat]
     assert np.array_equal(seats, np.arange(N))
 
 
 def test_an_exchange_costs_what_is_counted_anew(graph, rng):
-    edges, limits = edges_of(graph), Limits(neurons=ROOM)
+    edges, limits = graph.edges, Limits(neurons=ROOM)
     cut = cut_of(edges, partition(rng), limits, N)
     hop, fare, mark = HOP.astype(float), np.zeros((N, CORES)), np.full(graph.n_nets, -1)
-    fill_fares(edges, cut, hop, fare)
+    fill_fares(edges, cut, hop, fare, np.zeros(CORES))
     for stamp in range(300):
         u, v = rng.integers(N, size=2)
         a, b = cut.core[u], cut.core[v]
@@ -143,10 +143,10 @@ def test_an_exchange_costs_what_is_counted_anew(graph, rng):
 def test_moves_add_the_hops_that_they_tell_and_keep_to_the_room(graph, heat):
     def run():
         rng = np.random.default_rng(1)
-        edges, limits = edges_of(graph), Limits(neurons=ROOM)
+        edges, limits = graph.edges, Limits(neurons=ROOM)
         core = partition(rng)
         cut = cut_of(edges, core, limits, ROOM)
-        return core, cut, moved(edges, cut, limits, HOP, rng, 4000, heat=heat)
+        return core, cut, moved(edges, cut, limits, HOP, rng, 4000, heat=heat).added
 
     core, cut, added = run()
     assert hops_of(graph, cut.core) - hops_of(graph, core) == pytest.approx(added)
@@ -162,9 +162,9 @@ def test_moves_never_break_a_limit_that_holds(graph, rng):
     core = partition(rng)
     used = use_of(graph, core)
     limits = limits_at(used)
-    edges = edges_of(graph)
+    edges = graph.edges
     cut = cut_of(edges, core, limits, N)
-    assert moved(edges, cut, limits, HOP, rng, 4000) < 0
+    assert moved(edges, cut, limits, HOP, rng, 4000).added < 0
     assert excess(cut, limits.rules(N, N)) == 0
     assert np.all(use_of(graph, cut.core).max(axis=0)[1:] <= used.max(axis=0)[1:])
 
@@ -175,7 +175,7 @@ def test_moves_repair_cores_that_are_over_a_limit(graph, rng, column):
     most = int(use_of(graph, core)[:, column].max()) - 3
     name = {IN_AXONS: "in_axons", OUT_AXONS: "out_axons", WORDS_USED: "words"}[column]
     limits = Limits(neurons=3 * ROOM, profiles=(7, 3), **TABLES, **{name: most})
-    edges = edges_of(graph)
+    edges = graph.edges
     cut = cut_of(edges, core, limits, N)
     assert excess(cut, limits.rules(N, N)) > 0
     moved(edges, cut, limits, HOP, rng, 8000)
@@ -183,18 +183,18 @@ def test_moves_repair_cores_that_are_over_a_limit(graph, rng, column):
 
 
 def test_a_stop_leaves_the_partition_as_it_is(graph, rng):
-    edges, limits = edges_of(graph), Limits(neurons=ROOM)
+    edges, limits = graph.edges, Limits(neurons=ROOM)
     core = partition(rng)
     cut = cut_of(edges, core, limits, ROOM)
-    assert moved(edges, cut, limits, HOP, rng, 4000, stop=lambda: True) == 0
+    assert moved(edges, cut, limits, HOP, rng, 4000, stop=lambda: True).added == 0
     assert np.array_equal(cut.core, core)
 
 
 def test_silent_neurons_count_a_little_and_all_silent_ones_alike():
     none = Hypergraph.of([0, 1, 2], np.array([1, 0]), [0.0, 0.0])
-    assert edges_of(none).rate.tolist() == [1.0, 1.0]
+    assert none.edges.rate.tolist() == [1.0, 1.0]
     half = Hypergraph.of([0, 1, 2], np.array([1, 0]), [2.0, 0.0])
-    assert edges_of(half).rate.tolist() == [2.0, 0.01]
+    assert half.edges.rate.tolist() == [2.0, 0.01]
 
 
 def test_words_are_told_for_the_longest_list_that_may_come_up():

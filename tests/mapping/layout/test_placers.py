@@ -102,6 +102,7 @@ def test_an_optimisation_that_is_stopped_keeps_what_it_has(name, rng):
     assert task.hops(place) <= task.hops(np.arange(13))
 
 
+@LONG
 def test_cooling_never_leaves_a_better_placement_for_a_worse_one(rng):
     graph = random_graph(rng)
     task = Task(flows=flows(graph, np.arange(graph.n) % 13), floor=FLOORS["mesh"])
