@@ -157,8 +157,12 @@ def core_violation(
     """Say that a core that was told what to hold holds too much."""
     used, most = getattr(need, resource), getattr(limit, resource)
     held = ", ".join(f"{part.neurons.size:,} of {part.population!r}" for part in slices)
+    bits = ""
+    if resource == "words" and chip.packing is not None:
+        size = chip.packing.word_bits
+        bits = f" ({used * size:,} of {most * size:,} bits)"
     text = (
-        f"{where} ({held}): {used:,} {_PLURALS[resource]}, but a core of {chip.name} has {most:,}; "
-        "put fewer neurons on it"
+        f"{where} ({held}): {used:,} {_PLURALS[resource]}, but a core of {chip.name} has {most:,}"
+        f"{bits}; put fewer neurons on it"
     )
     return Violation(limit=LIMITS[resource], where=where, need=used, have=most, text=text)

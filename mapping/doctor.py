@@ -7,16 +7,18 @@ Fixes are ranked by `Fix.size`, the share of something that the change takes awa
 
 - bits given up, of the bits of a weight; synapses pruned, of all synapses; neurons left out, of all
   neurons;
+- neurons of a population that is no longer pinned, of all;
 - 1 - old / new of a longer tick or of more chips;
 - a half for a reset of another kind, or input that the host turns into currents: the network
   computes something else, but loses nothing;
 - 1 for another chip. Of equal sizes the one in this order comes first.
 
-Two changes together are looked for only if no single one is enough; their sizes add up.
+Two changes together are looked for only if no single one is enough on this chip; their sizes add
+up.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from math import ceil, floor, log10, prod
 from typing import Any, NamedTuple, get_args
@@ -79,12 +81,30 @@ class Patient:
         What of it lies on this chip; raises UnsupportedNodeError where the chip lacks a rule.
     options : Options
     pins : tuple of Pin
+    tried : dict
+        What mappings came to, so that chips that hold the same are not tried twice.
     """
 
     network: Callable[[Options], Network]
     outline: Callable[[Chip, Options], Outline]
     options: Options = Options()
     pins: tuple[Pin, ...] = ()
+    tried: dict[Hashable, "Tried"] = field(default_factory=dict)
+
+
+class Tried(NamedTuple):
+    """What one mapping came to.
+
+    Attributes
+    ----------
+    cores : int or None
+        None if it does not fit.
+    outline : Outline
+        Of the network before it was edited; kept, as the key holds the identity of its parts.
+    """
+
+    cores: int | None
+    outline: Outline
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,7 +114,7 @@ class Fix:
     Attributes
     ----------
     kind : str
-        ``bits``, ``prune``, ``narrow``, ``tick``, ``reset``, ``input``, ``chips``, ``chip``; two
+        ``unpin``, ``bits``, ``prune``, ``narrow``, ``tick``, ``reset``, ``input``, ``chips``, ``chip``; two
         of them joined by ``+``.
     change : str
         For people.
@@ -120,14 +140,45 @@ class State:
     patient: Patient
     options: Options
     chip: Chip
-    edits: tuple[Callable[[Outline], Outline], ...] = ()
+    edits: tuple["Edit", ...] = ()
 
     def outline(self) -> Outline:
         """Outline the changed network."""
         outline = self.patient.outline(self.chip, self.options)
         for edit in self.edits:
-            outline = edit(outline)
+            outline = edit.on(outline)
         return outline
+
+    def cores(self) -> int | None:
+        """Map it, or remember how that went; None if it does not fit."""
+        base, tried = self.patient.outline(self.chip, self.options), self.patient.tried
+        key = (
+            _holding(base, self.chip), self.patient.pins, tuple(edit.name for edit in self.edits)
+        )  # fmt: skip
+        if key not in tried:
+            cores, problems = partition(self.outline(), self.chip, pins=self.patient.pins)
+            tried[key] = Tried(None if problems else len(cores), base)
+        return tried[key].cores
+
+
+class Edit(NamedTuple):
+    """A change of an outline, with a name that tells it from all others."""
+
+    name: str
+    on: Callable[[Outline], Outline]
+
+
+def _holding(outline: Outline, chip: Chip) -> Hashable:
+    """All that decides whether a chip holds an outline, and which outline that is."""
+    longest = max((p.delay for p in outline.projections), default=0)
+    limits = {name: chip.limit(name) for name in type(chip.limits).model_fields}
+    limits["delay_max"] = min(limits["delay_max"], longest)
+    return (
+        chip.core, tuple(limits.items()), chip.packing, chip.numbers.weight_bits,
+        tuple(chip.usable.tolist()),
+        tuple((p.name, p.compartments) for p in outline.populations),
+        tuple((id(p.linear), p.delay, p.format) for p in outline.projections),
+    )  # fmt: skip
 
 
 class Step(NamedTuple):
@@ -194,9 +245,9 @@ def fixes(patient: Patient, found: Judgement, others: Sequence[Chip] = ()) -> tu
         Other chips to try.
     """
     state = State(patient=patient, options=patient.options, chip=found.chip)
-    single = [fix for steps in _kinds(state, found) if (fix := _smallest(state, steps))]
-    single += [fix for chip in others if (fix := _on_other(patient, chip, found.chip))]
-    return tuple(sorted(single or _pairs(state, found), key=lambda fix: fix.size))
+    here = [fix for steps in _kinds(state, found) if (fix := _smallest(state, steps))]
+    elsewhere = [fix for chip in others if (fix := _on_other(patient, chip, found.chip))]
+    return tuple(sorted([*(here or _pairs(state, found)), *elsewhere], key=lambda fix: fix.size))
 
 
 def _pairs(state: State, found: Judgement) -> list[Fix]:
@@ -248,13 +299,12 @@ def _smallest(state: State, steps: Steps) -> Fix | None:
 
     def fits(k: int) -> bool:
         try:
-            changed = steps.at(k).on(state)
-            cores, problems = partition(changed.outline(), changed.chip, pins=changed.patient.pins)
+            cores = steps.at(k).on(state).cores()
         except (NetworkError, NetxError, NirError, UnsupportedNodeError, UnchangeableError):
             return False
-        if not problems:
-            fitting[k] = len(cores)
-        return not problems
+        if cores is not None:
+            fitting[k] = cores
+        return cores is not None
 
     low, high = -1, steps.n - 1
     if steps.smallest_first and high > 0 and fits(0):
@@ -283,6 +333,7 @@ def _on_other(patient: Patient, chip: Chip, own: Chip) -> Fix | None:
 
 def _kinds(state: State, found: Judgement) -> Iterator[Steps]:
     """List the changes that are tried, in the order in which equal ones are ranked."""
+    yield from _unpinned(state, found)
     yield from _longer_tick(state, found)
     yield from _host_input(state)
     yield from _other_reset(state)
@@ -295,6 +346,30 @@ def _kinds(state: State, found: Judgement) -> Iterator[Steps]:
     yield from _pruning(found)
     yield from _narrower(found)
     yield from _more_chips(state, found)
+
+
+def _unpinned(state: State, found: Judgement) -> Iterator[Steps]:
+    """Let go of pins: one by one, or of all."""
+    if found.outline is None:
+        return
+    sizes, pins = {p.name: p.size for p in found.outline.populations}, state.patient.pins
+    for dropped in [*((pin,) for pin in pins), *([pins] if len(pins) > 1 else [])]:
+        yield _unpinning(dropped, sizes)
+
+
+def _unpinning(dropped: tuple[Pin, ...], sizes: dict[str, int]) -> Steps:
+    names = [pin.population for pin in dropped]
+
+    def on(state: State) -> State:
+        left = tuple(pin for pin in state.patient.pins if pin not in dropped)
+        return replace(state, patient=replace(state.patient, pins=left))
+
+    step = Step(
+        f"let {' and '.join(map(repr, names))} lie where there is room (no --pin)",
+        sum(sizes[name] for name in names) / sum(sizes.values()),
+        {"kind": "unpin", "populations": names}, on,
+    )  # fmt: skip
+    return Steps(kind="unpin", n=1, at=lambda _: step)
 
 
 def _fewer_bits(state: State) -> Iterator[Steps]:
@@ -393,14 +468,18 @@ def _pruning_of(name: str | None, own: int, total: int) -> Iterator[Steps]:
             f"prune {least + k} % of {of}{bound}", share * own / total,
             {"kind": "prune", "projection": name, "share": share, "seed": 0},
             lambda state: _with_edit(
-                state, lambda o: pruned(o, share, names=None if name is None else {name})
+                state,
+                Edit(
+                    f"prune {share} of {name}",
+                    lambda o: pruned(o, share, names=None if name is None else {name}),
+                ),
             ),
         )  # fmt: skip
 
     yield Steps(kind="prune", n=100 - least, at=at)
 
 
-def _with_edit(state: State, edit: Callable[[Outline], Outline]) -> State:
+def _with_edit(state: State, edit: Edit) -> State:
     return replace(state, edits=(*state.edits, edit))
 
 
@@ -433,7 +512,9 @@ def _narrowing(outline: Outline, name: str, total: int) -> Steps:
         return Step(
             f"narrow {name!r} from {shape[0]:,} to {n:,} {what}", lost / total,
             {"kind": "narrow", "widths": {name: n}},
-            lambda state: _with_edit(state, lambda o: narrowed(o, {name: n})),
+            lambda state: _with_edit(
+                state, Edit(f"narrow {name} to {n}", lambda o: narrowed(o, {name: n}))
+            ),
         )  # fmt: skip
 
     return Steps(kind="narrow", n=shape[0] - 1, at=at)
@@ -451,7 +532,7 @@ def _narrowing_of_all(outline: Outline, names: list[str], total: int) -> Steps:
         return Step(
             f"narrow all hidden populations to {left} % ({listing}{', …' if len(names) > 4 else ''})",
             lost / total, {"kind": "narrow", "widths": widths},
-            lambda state: _with_edit(state, lambda o: narrowed(o, widths)),
+            lambda state: _with_edit(state, Edit(f"narrow {widths}", lambda o: narrowed(o, widths))),
         )  # fmt: skip
 
     return Steps(kind="narrow", n=99, at=at)

@@ -92,11 +92,10 @@ def _read_nir(path: Path, conventions: dict[str, Any]) -> Subject:
         direct = frozenset(part.name for part in found.inputs if options.direct)
         if not exact:
             return Outline.before_rounding(found, chip, direct=direct)
-        return Outline.of(quantise(found, chip, direct=direct))
+        return _without_matrices(Outline.of(quantise(found, chip, direct=direct)))
 
-    # Chips that round alike have the same outline, whatever they hold.
     outlines: _Kept[tuple[Chip, Options], Outline] = _Kept(
-        lambda key: _without_matrices(outline(key[0], key[1])), by=_rounding
+        lambda key: outline(key[0], key[1]), by=_rounding
     )
     note = (
         "counted from the weights as each chip rounds them"

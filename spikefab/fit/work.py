@@ -1,7 +1,6 @@
 """Judge a network on chips, and look for what makes it fit those that it does not."""
 
-import json
-from collections.abc import Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ from mapping.judging import JUDGES, Judgement
 from mapping.network import Network
 from mapping.pins import check_pins_in, read_pin
 from spikefab.fit.rates import Known, learn
-from spikefab.fit.reading import Subject, read_subject
+from spikefab.fit.reading import read_subject
 from spikefab.telling import BadInputError
 
 
@@ -148,50 +147,29 @@ def answer(
     }
     return Answer(
         network=network, counted=subject.counted, note=subject.note, direct=options.direct,
-        known=known, verdicts=tuple(_verdicts(patient, subject, judged, known)),
+        known=known, verdicts=tuple(_verdicts(patient, judged, known)),
         left_out=tuple(uncounted),
     )  # fmt: skip
 
 
-def _verdicts(
-    patient: Patient, subject: Subject, judged: dict[str, Judgement], known: Known
-) -> list[Verdict]:
-    """Look for fixes: once for chips that hold the same."""
-    treated: dict[str, tuple[Fix, ...]] = {}
-    verdicts = []
+def _verdicts(patient: Patient, judged: dict[str, Judgement], known: Known) -> Iterator[Verdict]:
+    others = _others(judged)
     for name, found in judged.items():
-        expected = estimate(found, known.rates) if found.fits and known.rates else None
-        own: tuple[Fix, ...] = ()
-        if not found.fits:
-            key = _holding(found.chip) if subject.counted == "shapes" else name
-            if key not in treated:
-                treated[key] = fixes(patient, found, _others(judged))
-            own = tuple(f for f in treated[key] if f.apply.get("chip") != found.chip.name)
-        verdicts.append(Verdict(name=name, found=found, fixes=own, expected=expected))
-    return verdicts
+        fits = found.fits
+        yield Verdict(
+            name=name, found=found, fixes=() if fits else fixes(patient, found, others),
+            expected=estimate(found, known.rates) if fits and known.rates else None,
+        )  # fmt: skip
 
 
 def _others(judged: dict[str, Judgement]) -> list[Chip]:
     """Built-in chips that a network may be moved to; one of those that hold the same."""
     known = {found.chip.name: found.fits for found in judged.values()}
-    found: dict[str, Chip] = {}
+    found: dict[Hashable, Chip] = {}
     for name in builtin_chips():
         chip = load_chip(name)
         if known.get(chip.name, True):
-            found.setdefault(_holding(chip), chip)
+            limits = tuple(chip.limit(limit) for limit in type(chip.limits).model_fields)
+            resets = tuple(sorted(chip.arithmetic.resets.items()))
+            found.setdefault((limits, resets, chip.packing, chip.n_cores), chip)
     return list(found.values())
-
-
-def _holding(chip: Chip) -> str:
-    """Write all that decides what a chip holds of a network that is counted from shapes."""
-    limits = {name: chip.limit(name) for name in type(chip.limits).model_fields}
-    rules = chip.arithmetic
-    return json.dumps(
-        [
-            limits, chip.packing.model_dump() if chip.packing else None, chip.numbers.weight_bits,
-            rules.resets, rules.refractory == "none", "weights" in rules.float_variables,
-            chip.mesh.model_dump(), chip.fabric.model_dump(mode="json"), chip.faults.model_dump(),
-            chip.core,
-        ],
-        sort_keys=True,
-    )  # fmt: skip
