@@ -97,14 +97,15 @@ def with_dead_links(rng: Rng, noc: Noc) -> Noc:
     """Kill as many links as leave all cores joined, up to a random number, and lead around them."""
     roots = rng.integers(0, noc.n_routers, 2).tolist()
     dead = np.zeros(noc.n_links, np.bool_)
-    found = around(noc, dead, noc.core_router, roots)
+    axis = rng.integers(0, 2, noc.n_links)
+    found = around(noc, dead, noc.core_router, roots, axis)
     for link in rng.permutation(noc.n_links)[: int(rng.integers(1, noc.n_links + 2))]:
         more = dead.copy()
         more[link] = True
         if rng.random() < 0.7:
             more |= (noc.link_from == noc.link_to[link]) & (noc.link_to == noc.link_from[link])
         try:
-            found = around(noc, more, noc.core_router, roots)
+            found = around(noc, more, noc.core_router, roots, axis)
         except ValueError:
             continue
         dead = more

@@ -4,13 +4,20 @@ import hashlib
 import json
 from collections.abc import Iterator
 from math import prod
-from typing import Annotated, Any, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, Field, model_validator
 
 from emulator.arithmetic import FRACTIONS
+from emulator.chip_cores import (
+    Formats,
+    LayerCores,
+    ProcessorCores,
+    SharedMemory,
+    check_layers,
+)
 from emulator.chip_costs import Energy, Timing
 from emulator.chip_fabric import Fabric
 from emulator.chip_faults import Faults
@@ -28,17 +35,20 @@ from emulator.chip_tables import (
 )
 from emulator.fault_check import problems_of_faults, usable_cores
 
-CORES = ("lists", "crossbar")
+CORES = ("lists", "crossbar", "layers", "processors")
 
-_OF_ONE_KIND = (
-    ("limits.out_axons_per_core", "lists", "a neuron of a crossbar has exactly one destination"),
+_OF_KINDS: tuple[tuple[str, tuple[str, ...], str], ...] = (
+    ("limits.in_axons_per_core", ("lists", "crossbar"), "no other core has axons"),
+    ("limits.out_axons_per_core", ("lists",), "a neuron of a crossbar has exactly one destination"),
     (
         "limits.synapse_words_per_core",
-        "lists",
+        ("lists",),
         "a crossbar holds a bit for each axon and neuron, not lists of synapses",
     ),
-    ("packing", "lists", "it says how lists of synapses are laid into words"),
-    ("limits.axon_types", "crossbar", "they choose among the weights of a crossbar's neuron"),
+    ("packing", ("lists",), "it says how lists of synapses are laid into words"),
+    ("limits.axon_types", ("crossbar",), "they choose among the weights of a crossbar's neuron"),
+    ("layers", ("layers",), "it says what each core has room for"),
+    ("processors", ("processors",), "it says what software takes of a processor's memory"),
 )
 
 _ONE_STEP = "a crossbar's neuron adds weights and leak to its membrane in one step"
@@ -77,17 +87,31 @@ class Chip(Table):
     ``core`` is the kind of its cores: ``lists`` hold a list of synapses for each axon, a
     ``crossbar`` holds a bit for each axon and neuron. Without ``timing`` or ``energy`` no times or
     energies are told: no figure without a source. ``faults`` are those of one piece of hardware.
+
+    A chip whose discipline is not built has ``runs = false`` and says ``why``: what it holds can be
+    counted, but nothing runs on it. It has ``formats`` in place of ``numbers`` and ``arithmetic``.
     """
 
     name: Annotated[str, Field(min_length=1)]
     summary: str = ""
+    runs: bool = True
+    why: str = ""
     core: Annotated[str, one_of(CORES)] = "lists"
     sources: dict[str, str] = Field(default_factory=dict)
     mesh: Mesh
     limits: Limits
     packing: Packing | None = None
-    numbers: Numbers
-    arithmetic: Arithmetic
+    layers: LayerCores | None = None
+    processors: ProcessorCores | None = None
+    shared: SharedMemory | None = None
+    formats: Formats | None = None
+    # Whoever calculates has refused a chip that does not run (`refuse_to_run`).
+    if TYPE_CHECKING:
+        numbers: Numbers
+        arithmetic: Arithmetic
+    else:
+        numbers: Numbers | None = None
+        arithmetic: Arithmetic | None = None
     fabric: Fabric = Fabric()
     faults: Faults = Faults()
     timing: Timing | None = None
@@ -97,13 +121,13 @@ class Chip(Table):
     def _of_one_kind(self) -> "Chip":
         """Refuse what does not belong to the chip's kind of core."""
         problems = []
-        for key, kind, why in _OF_ONE_KIND:
+        for key, kinds, why in _OF_KINDS:
             given = self._at(key) is not None
-            if given and kind != self.core:
+            if given and self.core not in kinds:
                 problems.append(f"{key}: not with core {self.core}: {why}; leave it out")
-            if not given and kind == self.core:
+            if not given and self.core in kinds:
                 problems.append(f"{key}: missing, but core {self.core} needs it: {why}")
-        if self.core == "crossbar":
+        if self.core == "crossbar" and self.runs:
             for key, need, why in _CROSSBAR_NEEDS:
                 if self._at(key) != need:
                     problems.append(
@@ -124,6 +148,39 @@ class Chip(Table):
         """Hash what decides a chip's network, so that chips are keys though they hold dicts."""
         return hash((self.name, self.mesh, self.fabric, self.faults, self.timing))
 
+    @model_validator(mode="after")
+    def _runs_or_says_why(self) -> "Chip":
+        """Refuse arithmetic of a chip that does not run, and its lack in one that does."""
+        problems = []
+        for key, needed in (
+            ("numbers", self.runs), ("arithmetic", self.runs), ("formats", not self.runs),
+        ):  # fmt: skip
+            given = getattr(self, key) is not None
+            if needed and not given:
+                problems.append(f"{key}: missing" + ("" if self.runs else ", but runs is false"))
+            if given and not needed:
+                problems.append(f"{key}: not with runs {str(self.runs).lower()}; leave it out")
+        if self.runs and self.why:
+            problems.append("why: says why a chip does not run, but runs is true; leave it out")
+        if not self.runs and not self.why:
+            problems.append("why: missing, but runs is false: say why nothing runs on this chip")
+        if self.runs and self.core not in ("lists", "crossbar"):
+            problems.append(f"core: {self.core} runs nowhere here; set runs to false")
+        if self.shared is not None and (self.runs or self.core != "lists"):
+            problems.append("shared: only with core lists and runs false; leave it out")
+        refuse(problems)
+        return self
+
+    @model_validator(mode="after")
+    def _layers_of_all_cores(self) -> "Chip":
+        check_layers(self.layers, self.n_cores)
+        return self
+
+    @property
+    def weight_bits(self) -> int:
+        """Bits of a weight, also on a chip that does not run."""
+        return self.numbers.weight_bits if self.formats is None else self.formats.weight_bits
+
     def _at(self, key: str) -> Any:
         """Value of a key such as ``limits.delay_max``."""
         value: Any = self
@@ -134,6 +191,8 @@ class Chip(Table):
     @model_validator(mode="after")
     def _compatible(self) -> "Chip":
         """Refuse rules and numbers that cannot work together."""
+        if self.numbers is None or self.arithmetic is None:
+            return self
         numbers, rules, problems = self.numbers, self.arithmetic, []
         if rules.accumulate == "each" and self.limits.delay_max.value:
             problems.append(
@@ -196,11 +255,12 @@ class Chip(Table):
     @model_validator(mode="after")
     def _packable(self) -> "Chip":
         """Refuse sizes too small for what they must hold: memory would be counted too low."""
-        if self.packing is None:
+        formats = "numbers" if self.runs else "formats"
+        if self.packing is None or getattr(self, formats) is None:
             return self
         problems = []
         for sizes, key, need in (
-            ("weight_bits_sizes", "numbers.weight_bits", self.numbers.weight_bits),
+            ("weight_bits_sizes", f"{formats}.weight_bits", getattr(self, formats).weight_bits),
             ("delay_bits_sizes", "limits.delay_max", self.limits.delay_max.value.bit_length()),
             (
                 "index_bits_sizes",
@@ -269,7 +329,7 @@ def _rows(path: str, table: BaseModel) -> Iterator[Row]:
                 continue
             yield Row(key, value.value, value.low, value.high, value.source, value.confidence)
         elif isinstance(value, BaseModel):
-            yield from _rows(key, value)
+            yield from _rows(key, value) if value != Faults() else ()
         elif path and value is not None and not name.endswith("source"):
             own = getattr(table, f"{name}_source", "")
             yield Row(key, value, None, None, own or inherited, "")

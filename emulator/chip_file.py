@@ -10,6 +10,7 @@ from pydantic import BaseModel, ValidationError
 
 from emulator.chip import Chip
 from emulator.chip_tables import nearest
+from emulator.errors import ChipDoesNotRunError
 
 _FOLDER = Path(__file__).parent / "chips"
 _MOST_BASES = 8
@@ -27,6 +28,23 @@ class ChipError(ValueError):
 def builtin_chips() -> tuple[str, ...]:
     """Names of the chips that come with the project."""
     return tuple(sorted(path.stem for path in _FOLDER.glob("*.toml")))
+
+
+def refuse_to_run(chip: Chip) -> None:
+    """Raise if nothing runs on a chip, before anything asks for its arithmetic.
+
+    Raises
+    ------
+    ChipDoesNotRunError
+        With the reason, and the built-in chips that run.
+    """
+    if chip.runs:
+        return
+    running = [name for name in builtin_chips() if load_chip(name).runs]
+    raise ChipDoesNotRunError(
+        f"chip {chip.name}: what it holds can be counted, but nothing runs on it: {chip.why}; "
+        f"to run a network take one of {', '.join(running)}"
+    )
 
 
 def load_chip(name_or_path: str | Path) -> Chip:

@@ -135,15 +135,19 @@ class Limits(Table):
     ``delay_max`` counts ticks on top of the one that every spike takes; on crossbar cores, where
     the field of a destination holds them all, every tick from the spike to its axon.
     ``routing_entries_per_router``: entries of key and mask by which routers tell multicast packets
-    apart; left out, packets name their cores.
+    apart; left out, packets name their cores. ``neuron_profiles_per_core``: distinct settings
+    of decays and time of rest among the neurons of a core; ``threshold_profiles_per_core``:
+    distinct thresholds. Left out, each neuron has its own.
     """
 
     neurons_per_core: Annotated[Capacity, _at_most(2**16, "as targets are stored in 16 bits")]
-    in_axons_per_core: Capacity
+    in_axons_per_core: Capacity | None = None
     out_axons_per_core: Capacity | None = None
     synapse_words_per_core: Capacity | None = None
     axon_types: Capacity | None = None
     routing_entries_per_router: Capacity | None = None
+    neuron_profiles_per_core: Capacity | None = None
+    threshold_profiles_per_core: Capacity | None = None
     delay_max: Annotated[Count, _at_most(2**15 - 1, "as delays are stored in 16 bits")]
 
 

@@ -47,3 +47,7 @@ class EngineError(RuntimeError):
 
     The text says on which chip, at which sample, tick and time, and what went wrong.
     """
+
+
+class ChipDoesNotRunError(ValueError):
+    """A chip whose discipline is not built was asked to run; the text says why, and what runs."""

@@ -36,6 +36,8 @@ _OF_MEMBRANE = ("reset_to", "membrane_min", "membrane_max", "lower", "lower_to")
 
 def problems_of(program: "Program", chip: Chip) -> list[str]:
     """List every contradiction in a program, and what the machine cannot hold of it."""
+    if not chip.runs:
+        return [f"nothing runs on {chip.name}: {chip.why}"]
     # Each look relies on what the one before found in order.
     return (
         _broken_indices(program)

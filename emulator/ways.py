@@ -91,7 +91,7 @@ def _hops_around(source: Array, target: Array, chip: Chip) -> tuple[Array, Array
     return found[0], found[1], found[2] if len(found) > 2 else np.zeros_like(found[0])
 
 
-@lru_cache(maxsize=8)
+@lru_cache(maxsize=4)
 def _table_around(chip: Chip) -> tuple[Array, Array, Array]:
     """Hops between routers, next links, and each core's router."""
     noc, _ = noc_of(chip, np.arange(chip.n_cores))

@@ -20,6 +20,9 @@ LIMITS = {
     "in_axons": "in_axons_per_core",
     "out_axons": "out_axons_per_core",
     "words": "synapse_words_per_core",
+    "settings": "neuron_profiles_per_core",
+    "levels": "threshold_profiles_per_core",
+    "shared": "shared.memory_bytes",
 }
 """The limit of the chip file that bounds each resource of a core."""
 
@@ -28,6 +31,9 @@ _PLURALS = {
     "in_axons": "in-axons",
     "out_axons": "out-axons",
     "words": "words of synapse memory",
+    "settings": "distinct settings of decays and rest",
+    "levels": "distinct thresholds",
+    "shared": "bytes of shared memory",
 }
 
 
@@ -99,7 +105,16 @@ def unfit_neurons(needs: Needs, own: OutlinePopulation, limit: Need) -> list[Vio
     for fan in fans:
         synapses += fan.fan_in
         words += fan.fan_in * list_words(1, fan.bits(chip, 1), chip)
-    suspects = np.flatnonzero((synapses > limit.in_axons) | (words > limit.words))
+    shared = 0 * words
+    if chip.shared is not None and chip.packing is not None:
+        shared = (
+            chip.shared.neuron_bytes.value * own.compartments
+            + chip.shared.in_axon_bytes.value * synapses
+            + words * chip.packing.word_bits // 8
+        )
+    suspects = np.flatnonzero(
+        (synapses > limit.in_axons) | (words > limit.words) | (shared > limit.shared)
+    )
     only_dense = all(fan.dense for fan in fans)  # then all neurons are alike
     copies = {own.name: np.zeros(own.size, np.int64)}
     alone = [
@@ -114,6 +129,10 @@ def unfit_neurons(needs: Needs, own: OutlinePopulation, limit: Need) -> list[Vio
         (
             "words",
             "takes {:,} words of synapse memory, but a core of {} holds {:,}",
+        ),
+        (
+            "shared",
+            "takes {:,} bytes with its synapses and axons, but a core of {} has {:,} for all",
         ),
     ):
         row = np.zeros(own.size, np.int64)

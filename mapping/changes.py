@@ -25,7 +25,7 @@ class UnchangeableError(ValueError):
 
 def with_weight_bits(chip: Chip, bits: int) -> Chip:
     """Return a chip whose weights are held in fewer bits."""
-    return _edited(chip, "numbers", weight_bits=bits)
+    return _edited(chip, "numbers" if chip.runs else "formats", weight_bits=bits)
 
 
 def side_by_side(chip: Chip, n: int) -> Chip:

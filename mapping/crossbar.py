@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emulator.chip import Chip
+from emulator.chip_file import refuse_to_run
 from emulator.neuron import RESETS, STAY, SUBTRACT, TO_ZERO
 from emulator.program import Program, ProgramPopulation
 from mapping.errors import CapacityError, NetworkError
@@ -141,6 +142,7 @@ def load_crossbars(
     CapacityError
         With everything that the chip cannot hold.
     """
+    refuse_to_run(chip)
     if chip.core != "crossbar":
         raise CapacityError(chip.name, (f"its cores are {chip.core}, not crossbars",))
     problems = [

@@ -66,8 +66,22 @@ def cut(
         found = _fill(needs, own, copies, order, ends, limit, len(best.parts))
         if found and _cost(found, shape) < _cost(best, shape):
             best, chosen = found, order
+    for order in _sorted_by_profile(needs, own):
+        found = _fill(needs, own, copies, order, singles, limit, len(best.parts) - 1)
+        if found:
+            best, chosen = found, order
     # Whole tiles leave room at the end of each part; where that adds up to a part, it is filled.
     return _fill(needs, own, copies, chosen, singles, limit, len(best.parts) - 1) or best
+
+
+def _sorted_by_profile(needs: Needs, own: OutlinePopulation) -> Iterator[Array]:
+    """Orders in which neurons that share what a core has few of lie side by side."""
+    keys = [
+        numbers[own.name]
+        for numbers in (needs.settings, needs.levels)
+        if own.name in numbers and np.ptp(numbers[own.name])
+    ]
+    yield from (np.lexsort(tuple(order)) for order in ([keys, keys[::-1]] if keys else []))
 
 
 def _cost(found: Cut, shape: Shape) -> tuple[int, int, int]:

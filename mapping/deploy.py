@@ -1,6 +1,7 @@
 """From a network in a chip's integers to what is loaded."""
 
 from emulator.chip import Chip
+from emulator.chip_file import refuse_to_run
 from emulator.program import Program
 from mapping.assemble import assemble
 from mapping.errors import CapacityError
@@ -20,6 +21,7 @@ def map_network(
     CapacityError
         With every violated limit.
     """
+    refuse_to_run(chip)
     found = plan(Outline.of(fixed), chip, choices)
     mapping = Mapping(fixed=fixed, cores=found.cores, place=found.place)
     program = assemble(mapping, chip_name=chip.name, input_latency=chip.arithmetic.input_latency)

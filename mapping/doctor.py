@@ -34,10 +34,9 @@ from mapping.changes import (
     with_weight_bits,
 )
 from mapping.errors import NetworkError, NetxError, NirError, UnsupportedNodeError
-from mapping.judging import JUDGES, Judgement, judge, named_populations
+from mapping.judging import Judgement, judge, mapped_cores, named_populations
 from mapping.network import Network, Reset
 from mapping.outline import Outline
-from mapping.partition import partition
 from mapping.pins import Pin
 from mapping.quantise import lacking_rules
 from mapping.violations import Violation
@@ -156,8 +155,8 @@ class State:
             _holding(base, self.chip), self.patient.pins, tuple(edit.name for edit in self.edits)
         )  # fmt: skip
         if key not in tried:
-            cores, problems = partition(self.outline(), self.chip, pins=self.patient.pins)
-            tried[key] = Tried(None if problems else len(cores), base)
+            cores, problems = mapped_cores(self.outline(), self.chip, self.patient.pins)
+            tried[key] = Tried(None if problems else cores, base)
         return tried[key].cores
 
 
@@ -174,7 +173,8 @@ def _holding(outline: Outline, chip: Chip) -> Hashable:
     limits = {name: chip.limit(name) for name in type(chip.limits).model_fields}
     limits["delay_max"] = min(limits["delay_max"], longest)
     return (
-        chip.core, tuple(limits.items()), chip.packing, chip.numbers.weight_bits,
+        chip.core, tuple(limits.items()), chip.packing, chip.layers, chip.processors, chip.shared,
+        chip.weight_bits, chip.formats,
         tuple(chip.usable.tolist()),
         tuple((p.name, p.compartments) for p in outline.populations),
         tuple((id(p.linear), p.delay, p.format) for p in outline.projections),
@@ -321,7 +321,7 @@ def _smallest(state: State, steps: Steps) -> Fix | None:
 
 
 def _on_other(patient: Patient, chip: Chip, own: Chip) -> Fix | None:
-    if chip.core not in JUDGES or chip.name == own.name or patient.pins:
+    if chip.name == own.name or patient.pins:
         return None  # pins name cores of this chip
     step = Step(
         f"take the chip {chip.name}", 1.0, {"kind": "chip", "chip": chip.name},
@@ -373,8 +373,8 @@ def _unpinning(dropped: tuple[Pin, ...], sizes: dict[str, int]) -> Steps:
 
 
 def _fewer_bits(state: State) -> Iterator[Steps]:
-    bits = state.chip.numbers.weight_bits
-    if "weights" in state.chip.arithmetic.float_variables or bits < 2:
+    bits, rules = state.chip.weight_bits, state.chip.arithmetic if state.chip.runs else None
+    if bits < 2 or (rules is not None and "weights" in rules.float_variables):
         return
 
     def at(k: int) -> Step:

@@ -56,6 +56,8 @@ class Resources:
     in_axons: Array
     out_axons: Array
     synapse_words: Array
+    settings: Array
+    levels: Array
 
     def violations(self, program: Program, chip: Chip) -> tuple[Violation, ...]:
         """Name every broken limit with its numbers."""
@@ -68,6 +70,10 @@ class Resources:
              "put fewer neurons on it, or narrow what they feed"),
             ("synapse_words_per_core", self.synapse_words, "words of synapse memory",
              "put fewer neurons on it, or prune what feeds them"),
+            ("neuron_profiles_per_core", self.settings, "distinct settings of decays and rest",
+             "put neurons on it that share theirs"),
+            ("threshold_profiles_per_core", self.levels, "distinct thresholds",
+             "put neurons on it that share theirs"),
         ):  # fmt: skip
             limit = chip.limit(name)
             for core in np.flatnonzero(used > limit):
@@ -100,7 +106,19 @@ def resources(program: Program, chip: Chip) -> Resources:
         synapse_words=np.bincount(
             program.row_core, weights=_row_words(program, chip), minlength=n
         ).astype(np.int64),
+        settings=_distinct(
+            program, program.keep_current, program.keep_membrane, program.refractory
+        ),
+        levels=_distinct(program, program.threshold),
     )
+
+
+def _distinct(program: Program, *columns: Array) -> Array:
+    """Count the distinct rows of some columns on each core."""
+    # A column that is left out stands for the same value everywhere.
+    given = [np.atleast_2d(column) for column in columns if column.size]
+    rows = np.unique(np.concatenate([program.neuron_core[None], *given]), axis=1)
+    return np.bincount(rows[0].astype(np.int64), minlength=program.n_cores)
 
 
 def _row_words(program: Program, chip: Chip) -> Array:

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emulator.chip import Chip
+from emulator.chip_tables import LARGEST
 from mapping.linear import Convolution, Dense, Sparse
 from mapping.mapping import Slice
 from mapping.outline import Outline, OutlineProjection
@@ -23,12 +24,25 @@ Array = NDArray[Any]
 
 @dataclass(frozen=True, kw_only=True)
 class Need:
-    """What a core holds, or what neurons take of it."""
+    """What a core holds, or what neurons take of it.
+
+    Attributes
+    ----------
+    compartments, in_axons, out_axons, words : int
+    settings, levels : int
+        Distinct settings of decays and rest, and distinct thresholds; 0 where the chip does not
+        limit them.
+    shared : int
+        Bytes of a memory that all share; 0 where each has its own.
+    """
 
     compartments: int
     in_axons: int
     out_axons: int
     words: int
+    settings: int = 0
+    levels: int = 0
+    shared: int = 0
 
     def broken(self, limit: "Need") -> tuple[str, ...]:
         """Names of the resources of which more is needed than there is."""
@@ -42,6 +56,9 @@ def core_limit(chip: Chip) -> Need:
         in_axons=chip.limit("in_axons_per_core"),
         out_axons=chip.limit("out_axons_per_core"),
         words=chip.limit("synapse_words_per_core"),
+        settings=chip.limit("neuron_profiles_per_core"),
+        levels=chip.limit("threshold_profiles_per_core"),
+        shared=LARGEST if chip.shared is None else chip.shared.memory_bytes.value,
     )
 
 
@@ -183,12 +200,16 @@ class Needs:
         Neurons of each population; compartments of each of its neurons.
     fans : dict of str to tuple of Fan
         Of each population, what feeds it.
+    settings, levels : dict of str to int64 [n]
+        Of each population, as its outline has them; none where the chip does not limit them.
     """
 
     chip: Chip
     sizes: dict[str, int]
     compartments: dict[str, int]
     fans: dict[str, tuple[Fan, ...]]
+    settings: dict[str, Array]
+    levels: dict[str, Array]
     _tables: dict[int, Array] = field(default_factory=dict, repr=False)
 
     @staticmethod
@@ -203,6 +224,8 @@ class Needs:
                 p.name: tuple(fan for fan in fans if fan.projection.target == p.name)
                 for p in outline.populations
             },
+            settings=_limited(outline, chip, "settings", "neuron_profiles_per_core"),
+            levels=_limited(outline, chip, "levels", "threshold_profiles_per_core"),
         )
 
     def need(self, slices: Sequence[Slice], copies: dict[str, Array]) -> Need:
@@ -222,11 +245,17 @@ class Needs:
                 bits = fan.bits(self.chip, width)
                 words += int(self._words(bits, int(held.size.max(initial=0)))[held.size].sum())
                 axons.add(fan, held.source)
+        compartments = sum(p.neurons.size * self.compartments[p.population] for p in slices)
+        in_axons = sum(source.size for _, source in axons)
+        out_axons = sum(int(copies[p.population][p.neurons].sum()) for p in slices)
         return Need(
-            compartments=sum(p.neurons.size * self.compartments[p.population] for p in slices),
-            in_axons=sum(source.size for _, source in axons),
-            out_axons=sum(int(copies[p.population][p.neurons].sum()) for p in slices),
+            compartments=compartments,
+            in_axons=in_axons,
+            out_axons=out_axons,
             words=words,
+            shared=_shared_bytes(self.chip, compartments, in_axons, out_axons, words),
+            settings=_distinct(slices, self.settings),
+            levels=_distinct(slices, self.levels),
         )
 
     def _words(self, bits: int, longest: int) -> Array:
@@ -263,6 +292,36 @@ class Needs:
             for name, source in self.heard(slices, copies):
                 copies[name][source] += 1
         return copies
+
+
+def _shared_bytes(chip: Chip, compartments: int, in_axons: int, out_axons: int, words: int) -> int:
+    shared, packing = chip.shared, chip.packing
+    if shared is None or packing is None:
+        return 0
+    return (
+        -(-words * packing.word_bits // 8)
+        + compartments * shared.neuron_bytes.value
+        + in_axons * shared.in_axon_bytes.value
+        + out_axons * shared.out_axon_bytes.value
+    )
+
+
+def _limited(outline: Outline, chip: Chip, kind: str, limit: str) -> dict[str, Array]:
+    if getattr(chip.limits, limit) is None:
+        return {}
+    return {p.name: getattr(p, kind) for p in outline.populations}
+
+
+def _distinct(slices: Sequence[Slice], numbers: dict[str, Array]) -> int:
+    """Count the distinct numbers of neurons; those of one broadcast value at no cost."""
+    found: set[int] = set()
+    for part in slices:
+        own = numbers.get(part.population)
+        if own is None or not part.neurons.size:
+            continue
+        one = own.strides == (0,)
+        found.update(np.unique(own[part.neurons[:1] if one else part.neurons]).tolist())
+    return len(found)
 
 
 class _Axons:

@@ -32,7 +32,7 @@ class OutlinePopulation:
         Of each neuron.
     spiking : bool
     settings : int64 [n]
-        Number that tells neurons apart whose decays or time of rest differ.
+        Number that tells neurons apart whose decays or time of rest differ, across populations.
     levels : int64 [n]
         The same for thresholds.
     """
@@ -109,10 +109,10 @@ class Outline:
     @staticmethod
     def of(fixed: FixedNetwork) -> "Outline":
         """Outline a network in a chip's integers: what will be loaded, counted exactly."""
-        network = fixed.network
+        network, settings, levels = fixed.network, _Numbered(), _Numbered()
         return Outline(
             inputs=_inputs(network, fixed.direct),
-            populations=tuple(_loaded(p) for p in fixed.populations),
+            populations=tuple(_loaded(p, settings, levels) for p in fixed.populations),
             projections=tuple(
                 OutlineProjection(
                     source=p.source, target=p.target, linear=p.linear, delay=p.delay,
@@ -142,10 +142,12 @@ class Outline:
             If the chip has no rule for a population's reset.
         """
         resets, recurrent = chip_resets(network, chip), network.recurrent
+        settings, levels = _Numbered(), _Numbered()
         return Outline(
             inputs=_inputs(network, direct),
             populations=tuple(
-                _planned(p, network, chip, resets.get(p.name)) for p in network.populations
+                _planned(p, network, chip, resets.get(p.name), settings, levels, number)
+                for number, p in enumerate(network.populations)
             ),
             projections=tuple(
                 OutlineProjection(
@@ -164,35 +166,54 @@ def _inputs(network: Network, direct: frozenset[str]) -> dict[str, int]:
     return {part.name: part.size for part in network.inputs if part.name not in direct}
 
 
-def _loaded(part: FixedPopulation) -> OutlinePopulation:
+def _loaded(part: FixedPopulation, settings: "_Numbered", levels: "_Numbered") -> OutlinePopulation:
     rest = np.zeros(1, np.int64) if part.refractory is None else part.refractory
     return OutlinePopulation(
         name=part.name, shape=part.shape, compartments=part.compartments,
         spiking=part.threshold is not None,
-        settings=_kinds(part.size, part.keep_current, part.keep_membrane, rest),
-        levels=_kinds(part.size, np.zeros(1) if part.threshold is None else part.threshold),
+        settings=settings.of(part.size, part.keep_current, part.keep_membrane, rest),
+        levels=levels.of(part.size, np.zeros(1) if part.threshold is None else part.threshold),
     )  # fmt: skip
 
 
 def _planned(
-    part: Population, network: Network, chip: Chip, reset: str | None
+    part: Population,
+    network: Network,
+    chip: Chip,
+    reset: str | None,
+    settings: "_Numbered",
+    levels: "_Numbered",
+    number: int,
 ) -> OutlinePopulation:
     threshold = np.zeros(1) if part.threshold is None else np.asarray(part.threshold)
     return OutlinePopulation(
         name=part.name, shape=part.shape,
         compartments=1 if reset is None else chip.arithmetic.resets[reset],
         spiking=part.spiking,
-        settings=_kinds(
+        settings=settings.of(
             part.size, np.asarray(part.tau_syn_s), np.asarray(part.tau_mem_s),
             rest_ticks(part, network.dt_s),
         ),
-        levels=_kinds(part.size, threshold - np.asarray(part.v_reset)),
+        # Each population has a scale of its own, so that no two need share a threshold.
+        levels=levels.of(part.size, threshold - np.asarray(part.v_reset), np.full(1, number)),
     )  # fmt: skip
 
 
-def _kinds(n: int, *columns: Array) -> Array:
-    """Number rows of equal values alike."""
-    if all(np.all(column == column.flat[0]) for column in columns):
-        return np.broadcast_to(np.zeros((), np.int64), (n,))
-    rows = np.stack([np.broadcast_to(column, (n,)) for column in columns])
-    return np.unique(rows, axis=1, return_inverse=True)[1].reshape(-1)
+class _Numbered:
+    """Numbers for rows of values: equal rows are numbered alike, in whatever population."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[float, ...], int] = {}
+
+    def of(self, n: int, *columns: Array) -> Array:
+        """Number the rows of ``n`` neurons; int64 [n]."""
+        if all(np.all(column == column.flat[0]) for column in columns if column.size):
+            row = tuple(float(column.flat[0]) for column in columns if column.size)
+            return np.broadcast_to(np.int64(self._number(row)), (n,))
+        rows = np.stack([np.broadcast_to(column, (n,)) for column in columns]).astype(np.float64)
+        kinds, place = np.unique(rows, axis=1, return_inverse=True)
+        numbers = [self._number(tuple(row)) for row in kinds.T.tolist()]
+        return np.array(numbers, np.int64)[place.reshape(-1)]
+
+    def _number(self, row: tuple[float, ...]) -> int:
+        return self._known.setdefault(row, len(self._known))

@@ -48,7 +48,7 @@ def synapse_bits(chip: Chip, *, max_delay: int = 0, n_targets: int | None = None
         Neurons that the index must tell apart; None for a dense list.
     """
     packing = _packing(chip)
-    bits = _size(packing.weight_bits_sizes, chip.numbers.weight_bits)
+    bits = _size(packing.weight_bits_sizes, chip.weight_bits)
     bits += _size(packing.delay_bits_sizes, max_delay.bit_length())
     if n_targets is not None:
         bits += _size(packing.index_bits_sizes, max(n_targets - 1, 0).bit_length())

@@ -118,7 +118,8 @@ def examine(
         problems += _overfull_pins(needs, limit, fixed, told, held)
         copies = needs.copies(held, needs.sizes)
         if len(held) > chip.usable.size:
-            more = any(unfit.values()) or any(_overfull(held[len(fixed) :], copies, limit))
+            over = _overfull(held, needs, copies, limit)[len(fixed) :]
+            more = any(unfit.values()) or any(over)
             count = Counter(part.population for slices in held for part in slices)
             problems.append(too_many_cores(len(held), count, closed, chip, at_least=more))
         for p in outline.populations:
@@ -178,14 +179,14 @@ def _partition(
         if all(cuts[name] is before.get(name) for name in cuts):
             break
         held = [*fixed, *_share_cores(outline, needs, cuts, limit)]
-        over = _overfull(held, needs.copies(held, needs.sizes), limit)[len(fixed) :]
+        over = _overfull(held, needs, needs.copies(held, needs.sizes), limit)[len(fixed) :]
         if not any(over) or len(held) > chip.usable.size:
             break
     closed = {name: found.closed.copy() for name, found in cuts.items()}
     while len(held) <= chip.usable.size:
         copies = needs.copies(held, needs.sizes)
         free = held[len(fixed) :]
-        finer = [*fixed, *_halved(free, _overfull(free, copies, limit), closed)]
+        finer = [*fixed, *_halved(free, _overfull(free, needs, copies, limit), closed)]
         if len(finer) == len(held):
             break
         held = finer
@@ -248,8 +249,11 @@ def _joined(slices: list[Slice], name: str, part: Array) -> list[Slice]:
     return [*slices, Slice(population=name, neurons=part)]
 
 
-def _overfull(held: Cores, copies: dict[str, Array], limit: Need) -> list[bool]:
-    """Find the cores that send to more cores than they have out-axons."""
+def _overfull(held: Cores, needs: Needs, copies: dict[str, Array], limit: Need) -> list[bool]:
+    """Find the cores that send to more cores than they have out-axons, or memory for them."""
+    if needs.chip.shared is not None:
+        found = [needs.need(slices, copies) for slices in held]
+        return [n.out_axons > limit.out_axons or n.shared > limit.shared for n in found]
     return [
         sum(int(copies[part.population][part.neurons].sum()) for part in slices) > limit.out_axons
         for slices in held

@@ -1,7 +1,7 @@
 """Ways to cut a network into what cores hold, in one table."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -11,13 +11,19 @@ from numpy.typing import NDArray
 from emulator.chip import Chip
 from emulator.program import Program
 from mapping.capacity import core_violation
+from mapping.errors import CapacityError
+from mapping.graph import graph_of, limits_of, n_synapses, numbered, sliced
 from mapping.layout.floor import Floor
+from mapping.layout.pipeline import Job, laid_out
 from mapping.mapping import Slice
 from mapping.needs import Needs, core_limit
 from mapping.outline import Outline
 from mapping.partition import partition
 from mapping.traffic import Rates
 from mapping.violations import Violation
+
+SYNAPSES_MOST = 20_000_000
+"""Synapses from which on neurons are not moved one by one."""
 
 Array = NDArray[Any]
 Cores = tuple[tuple[Slice, ...], ...]
@@ -67,24 +73,58 @@ def packed(setting: Setting) -> Parts:
     return Parts(*partition(setting.outline, setting.chip))
 
 
+def traffic(setting: Setting) -> Parts:
+    """Move neurons between cores for packets times hops, from the best of several partitions.
+
+    Networks of too many synapses to list stay as `packed` has them.
+    """
+    simple = [packed(setting), sequential(setting)]
+    hopeless = any(found.limit != "cores" for found in simple[0].problems)
+    if hopeless or n_synapses(setting.outline) > SYNAPSES_MOST:
+        return simple[0]
+    limit = core_limit(setting.chip)
+    graph, words = graph_of(setting.outline, setting.needs, setting.rates)
+    starts = [numbered(parts.cores, setting.outline) for parts in simple if not parts.problems]
+    for spare in (0.0, 0.02, 0.05):
+        tight = replace(limit, words=int(limit.words * (1 - spare)))
+        job = Job(
+            graph=graph, limits=limits_of(setting.outline, tight, words), floor=setting.floor,
+            starts=starts, seed=setting.seed, stop=setting.stop,
+        )  # fmt: skip
+        try:
+            found = laid_out(job)
+        except CapacityError:
+            break
+        parts = Parts(sliced(found.core, setting.outline), (), found.place)
+        # Lists were counted roughly; what counts here is the exact need of each core.
+        if not _broken(setting, parts.cores):
+            return parts
+    return simple[0]
+
+
 def kept(setting: Setting) -> Parts:
     """Leave neurons on the cores that an earlier plan gave them, if they fit there."""
     if setting.start is None:
         raise ValueError("there is no earlier plan whose cores could be kept; start from one")
-    cores, limit = setting.start.cores, core_limit(setting.chip)
-    copies = setting.needs.copies(cores, setting.needs.sizes)
-    problems = tuple(
+    cores = setting.start.cores
+    return Parts(cores, _broken(setting, cores), setting.start.place)
+
+
+def _broken(setting: Setting, cores: Cores) -> tuple[Violation, ...]:
+    """Find what cores hold too much of."""
+    limit, copies = core_limit(setting.chip), setting.needs.copies(cores, setting.needs.sizes)
+    return tuple(
         core_violation(f"core {number}", slices, resource, need, limit, setting.chip)
         for number, slices in enumerate(cores)
         for need in [setting.needs.need(slices, copies)]
         for resource in need.broken(limit)
     )
-    return Parts(cores, problems, setting.start.place)
 
 
 PARTITIONERS: Mapping[str, Partitioner] = {
     "sequential": sequential,
     "packed": packed,
+    "traffic": traffic,
     "kept": kept,
 }
 

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from emulator.chip import Chip
+from emulator.chip_file import refuse_to_run
 from mapping import losses, rounding
 from mapping.constants import FLOAT_BITS, Constants
 from mapping.errors import UnsupportedNodeError
@@ -48,7 +49,10 @@ def quantise(
         If the chip has no rule for a population's reset, or no cores that take a network.
     NetworkError
         If thresholds are too small to calculate with.
+    ChipDoesNotRunError
+        If nothing runs on the chip.
     """
+    refuse_to_run(chip)
     if chip.core != "lists":
         raise UnsupportedNodeError(
             f"{chip.name} has {chip.core} cores: each neuron has one weight for each axon type and "
@@ -124,6 +128,8 @@ def chip_resets(network: Network, chip: Chip) -> dict[str, str]:
         raise UnsupportedNodeError(
             "; ".join(map(str, missing)) + "; change it (a reset with --reset) or use another chip"
         )
+    if not chip.runs:  # its rules are not known; one compartment is assumed
+        return {}
     return {p.name: _rule(p.reset, chip) for p in network.populations if p.spiking}
 
 
@@ -137,8 +143,8 @@ def _rule(reset: str, chip: Chip) -> str:
 
 def lacking_rules(network: Network, chip: Chip) -> list[Violation]:
     """Find populations that the chip has no rule for: of their reset, or of a time of rest."""
-    missing = []
-    for p in network.populations:
+    missing: list[Violation] = []
+    for p in network.populations if chip.runs else ():
         if not p.spiking:
             continue
         where = f"population {p.name!r}"

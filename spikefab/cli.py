@@ -255,7 +255,8 @@ def chips(
 
         if name is None:
             for builtin in builtin_chips():
-                say(f"{builtin}: {load_chip(builtin).summary}")
+                found = load_chip(builtin)
+                say(f"{builtin}: {found.summary}{'' if found.runs else ' (fit only)'}")
             return
         print_chip(load_chip(name))
 

@@ -8,6 +8,7 @@ from mapping.deploy import map_network
 from mapping.fixed import FixedNetwork
 from mapping.mapping import Mapping, Resources, resources
 from mapping.network import Network
+from mapping.plan import Choices
 from mapping.quantisers import QUANTISERS
 from spikefab.currents import Target, largest_currents, targets_of
 from spikefab.data import Samples
@@ -42,6 +43,7 @@ def deploy(
     samples: Samples | None = None,
     seed: int = 0,
     quantiser: str = "spikefab",
+    choices: Choices | None = None,
 ) -> Deployment:
     """Quantise, partition, place and assemble.
 
@@ -55,6 +57,8 @@ def deploy(
         For stochastic rounding of constants, where the chip has it.
     quantiser : str
         A key of `mapping.quantisers.QUANTISERS`.
+    choices : Choices, optional
+        How to plan.
 
     Raises
     ------
@@ -68,16 +72,27 @@ def deploy(
         largest = largest_currents(targets, drives)
     round_ = QUANTISERS[quantiser]
     fixed = round_(network, chip, direct=names, largest_currents=largest, seed=seed)
-    return _mapped(fixed, targets, chip)
+    return _mapped(fixed, targets, chip, choices)
 
 
-def deploy_fixed(fixed: FixedNetwork, chip: Chip, *, direct: bool = False) -> Deployment:
+def deploy_fixed(
+    fixed: FixedNetwork,
+    chip: Chip,
+    *,
+    direct: bool = False,
+    samples: Samples | None = None,
+    choices: Choices | None = None,
+) -> Deployment:
     """Partition, place and assemble a network that came in the chip's integers.
 
     Parameters
     ----------
     direct : bool
         Whether the host turns the input into bias currents; its weights are then not loaded.
+    samples : Samples, optional
+        Change nothing: all numbers are integers already.
+    choices : Choices, optional
+        How to plan.
 
     Raises
     ------
@@ -86,11 +101,13 @@ def deploy_fixed(fixed: FixedNetwork, chip: Chip, *, direct: bool = False) -> De
     names = frozenset(part.name for part in fixed.network.inputs) if direct else frozenset()
     loaded = tuple(p for p in fixed.projections if p.source not in names)
     targets = targets_of(fixed.network, names)
-    return _mapped(replace(fixed, direct=names, projections=loaded), targets, chip)
+    return _mapped(replace(fixed, direct=names, projections=loaded), targets, chip, choices)
 
 
-def _mapped(fixed: FixedNetwork, targets: tuple[Target, ...], chip: Chip) -> Deployment:
-    mapping, program = map_network(fixed, chip)
+def _mapped(
+    fixed: FixedNetwork, targets: tuple[Target, ...], chip: Chip, choices: Choices | None
+) -> Deployment:
+    mapping, program = map_network(fixed, chip, choices)
     program.check(chip)
     return Deployment(
         network=fixed.network,

@@ -1,18 +1,26 @@
 """A network of any kind of file, and how it gets onto a chip."""
 
-from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from emulator.chip import Chip
 from mapping.network import Network
 from mapping.netx_import import import_netx
 from mapping.nir_import import import_nir
+from mapping.plan import Choices
 from spikefab.data import Samples
 from spikefab.deployment import Deployment, deploy, deploy_fixed
 from spikefab.telling import BadInputError
 
-Loading = Callable[[Samples], Deployment]
+
+class Loading(Protocol):
+    """Load a network onto its chip."""
+
+    def __call__(
+        self, *, direct: bool, samples: Samples | None = None, choices: Choices | None = None
+    ) -> Deployment:
+        """Map and assemble; see `spikefab.deployment.deploy`."""
 
 
 def import_network(
@@ -23,7 +31,7 @@ def import_network(
     seed: int = 0,
     quantiser: str = "spikefab",
 ) -> tuple[Network, Loading]:
-    """Read a network by its file's suffix; the second result loads it for its samples.
+    """Read a network by its file's suffix; the second result loads it.
 
     Parameters
     ----------
@@ -43,10 +51,7 @@ def import_network(
         refuse_for_nir(conventions)
         given = {key: value for key, value in conventions.items() if key != "input_shape"}
         network = import_nir(path, **given)
-        return network, lambda samples: deploy(
-            network, chip, direct=not samples.spiking, samples=samples, seed=seed,
-            quantiser=quantiser,
-        )  # fmt: skip
+        return network, partial(deploy, network, chip, seed=seed, quantiser=quantiser)
     if quantiser != "spikefab":
         raise BadInputError(f"--quantiser {quantiser}: a .net file holds integers already")
     refuse_for_netx(conventions)
@@ -54,7 +59,7 @@ def import_network(
         path, chip, dt_s=conventions.get("dt_s"), compare=conventions.get("compare"),
         input_shape=input_sizes(conventions.get("input_shape")),
     )  # fmt: skip
-    return fixed.network, lambda samples: deploy_fixed(fixed, chip, direct=not samples.spiking)
+    return fixed.network, partial(deploy_fixed, fixed, chip)
 
 
 def refuse_for_nir(conventions: dict[str, Any]) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from emulator.chip_file import load_chip
+from emulator.chip_file import load_chip, refuse_to_run
 from spikefab.data import Samples, load_samples
 from spikefab.deployment import Deployment
 from spikefab.importing import import_network
@@ -54,9 +54,10 @@ def rehearse(
     if output is not None:
         check_output(output, (network_path, data, Path(chip_name)), force=force)
     chip = load_chip(chip_name)
+    refuse_to_run(chip)
     network, load = import_network(network_path, chip, conventions, seed=seed, quantiser=quantiser)
     samples = load_samples(data, network, **reading)
-    deployment = load(samples)
+    deployment = load(direct=not samples.spiking, samples=samples)
     how = {"seed": seed, "strict": strict, "readout": reading.get("readout"), **(physics or {})}
     if output is not None:
         make_output(output)

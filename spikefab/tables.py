@@ -107,6 +107,8 @@ def print_chip(chip: Chip) -> None:
     console().print(table)
     if assumed:
         say(f"{STAR} assumed, from nobody's figures: {', '.join(row.key for row in assumed)}")
+    if not chip.runs:
+        say(f"nothing runs on this chip, it can only be fitted: {chip.why}")
     for key, source in chip.sources.items():
         say(f"{key}: {source}")
 

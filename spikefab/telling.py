@@ -124,6 +124,7 @@ def judged(error: Exception) -> tuple[int, str]:
     """Exit code and message."""
     from emulator.chip_file import ChipError
     from emulator.errors import (
+        ChipDoesNotRunError,
         EngineError,
         FabricChoiceError,
         OverflowAlarm,
@@ -140,7 +141,7 @@ def judged(error: Exception) -> tuple[int, str]:
     from traces.errors import TraceFormatError, TraceWriteError
 
     bad_input = (
-        BadInputError, ChipError, DataError, FabricChoiceError, NetworkError, NetxError, NirError, ProgramError,
+        BadInputError, ChipDoesNotRunError, ChipError, DataError, FabricChoiceError, NetworkError, NetxError, NirError, ProgramError,
         TraceFormatError, UnsupportedNodeError,
     )  # fmt: skip
     if isinstance(error, CapacityError):

@@ -21,7 +21,7 @@ DOORS = {
     },
     "nir": {"mapping/nir_file.py", "mapping/nir_import.py"},
     "pydantic": {
-        "emulator/chip.py", "emulator/chip_bounds.py", "emulator/chip_costs.py",
+        "emulator/chip.py", "emulator/chip_bounds.py", "emulator/chip_cores.py", "emulator/chip_costs.py",
         "emulator/chip_fabric.py", "emulator/chip_faults.py", "emulator/chip_file.py",
         "emulator/chip_tables.py", "emulator/without.py",
     },

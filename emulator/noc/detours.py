@@ -13,13 +13,13 @@ On a whole mesh with its root in a corner this is the negative-first turn model 
 L. M. Ni, "The turn model for adaptive routing", ISCA 1992), whose ways are shortest; so ways are
 longer only where faults force them to be, or the lie of the root.
 
-Two more properties follow from the meeting point being one router, the highest in rank of those
-that qualify, and from taking, of equally short ways to it and from it, the one that comes first in
-one order of each router's links. The next link depends on router and target alone, so that a table
-holds all ways. And the ways from one source never meet again once they have parted, so that a
-packet that forks passes each router once, as tables of keys need it: where two ways down cross,
-the meeting point of the crossing serves both, and where a way up crosses one down, the latter could
-have met its target's side there, higher in rank.
+Two more properties follow from the meeting point being one router, the last in rank of those that
+qualify, and from taking, of equally short ways up to it and down from it, the first in an order of
+each router's links. The next link depends on router and target alone, so that a table holds all
+ways. And ways from one source never meet again once they have parted, so that a packet that forks
+passes each router once, as tables of keys need it. For let two ways cross at router w. If both are
+going down there, the meeting point of the way to w is that of both; if one is still going up, w
+itself would have been a later meeting point for the other; so they came to w the same way.
 """
 
 from collections.abc import Sequence
@@ -29,7 +29,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from emulator.noc.topology import NOWHERE, Noc
+from emulator.noc.topology import HERE, NOWHERE, Noc
 
 Array = NDArray[Any]
 
@@ -52,7 +52,9 @@ class Turns(NamedTuple):
     order: Array
 
 
-def around(noc: Noc, dead: Array, homes: Array, roots: Sequence[int]) -> Noc:
+def around(
+    noc: Noc, dead: Array, homes: Array, roots: Sequence[int], axis: Array | None = None
+) -> Noc:
     """Take dead links out of a network and lead its packets around them.
 
     Parameters
@@ -64,6 +66,10 @@ def around(noc: Noc, dead: Array, homes: Array, roots: Sequence[int]) -> Noc:
     roots : sequence of int
         Routers to rank from; the one with the fewest hops between homes is taken, the first of
         equals. Those that are cut off do not count; if all are, the first home is taken.
+    axis : int [n_links], optional
+        Which of equally short ways is taken: up over links of higher numbers first, down over lower
+        ones. On a grid with 1 for links along its longer side, packets cross that side in the row
+        of their source if it is up and of their target if it is down, which spreads them.
 
     Returns
     -------
@@ -83,6 +89,7 @@ def around(noc: Noc, dead: Array, homes: Array, roots: Sequence[int]) -> Noc:
     }
     names = tuple(name for name, gone in zip(noc.link_name, dead, strict=True) if not gone)
     start, end = values["link_from"], values["link_to"]
+    axis = np.zeros(start.size, np.int64) if axis is None else axis[~dead]
     joined = _levels(start, end, noc.n_routers, int(homes[0])) >= 0
     lost = homes[~joined[homes]]
     if lost.size:
@@ -92,7 +99,7 @@ def around(noc: Noc, dead: Array, homes: Array, roots: Sequence[int]) -> Noc:
         )
     able = [root for root in dict.fromkeys(roots) if joined[root]] or [int(homes[0])]
     best = min((_turns(start, end, noc.n_routers, root) for root in able), key=_hops_of(homes))
-    return replace(noc, **values, link_name=names, n_classes=1, step=_steps(start, end, best))
+    return replace(noc, **values, link_name=names, n_classes=1, step=_steps(start, end, axis, best))
 
 
 def _hops_of(homes: Array) -> Any:
@@ -145,12 +152,8 @@ def _turns(start: Array, end: Array, n: int, root: int) -> Turns:
     return Turns(down, up, meeting, rank, order)
 
 
-def _steps(start: Array, end: Array, turns: Turns) -> Array:
-    """Next link towards each router, as `Noc.step` counts; int16 [n_routers, n_routers].
-
-    Of equals the last link of a router is taken: on a grid that is along x before along y, if the
-    root is where x and y are 0.
-    """
+def _steps(start: Array, end: Array, axis: Array, turns: Turns) -> Array:
+    """Next link towards each router, as `Noc.step` counts; int16 [n_routers, n_routers]."""
     down, up, meeting, rank, order = turns
     n = rank.size
     step = np.full((n, n), NOWHERE, np.int16)
@@ -159,10 +162,15 @@ def _steps(start: Array, end: Array, turns: Turns) -> Array:
         turn = order[meeting[at]]
         sinks = down[at] < FAR
         rises = (meeting[at] >= 0) & ~sinks
-        for place, to in enumerate(end[first[at] : first[at + 1]].tolist()):
+        # What is written last is taken.
+        places = np.argsort(axis[first[at] : first[at + 1]], kind="stable").tolist()
+        for place in places:
+            to = end[first[at] + place]
+            if 0 <= rank[to] < rank[at]:
+                step[at, rises & (up[to][turn] + 1 == up[at][turn])] = place
+        for place in reversed(places):
+            to = end[first[at] + place]
             if rank[to] > rank[at]:
                 step[at, sinks & (down[to] + 1 == down[at])] = place
-            elif rank[to] >= 0:
-                step[at, rises & (up[to][turn] + 1 == up[at][turn])] = place
-        step[at, at] = -1
+        step[at, at] = HERE
     return step

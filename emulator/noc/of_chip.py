@@ -12,7 +12,7 @@ from emulator.chip import Chip
 from emulator.chip_tables import Sourced
 from emulator.errors import FabricChoiceError
 from emulator.noc.detours import around
-from emulator.noc.topology import Common, Cost, Noc, chips, crossbar, mesh, torus, tree
+from emulator.noc.topology import EAST, WEST, Common, Cost, Noc, chips, crossbar, mesh, torus, tree
 from emulator.routers import Place, grid_size, is_grid, number_of, router_of
 from emulator.traffic import unit_of_work
 
@@ -48,7 +48,7 @@ def noc_of(chip: Chip, core: Array) -> tuple[Noc, Array]:
     return _BUILDERS[chip.fabric.topology](chip, core)
 
 
-@lru_cache(maxsize=8)
+@lru_cache(maxsize=4)
 def _around_faults(chip: Chip) -> Noc:
     """Build the whole network without its dead links and routers; see `emulator.noc.detours`."""
     noc, _ = _BUILDERS[chip.fabric.topology](chip, np.arange(chip.n_cores))
@@ -60,11 +60,13 @@ def _around_faults(chip: Chip) -> Noc:
     for place in chip.faults.dead_routers:
         router = _router(place, chip)
         dead |= (noc.link_from == router) | (noc.link_to == router)
-    roots = [0]
+    roots, axis = [0], None
     if is_grid(chip):
         right, top = (size - 1 for size in grid_size(chip))
+        along_x = np.isin(noc.link_port, (EAST, WEST))
+        axis = (along_x == (right >= top)).astype(np.int64)
         roots = [_router((x, y), chip) for x in (0, right) for y in (0, top)]
-    return around(noc, dead, noc.core_router[chip.usable], roots)
+    return around(noc, dead, noc.core_router[chip.usable], roots, axis)
 
 
 def _router(place: Place, chip: Chip) -> int:

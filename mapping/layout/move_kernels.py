@@ -355,14 +355,16 @@ def _candidate(edges: Edges, cut: Cut, u: int, way: float, pick: float) -> int:
 
 @kernel
 def refine(
-    edges: Edges, cut: Cut, rules: Rules, hop: Array, fare: Array, chance: Array,
+    edges: Edges, cut: Cut, rules: Rules, pinned: Array, hop: Array, fare: Array, chance: Array,
     heat_first: float, heat_last: float, mark: Array, first_stamp: int, extra: Array,
-    limited: bool, price: float,
+    limited: bool, price: float, work: Array,
 ) -> float:  # fmt: skip
     """Propose a move or an exchange for each row of ``chance``; return the hops that are added.
 
     Parameters
     ----------
+    pinned : bool [n]
+        Neurons that must stay.
     hop : float64 [n_cores, n_cores]
     chance : float64 [n, 5]
         Uniform in [0, 1).
@@ -370,6 +372,8 @@ def refine(
         Cost that is accepted with chance 1/e.
     mark : int64 [n_nets]
         Below ``first_stamp``.
+    work : int64 [1]
+        Synapses that were looked at are added.
     limited : bool
         Whether more than the neurons of a core is limited; then no move makes cores exceed a limit
         further, and ``price`` hops are paid to come one limit's worth nearer to it.
@@ -380,6 +384,8 @@ def refine(
     over = excess(cut, rules) if limited else 0.0
     for step in range(n_rows):
         u = int(chance[step, 0] * n)
+        if pinned[u]:
+            continue
         to = _candidate(edges, cut, u, chance[step, 1], chance[step, 2])
         at = cut.core[u]
         if to == at or cut.use[to, NEURONS] == 0:
@@ -388,6 +394,8 @@ def refine(
         seat = chance[step, 3] * 2
         if cut.use[to, NEURONS] >= room or seat < 1:
             v = cut.member[to, int((seat % 1) * cut.use[to, NEURONS])]
+            if pinned[v]:
+                continue
         elif cut.use[at, NEURONS] == 1:
             continue  # a core is never left empty
         heat = heat_first + (heat_last - heat_first) * step / n_rows
@@ -401,10 +409,14 @@ def refine(
         repairs = over > 0 and (_is_over(cut, rules, at) or _is_over(cut, rules, to))
         if more > most and not repairs:
             continue  # what both share only adds to the cost of an exchange
+        listened = edges.source_start[u + 1] - edges.source_start[u]
         if v >= 0:
+            listened += edges.source_start[v + 1] - edges.source_start[v]
+            work[0] += listened
             more = exchange_change(edges, cut, hop, fare, u, v, mark, first_stamp + step)
             if more > most and not repairs:
                 continue
+        work[0] += 10 * listened
         move(edges, cut, rules, u, to)
         if limited:
             if v >= 0:

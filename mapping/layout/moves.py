@@ -20,8 +20,10 @@ from mapping.layout.move_kernels import (
 Array = NDArray[Any]
 
 UNLIMITED = 1 << 60
-CHUNK = 1 << 16
+CHUNK = 1 << 14
 """Proposals of one compiled call: between calls ``stop`` is asked."""
+WORK = 20
+"""Synapses that are looked at for each proposal, at most, before a round ends early."""
 FLOOR_RATE = 0.01
 """Share of the average rate that a silent neuron counts with, so that it lies where it would cost
 little if it fired on other data."""
@@ -179,6 +181,7 @@ def moved(
     n_proposals: int,
     *,
     heat: float = 0.0,
+    pinned: Array | None = None,
     stop: Callable[[], bool] = lambda: False,
 ) -> float:
     """Propose moves and exchanges, changing ``cut``; return the hops that are added.
@@ -188,6 +191,8 @@ def moved(
     hop : int [n_cores, n_cores]
     heat : float
         Cost, in hops of an average spike, that is accepted at first with chance 1/e. It falls to 0.
+    pinned : bool [n], optional
+        Neurons that must stay.
     stop : callable
         Whether to end early.
     """
@@ -195,6 +200,7 @@ def moved(
     if n_cores < 2:
         return 0.0
     fare = np.zeros((n, n_cores))
+    pinned = np.zeros(n, np.bool_) if pinned is None else pinned
     hop = np.ascontiguousarray(hop, np.float64)
     fill_fares(edges, cut, hop, fare)
     mark, extra = np.full(edges.rate.size, -1, np.int64), np.zeros(n_cores)
@@ -202,12 +208,13 @@ def moved(
     size = -(-n_proposals // max(chunks, 1))
     heats = heat * float(edges.rate.mean()) * np.linspace(1, 0, chunks + 1)
     price = 10.0 * float(edges.rate.sum()) * float(hop.max())
+    work = np.zeros(1, np.int64)
     rules, added = limits.rules(n, cut.member.shape[1] - 1), 0.0
     for k in range(chunks):
-        if stop():
+        if stop() or work[0] > WORK * n_proposals:
             break
         added += refine(
-            edges, cut, rules, hop, fare, rng.random((size, 5)), heats[k], heats[k + 1],
-            mark, k * size, extra, not limits.only_neurons, price,
+            edges, cut, rules, pinned, hop, fare, rng.random((size, 5)), heats[k], heats[k + 1],
+            mark, k * size, extra, not limits.only_neurons, price, work,
         )  # fmt: skip
     return added

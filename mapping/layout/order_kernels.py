@@ -105,8 +105,8 @@ def fill_in_order(
 
 @kernel
 def grow(
-    edges: Edges, rules: Rules, filling: Filling, seeds: Array, total: Array, noise: Array,
-    core: Array, score: Array, top: Array, member: Array,
+    edges: Edges, rules: Rules, filling: Filling, seeds: Array, share: Array, noise: Array,
+    core: Array, score: Array, top: Array, shift: int, member: Array,
 ) -> int:  # fmt: skip
     """Add to each core the neuron with the largest share of its nets there; return cores.
 
@@ -117,26 +117,28 @@ def grow(
     ----------
     seeds : int64 [n]
         Order in which neurons begin where nobody near is left.
-    total : float64 [n]
-        Rates of all nets that end at each neuron.
+    share : float64 [n]
+        One over the rates of all nets that end at each neuron, 0 where there is none.
     noise : float64 [n]
         Positive numbers below `SILENT` that decide between equal shares.
     core : int32 [n]
         Filled with `NOWHERE`.
     score, top : float64 [n], float64 [n_blocks]
-        Scratch; blocks are of equal size.
+        Scratch.
+    shift : int
+        A block has ``2 ** shift`` neurons.
     member : int64 [n]
         Scratch.
     """
     n = seeds.size
-    block = -(-n // max(top.size, 1))
+    block = 1 << shift
     c = held = next_seed = 0
     _forget(noise, core, score, top, block)
     while True:
         chosen = _best(score, top, block)
         if chosen < 0:
             while next_seed < n and (
-                core[seeds[next_seed]] != NOWHERE or total[seeds[next_seed]] <= 0
+                core[seeds[next_seed]] != NOWHERE or share[seeds[next_seed]] == 0
             ):
                 next_seed += 1
             if next_seed == n:
@@ -160,12 +162,13 @@ def grow(
             s = edges.source[k]
             if filling.listed[s] != 1:
                 continue
+            rate = edges.rate[s]
             for j in range(edges.start[s], edges.start[s + 1]):
                 t = edges.target[j]
-                if core[t] == NOWHERE:
-                    score[t] += edges.rate[s] / total[t]
-                    if score[t] > top[t // block]:
-                        top[t // block] = score[t]
+                if score[t] >= 0:
+                    score[t] += rate * share[t]
+                    if score[t] > top[t >> shift]:
+                        top[t >> shift] = score[t]
     for k in range(held):
         _add(edges, rules, filling, member[k], -1)
     return c + (held > 0)

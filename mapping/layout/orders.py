@@ -5,16 +5,18 @@ splits repair those afterwards. What takes more than a whole core lies alone on 
 """
 
 from collections.abc import Sequence
-from math import isqrt
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mapping.layout.hypergraph import Hypergraph
+from mapping.layout.hypergraph import Hypergraph, flows
 from mapping.layout.move_kernels import Edges, Rules
 from mapping.layout.moves import Limits, edges_of
 from mapping.layout.order_kernels import NOWHERE, SILENT, Filling, fill_in_order, grow
+from mapping.layout.tiles import Shape, tile_orders
+from traces.jit import kernel
 
 Array = NDArray[Any]
 
@@ -35,6 +37,73 @@ def sequential(graph: Hypergraph, limits: Limits, layers: Sequence[int] = ()) ->
     border = np.zeros(graph.n, np.bool_)
     border[[at for at in layers if at < graph.n]] = True
     return in_order(graph, limits, np.arange(graph.n), border)
+
+
+def aligned(graph: Hypergraph, limits: Limits, sizes: Sequence[int]) -> Array:
+    """Fill cores layer by layer, those of a layer as evenly as it goes; int32 [n].
+
+    Parameters
+    ----------
+    sizes : sequence of int
+        Neurons of each layer.
+    """
+    return evenly(graph, limits, np.arange(graph.n), np.repeat(np.arange(len(sizes)), sizes))
+
+
+def twinned(graph: Hypergraph, limits: Limits) -> Array | None:
+    """Fill cores evenly with neurons that hear the very same nets, or else reach the same.
+
+    These are dense layers, however their neurons are numbered.
+
+    Returns
+    -------
+    int32 [n] or None
+        None where most neurons are like no other.
+    """
+    mark = np.random.default_rng(0).integers(1 << 62, size=graph.n_nets + graph.n, dtype=np.uint64)
+    twin = np.zeros((graph.n, 2), np.uint64)
+    _mark_twins(*graph.sources, mark[: graph.n_nets], twin[:, 0])
+    deaf = twin[:, 0] == 0
+    _mark_goals(graph.start, graph.target, graph.first, mark[graph.n_nets :], twin[:, 1])
+    twin[~deaf, 1] = 0
+    _, kind = np.unique(twin, axis=0, return_inverse=True)
+    if graph.n == 0 or kind.max() + 1 > graph.n // 16:
+        return None
+    kind = kind.reshape(-1)
+    first = np.full(kind.max() + 1, graph.n)
+    np.minimum.at(first, kind, np.arange(graph.n))
+    return evenly(graph, limits, np.argsort(first[kind], kind="stable"), np.sort(first[kind]))
+
+
+def tiled(graph: Hypergraph, limits: Limits, shapes: Sequence[Shape]) -> list[Array]:
+    """Fill cores with boxes of layers that have geometry, best first by packets.
+
+    Parameters
+    ----------
+    shapes : sequence of tuple of int
+        Channels, rows and columns of each layer.
+    """
+    edges, rules = edges_of(graph), limits.rules(graph.n)
+    found = [_in_order(edges, rules, *order) for order in tile_orders(shapes, limits.neurons)]
+    return sorted(found, key=lambda core: flows(graph, core).packets)
+
+
+def evenly(graph: Hypergraph, limits: Limits, order: Array, layer: Array) -> Array:
+    """Fill cores in an order, with equal parts of each layer where limits allow it; int32 [n].
+
+    Parameters
+    ----------
+    layer : int [n]
+        Layer of each entry of ``order``, ascending.
+    """
+    edges, rules = edges_of(graph), limits.rules(graph.n)
+    border = np.diff(layer, prepend=layer[:1]) > 0
+    core = _in_order(edges, rules, order, border)
+    begins = np.concatenate([[0], np.flatnonzero(border), [order.size]])
+    for first, last in pairwise(begins):
+        parts = np.unique(core[order[first:last]]).size
+        border[first + (np.arange(1, parts) * (last - first)) // max(parts, 1)] = True
+    return _in_order(edges, rules, order, border)
 
 
 def in_order(graph: Hypergraph, limits: Limits, order: Array, border: Array) -> Array:
@@ -70,14 +139,17 @@ def overlapping(graph: Hypergraph, limits: Limits, seed: int = 0) -> Array:
 def _overlapping(edges: Edges, rules: Rules, rng: np.random.Generator) -> Array:
     n = edges.first.size - 1
     core = np.full(n, NOWHERE, np.int32)
-    fan_in = np.diff(edges.source_start)
-    total = np.bincount(np.repeat(np.arange(n), fan_in), edges.rate[edges.source], minlength=n)
-    noise = SILENT * (0.1 + 0.8 * rng.random(n))
+    share, noise = np.zeros(n), SILENT * (0.1 + 0.8 * rng.random(n))
+    _hear(edges, share)
+    np.divide(1.0, share, out=share, where=share > 0)
+    shift = n.bit_length() // 2
     n_cores = grow(
-        edges, rules, _empty(edges, rules), rng.permutation(n), total, noise, core,
-        np.empty(n), np.empty(max(isqrt(n), 1)), np.empty(n, np.int64),
+        edges, rules, _empty(edges, rules), rng.permutation(n), share, noise, core,
+        np.empty(n), np.empty((n >> shift) + 1), shift, np.empty(n, np.int64),
     )  # fmt: skip
     deaf = np.flatnonzero(core == NOWHERE)
+    if not deaf.size:
+        return core
     by_goal = deaf[np.lexsort((noise[deaf], _main_goal(edges, core, n_cores)[deaf]))]
     order = np.concatenate([np.argsort(core, kind="stable")[deaf.size :], by_goal])
     border = np.zeros(n, np.bool_)
@@ -103,3 +175,25 @@ def _empty(edges: Edges, rules: Rules) -> Filling:
         np.zeros(rules.limit.size, np.int64), np.zeros(edges.rate.size, np.int32),
         np.zeros(int(rules.profile.max(initial=-1)) + 1, np.int32),
     )  # fmt: skip
+
+
+@kernel
+def _hear(edges: Edges, total: Array) -> None:
+    """Add up the rates of the nets that end at each neuron."""
+    for u in range(total.size):
+        for k in range(edges.source_start[u], edges.source_start[u + 1]):
+            total[u] += edges.rate[edges.source[k]]
+
+
+@kernel
+def _mark_twins(start: Array, source: Array, mark: Array, twin: Array) -> None:
+    for u in range(twin.size):
+        for k in range(start[u], start[u + 1]):
+            twin[u] += mark[source[k]]
+
+
+@kernel
+def _mark_goals(start: Array, target: Array, first: Array, mark: Array, twin: Array) -> None:
+    for u in range(twin.size):
+        for k in range(start[first[u]], start[first[u + 1]]):
+            twin[u] += mark[target[k]]

@@ -83,7 +83,8 @@ def swap(place: Array, holder: Array, a: int, to: int) -> None:
 @kernel
 def side_gains(
     start: Array, other: Array, weight: Array, x: Array, y: Array, ring_x: int, ring_y: int,
-    router: Array, between: Array, place: Array, holder: Array, pinned: Array, first: Array, second: Array, gain: Array,
+    router: Array, between: Array, place: Array, holder: Array, pinned: Array, first: Array,
+    second: Array, gain: Array,
 ) -> None:  # fmt: skip
     """Tell for pairs of neighbouring places what exchanging their cores saves."""
     for k in range(first.size):
@@ -101,7 +102,8 @@ def side_gains(
 @kernel
 def exchange_sides(
     start: Array, other: Array, weight: Array, x: Array, y: Array, ring_x: int, ring_y: int,
-    router: Array, between: Array, place: Array, holder: Array, first: Array, second: Array, order: Array, least: float,
+    router: Array, between: Array, place: Array, holder: Array, first: Array, second: Array,
+    order: Array, least: float,
 ) -> float:  # fmt: skip
     """Exchange pairs in order, those that still save; return what is saved."""
     saved = 0.0
@@ -121,7 +123,8 @@ def exchange_sides(
 @kernel
 def anneal(
     start: Array, other: Array, weight: Array, x: Array, y: Array, ring_x: int, ring_y: int,
-    router: Array, between: Array, place: Array, holder: Array, pinned: Array, grid: Array, chance: Array,
+    router: Array, between: Array, place: Array, holder: Array, pinned: Array, grid: Array,
+    chance: Array,
     heat_first: float, heat_last: float, reach_first: float, reach_last: float,
 ) -> float:  # fmt: skip
     """Propose one exchange for each row of ``chance``; return the hops that are added.

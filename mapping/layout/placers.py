@@ -22,6 +22,8 @@ Array = NDArray[Any]
 RESTARTS = 4
 CHUNK = 1 << 15
 """Proposals of one compiled call: between calls `Task.stop` is asked."""
+WORK = 100_000_000
+"""Flows that are looked at for many cores."""
 LEAST = 1e-9
 """Share of the hops below which a gain is taken for rounding."""
 
@@ -149,7 +151,9 @@ def anneal(task: Task, rng: np.random.Generator) -> Array:
     if n_cores < 2 or not task.flows.weight.size:
         return start
     if n_cores > 256:
-        return _best(task, [start, _annealed(task, start, rng, 4000 * n_cores, hot=False)])
+        # Dense flows make a proposal dear.
+        count = min(4000 * n_cores, WORK * n_cores // task.flows.weight.size)
+        return _best(task, [start, _annealed(task, start, rng, count, hot=False)])
     count = max(4000 * n_cores, 20_000)
     found = [_annealed(task, start, rng, count, hot=True) for _ in range(RESTARTS)]
     return _relaxed(task, _best(task, [start, *found]))
@@ -188,6 +192,22 @@ def random_hops(flows: Flows, floor: Floor, rng: np.random.Generator, n: int = 1
     task = Task(flows=flows, floor=floor)
     places = [rng.permutation(floor.n_places)[: flows.n_cores] for _ in range(n)]
     return float(np.mean([task.hops(place) for place in places]))
+
+
+def cheapest_exchange(task: Task, place: Array, core: int) -> tuple[float, int]:
+    """Find the best other place of a core, which it exchanges with whoever lies there.
+
+    Returns
+    -------
+    hops, place
+        What that adds, and where; -1 where there is no other.
+    """
+    holder, found = _holder(task, place), (np.inf, -1)
+    for to in range(task.floor.n_places):
+        if to != place[core]:
+            added = change(*task.arrays(), place, core, holder[to], to)
+            found = min(found, (float(added), to))
+    return found
 
 
 def _in_order(task: Task, order: Array) -> Array:

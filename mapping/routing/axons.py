@@ -1,4 +1,7 @@
-"""Axon tables of chips whose packets name core and axon: out-axons of each source, in-axons of each core."""
+"""Axon tables of chips whose packets name core and axon.
+
+Out-axons of each source, and in-axons of each core.
+"""
 
 from dataclasses import dataclass
 from typing import Any

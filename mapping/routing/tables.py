@@ -20,11 +20,14 @@ from emulator.program import Program
 from mapping.errors import CapacityError
 from mapping.routing.covering import ordered_covering, raw_entries
 from mapping.routing.entries import Entries
-from mapping.routing.keys import Keys, assign_keys
+from mapping.routing.keys import ABSENT, Keys, assign_keys
 from mapping.routing.prefixes import shortest_prefixes
 from mapping.routing.sent import Sent, sent_by
 
 Array = NDArray[Any]
+
+SPREAD = 1 << 25
+"""Bundles times routers that are looked at for keys; bounds the memory that this takes."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -148,8 +151,8 @@ def tables_of(program: Program, chip: Chip) -> Tables:
     """
     noc, there = noc_of(chip, program.core)
     sent = sent_by(program, chip)
-    keys = assign_keys(sent, chip.name)
     passing, way_first, way_port = _passing(sent, noc, there, onward(noc))
+    keys = assign_keys(sent, _ways_at_busiest(passing, sent.core.size), chip.name)
     limit = chip.limit("routing_entries_per_router")
     cuts = np.searchsorted(passing.router, np.arange(noc.n_routers + 1))
     found = [
@@ -162,6 +165,18 @@ def tables_of(program: Program, chip: Chip) -> Tables:
         router=tuple(entries for entries, _ in found), way_first=way_first, way_port=way_port,
         straight=onward(noc), n_before=np.array([n for _, n in found], np.int64),
     )  # fmt: skip
+
+
+def _ways_at_busiest(passing: _Passing, n_bundles: int) -> Array:
+    """Tell the ways that need entries, at the routers that most bundles pass; int32 [n_bundles, n]."""
+    routers, count = np.unique(passing.router, return_counts=True)
+    busiest = routers[np.lexsort((routers, -count))[: max(SPREAD // max(n_bundles, 1), 1)]]
+    column = np.full(int(passing.router.max(initial=0)) + 1, -1)
+    column[busiest] = np.arange(busiest.size)
+    mine = (column[passing.router] >= 0) & ~passing.straight
+    ways = np.full((n_bundles, busiest.size), ABSENT, np.int32)
+    ways[passing.bundle[mine], column[passing.router[mine]]] = passing.way[mine]
+    return ways
 
 
 def onward(noc: Noc) -> Array:
@@ -192,14 +207,10 @@ def _entries(passing: _Passing, keys: Keys, limit: int) -> tuple[Entries, int]:
     n = raw.key.size
     if n <= limit:
         return raw, n
-    prefixes = shortest_prefixes(blocks, passing.straight)
-    if prefixes.key.size <= limit:
-        return prefixes, n
-    merged = ordered_covering(prefixes, blocks, passing.straight, limit)
-    if merged.key.size > limit:
-        other = ordered_covering(raw, blocks, passing.straight, limit)
-        merged = min(merged, other, key=lambda entries: entries.key.size)
-    return merged, n
+    entries = shortest_prefixes(blocks, passing.straight)
+    if entries.key.size > limit:
+        entries = ordered_covering(entries, blocks, passing.straight, limit)
+    return entries, n
 
 
 def _passing(sent: Sent, noc: Noc, there: Array, straight: Array) -> tuple[_Passing, Array, Array]:

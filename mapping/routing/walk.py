@@ -20,8 +20,8 @@ from mapping.routing.wanted import Wanted, wanted_of
 
 Array = NDArray[Any]
 
-PIECE = 1 << 13
-"""Packets that are followed together; bounds the memory of a walk."""
+PIECE = 1 << 25
+"""Packets times links that are followed together; bounds the memory of a walk."""
 TOLD = 20
 """Problems that are told one by one."""
 
@@ -111,9 +111,10 @@ def _follow_keys(tables: Tables, wanted: Wanted) -> tuple[Array, _Seen, int, lis
     core_there = np.full(int(max(tables.core.max(initial=0), wanted.sender.max(initial=0))) + 1, -1)
     core_there[tables.core] = tables.there
     start = tables.noc.core_router[core_there[wanted.sender[neuron]]]
+    size = max(PIECE // (tables.noc.n_links + 1), 1)
     pieces = [
-        _follow(tables, key[first : first + PIECE], start[first : first + PIECE], first)
-        for first in range(0, key.size, PIECE)
+        _follow(tables, key[first : first + size], start[first : first + size], first)
+        for first in range(0, key.size, size)
     ]
     seen = _Seen(*(_joined([piece[0][k] for piece in pieces]) for k in range(3)))
     known, times = np.unique(key, return_counts=True)

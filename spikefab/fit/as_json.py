@@ -23,7 +23,6 @@ def answer_json(found: Answer, path: Path) -> dict[str, Any]:
         } or None,
         "fits": found.fits,
         "chips": [_verdict(verdict) for verdict in found.verdicts],
-        "left_out": list(found.left_out),
         "notes": [found.note, found.known.note, *found.network.notes],
     }  # fmt: skip
 
@@ -31,7 +30,7 @@ def answer_json(found: Answer, path: Path) -> dict[str, Any]:
 def cores_needed(found: Judgement) -> int:
     """Cores that were taken, or those that are needed at least."""
     asked = [told.need for told in found.problems if told.limit == "cores"]
-    return max([len(found.cores), *asked])
+    return max([found.n_cores, *asked])
 
 
 def chips_needed(found: Judgement) -> int:
@@ -54,6 +53,8 @@ def _verdict(verdict: Verdict) -> dict[str, Any]:
             asdict(layer) | {"bits": layer.words * _word_bits(found)} for layer in found.layers
         ],
         "resources": _resources(found),
+        "memory_bits": {"used": found.memory_bits, "limit": found.memory_bits_there},
+        "notes": list(found.notes),
         "traffic": None if verdict.expected is None else _traffic(verdict.expected, found),
     }
 

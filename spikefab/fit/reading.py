@@ -90,7 +90,7 @@ def _read_nir(path: Path, conventions: dict[str, Any]) -> Subject:
     def outline(chip: Chip, options: Options) -> Outline:
         found = network(options)
         direct = frozenset(part.name for part in found.inputs if options.direct)
-        if not exact:
+        if not exact or not chip.runs or chip.core != "lists":
             return Outline.before_rounding(found, chip, direct=direct)
         return _without_matrices(Outline.of(quantise(found, chip, direct=direct)))
 

@@ -44,10 +44,6 @@ def print_answer(found: Answer, name: str, *, each: bool) -> None:
             _print_verdict(verdict)
         elif not verdict.found.fits:
             _print_shortly(verdict)
-    if found.left_out:
-        say(
-            f"not judged, as nothing counts for their kind of core yet: {', '.join(found.left_out)}"
-        )
 
 
 def _print_chips(verdicts: Sequence[Verdict]) -> None:
@@ -207,7 +203,7 @@ def print_holdings(found: Sequence[Holding]) -> None:
     for chip in found:
         usable = f"{chip.usable:,}" + ("" if chip.usable == chip.cores else f"/{chip.cores:,}")
         cores.add_row(
-            chip.chip, usable, f"{chip.neurons:,}", f"{chip.in_axons:,}", _count(chip.out_axons),
+            chip.chip, usable, f"{chip.neurons:,}", _count(chip.in_axons), _count(chip.out_axons),
             f"{chip.delay_max} ticks", f"{chip.weight_bits} bits",
         )  # fmt: skip
         memory.add_row(

@@ -10,7 +10,7 @@ from emulator.chip_file import builtin_chips, load_chip
 from emulator.without import chip_without
 from mapping.doctor import Fix, Options, Patient, examine_patient, fixes
 from mapping.estimate import Estimate, estimate
-from mapping.judging import JUDGES, Judgement
+from mapping.judging import Judgement, refuse_pins
 from mapping.network import Network
 from mapping.pins import check_pins_in, read_pin
 from spikefab.fit.rates import Known, learn
@@ -52,8 +52,6 @@ class Answer:
         Whether the host turns inputs into currents.
     known : Known
     verdicts : tuple of Verdict
-    left_out : tuple of str
-        Built-in chips that nothing counts for.
     """
 
     network: Network
@@ -62,7 +60,6 @@ class Answer:
     direct: bool
     known: Known
     verdicts: tuple[Verdict, ...]
-    left_out: tuple[str, ...]
 
     @property
     def fits(self) -> bool:
@@ -127,28 +124,18 @@ def answer(
     if told and not names:
         raise BadInputError("--pin is for the cores of one chip; name it with --chip")
     chips = chips_of(names, without)
-    uncounted = [name for name, chip in chips.items() if chip.core not in JUDGES]
-    for name in uncounted if names else ():
-        raise BadInputError(
-            f"--chip {name}: it has {chips[name].core} cores, which fit cannot count for yet; name a "
-            f"chip whose cores hold lists of synapses"
-        )
     subject = read_subject(path, conventions)
     network = subject.network(Options())
     for chip in chips.values() if told else ():
+        refuse_pins(chip, told)
         check_pins_in(told, {p.name: p.size for p in network.populations}, chip)
     known = learn(data, subject, network, ticks=ticks, encoding=encoding)
     options = Options(direct=bool(known.direct))
     patient = Patient(network=subject.network, outline=subject.outline, options=options, pins=told)
-    judged = {
-        name: examine_patient(patient, chip)
-        for name, chip in chips.items()
-        if name not in uncounted
-    }
+    judged = {name: examine_patient(patient, chip) for name, chip in chips.items()}
     return Answer(
         network=network, counted=subject.counted, note=subject.note, direct=options.direct,
         known=known, verdicts=tuple(_verdicts(patient, judged, known)),
-        left_out=tuple(uncounted),
     )  # fmt: skip
 
 
@@ -170,6 +157,7 @@ def _others(judged: dict[str, Judgement]) -> list[Chip]:
         chip = load_chip(name)
         if known.get(chip.name, True):
             limits = tuple(chip.limit(limit) for limit in type(chip.limits).model_fields)
-            resets = tuple(sorted(chip.arithmetic.resets.items()))
-            found.setdefault((limits, resets, chip.packing, chip.n_cores), chip)
+            resets = tuple(sorted(chip.arithmetic.resets.items())) if chip.runs else ()
+            kind = (chip.core, chip.layers, chip.processors, chip.shared)
+            found.setdefault((limits, resets, chip.packing, chip.n_cores, kind), chip)
     return list(found.values())

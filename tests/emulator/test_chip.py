@@ -373,7 +373,7 @@ def test_a_file_on_top_of_ranc_changes_its_sizes(tmp_path):
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ('core = "crossbar"', 'core = "crosbar"', r"core: must be one of lists, crossbar; did you mean 'crossbar'"),
+        ('core = "crossbar"', 'core = "crosbar"', r"core: must be one of lists, crossbar, layers, processors; did you mean 'crossbar'"),
         ('core = "crossbar"', "", "limits.out_axons_per_core: missing, but core lists needs it"),
         ('core = "crossbar"', "", "limits.axon_types: not with core lists: they choose among"),
         ('core = "crossbar"', "", "packing: missing, but core lists needs it"),
@@ -396,3 +396,47 @@ def test_limits_and_rules_of_another_kind_of_core_are_refused(tmp_path, old, new
     (tmp_path / "mine.toml").write_text(CROSSBAR.replace(old, new), encoding="utf-8")
     with pytest.raises(ChipError, match=message):
         load_chip(tmp_path / "mine.toml")
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new", "message"),
+    [
+        ("loihi2", 'why = "its', '#"', "why: missing, but runs is false"),
+        ("loihi2", "runs = false", "", "numbers: missing"),
+        ("loihi2", "runs = false", "", "arithmetic: missing"),
+        ("loihi2", "runs = false", "", "formats: not with runs true"),
+        ("loihi2", "runs = false", "", "why: says why a chip does not run, but runs is true"),
+        ("loihi2", "[formats]", "[format]", "format: unknown key; did you mean 'formats'"),
+        ("loihi2", "weight_bits = 8 ", "weight_bits = 9 ", "packing.weight_bits_sizes: 8 bits at most, but formats.weight_bits needs 9"),
+        ("loihi2", "value = 196608", "value = 0", "shared.memory_bytes: must be at least 1"),
+        ("speck", 'core = "layers"', 'core = "processors"', "layers: not with core processors"),
+        ("speck", 'core = "layers"', 'core = "processors"', "processors: missing, but core processors needs it"),
+        ("speck", "width = 9", "width = 8", "layers.kernel_words: 9 entries, but the chip has 8 cores"),
+        ("speck", "bias_words = [1024, ", "bias_words = [", "must have an entry for each core, but have 9, 9 and 8"),
+        ("speck", "strides = [1, 2", "strides = [2, 1", "layers.strides: the sizes must ascend"),
+        ("speck", "[limits]", "[limits]\nin_axons_per_core = 3", "limits.in_axons_per_core: not with core layers"),
+        ("spinnaker2", "value = 32768, low = 16384, high = 65536,", "value = 131072,", "program_bytes 131,072 leaves nothing of memory_bytes"),
+        ("spinnaker2", "runs = false", "runs = true", "core: processors runs nowhere here"),
+        ("loihi", "in_axons_per_core = {", "#", "limits.in_axons_per_core: missing, but core lists needs it"),
+        ("loihi", "[limits]", "[shared]\nmemory_bytes = 9\nneuron_bytes = 1\nin_axon_bytes = 1\nout_axon_bytes = 1\n[limits]", "shared: only with core lists and runs false"),
+    ],
+)  # fmt: skip
+def test_chips_that_only_hold_say_so_and_no_more(tmp_path, name, old, new, message):
+    text = (chips._FOLDER / f"{name}.toml").read_text(encoding="utf-8")
+    assert old in text
+    (tmp_path / "mine.toml").write_text(text.replace(old, new, 1), encoding="utf-8")
+    with pytest.raises(ChipError, match=message):
+        load_chip(tmp_path / "mine.toml")
+
+
+def test_presets_for_fitting_have_the_published_sizes():
+    speck, spinnaker2, loihi2 = (load_chip(name) for name in ("speck", "spinnaker2", "loihi2"))
+    assert (speck.n_cores, spinnaker2.n_cores, loihi2.n_cores) == (9, 152, 128)
+    assert sum(speck.layers.neuron_words) == 320 * 1024  # "up to 0.32M configurable neurons"
+    assert spinnaker2.processors.memory_bytes.value == 128 * 1024
+    assert spinnaker2.limit("routing_entries_per_router") == 16_384
+    assert loihi2.n_cores * loihi2.limit("neurons_per_core") == 2**20
+    assert loihi2.shared.memory_bytes.value == 192 * 1024
+    assert not any(chip.runs for chip in (speck, spinnaker2, loihi2))
+    xylo, newest = load_chip("xylo"), load_chip("xylo-v2")
+    assert xylo.model_copy(update={"name": newest.name, "summary": newest.summary}) == newest

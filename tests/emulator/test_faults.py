@@ -69,6 +69,14 @@ def test_router_numbers_follow_the_order_of_tiles(tmp_path):
     assert lost.tolist() == [4, 5, 6, 7]
 
 
+def test_faults_are_told_with_the_constants_of_a_chip():
+    chip = load_chip("loihi")
+    assert not [row for row in chip.rows() if row.key.startswith("faults")]
+    rows = {row.key: row.value for row in chip_without(chip, ["link 3-4", "core 7"]).rows()}
+    assert rows["faults.links"] == ("3,0 - 4,0",)
+    assert rows["faults.cores"] == (7,)
+
+
 @pytest.mark.parametrize(
     ("faults", "message"),
     [

@@ -24,9 +24,12 @@ RESOURCES = ("neurons", "in_axons", "out_axons", "synapse_words")
 
 
 def without_zeros(network):
-    """The same connections, each with a weight that no rounding makes 0."""
+    """The same connections, each with a weight that no rounding makes 0; alike neurons."""
     return replace(
         network,
+        populations=tuple(
+            replace(p, threshold=1.0 if p.spiking else None) for p in network.populations
+        ),
         projections=tuple(
             replace(p, linear=with_weights(p.linear, np.ones(weights_of(p.linear).shape)))
             for p in network.projections

@@ -6,6 +6,7 @@ import pytest
 from networks import random_network
 
 from emulator.chip_file import load_chip
+from emulator.without import chip_without
 from mapping.deploy import map_network
 from mapping.errors import CapacityError
 from mapping.linear import Convolution, Dense, Sparse, matrix
@@ -307,3 +308,57 @@ def test_what_is_counted_before_loading_is_what_is_loaded(seed):
         assert need.words == used.synapse_words[core]
         names = [part.population for part in held]
         assert len(set(names)) == len(names)
+
+
+def test_dead_and_reserved_cores_hold_no_neurons():
+    chip = chip_without(chip_with(neurons_per_core=10), ["cores 0,2-4", "reserved 6", "router 3,0"])
+    fixed = quantise(net({"in": 4}, {"a": 55}, ("in", "a", dense(55, 4))), chip)
+    mapping, program = map_network(fixed, chip)
+    assert mapping.place == (1, 5, 7, 8, 9, 10)
+    program.check(chip)
+    full = chip_without(chip, ["cores 8-127"])
+    with pytest.raises(CapacityError, match=r"6 cores needed .* but loihi has 3 of 128 left"):
+        map_network(fixed, full)
+
+
+def many_settings(n, n_settings, *, levels=False):
+    """A population in which neighbours have different settings, or thresholds."""
+    kind = np.arange(n) % n_settings
+    own = {"threshold": 1.0 + kind / 2} if levels else {"tau_mem_s": (2.0 + kind) * 1e-3}
+    first = net({"in": 4}, {"a": n}, ("in", "a", dense(n, 4)))
+    population = replace(first.populations[0], threshold=1.0)
+    return replace(first, populations=(replace(population, **own),))
+
+
+@pytest.mark.parametrize(
+    ("limit", "levels"),
+    [("neuron_profiles_per_core", False), ("threshold_profiles_per_core", True)],
+)
+@pytest.mark.parametrize(("n_settings", "cores"), [(5, 1), (6, 2), (10, 2), (11, 3)])
+def test_a_population_of_many_settings_is_spread_by_setting(limit, levels, n_settings, cores):
+    """Five settings a core; in numbering order, with all mixed, 66 neurons would take 14."""
+    values = LOIHI.limits.model_dump() | {limit: {"value": 5}}
+    chip = LOIHI.model_copy(update={"limits": type(LOIHI.limits).model_validate(values)})
+    network = many_settings(66, n_settings, levels=levels)
+    fixed = quantise(network, chip)
+    mapping, program = map_network(fixed, chip)
+    used, needs = resources(program, chip), Needs.of(Outline.of(fixed), chip)
+    assert program.n_cores == cores
+    counted = [needs.need(held, needs.copies(mapping.cores, needs.sizes)) for held in mapping.cores]
+    name = "levels" if levels else "settings"
+    assert [getattr(need, name) for need in counted] == getattr(used, name).tolist()
+    assert max(getattr(used, name)) <= 5
+    tight = values | {limit: {"value": 4}}
+    smaller = LOIHI.model_copy(update={"limits": type(LOIHI.limits).model_validate(tight)})
+    broken = used.violations(program, smaller)
+    assert bool(broken) == (max(getattr(used, name)) > 4)
+    assert all(v.limit == limit and v.have == 4 for v in broken)
+
+
+def test_populations_share_the_settings_that_they_have_in_common():
+    values = LOIHI.limits.model_dump() | {"neuron_profiles_per_core": {"value": 1}}
+    chip = LOIHI.model_copy(update={"limits": type(LOIHI.limits).model_validate(values)})
+    alike = net({"in": 4}, {"a": 3, "b": 3}, ("in", "a", dense(3, 4)), ("in", "b", dense(3, 4)))
+    first, second = alike.populations
+    other = replace(alike, populations=(first, replace(second, tau_mem_s=5e-3)))
+    assert [mapped(network, chip)[1].n_cores for network in (alike, other)] == [1, 2]

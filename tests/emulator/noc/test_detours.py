@@ -6,7 +6,7 @@ from random_systems import random_noc, with_dead_links
 
 from emulator.noc.detours import around
 from emulator.noc.links import link_order
-from emulator.noc.topology import NOWHERE, TOPOLOGIES, mesh, torus
+from emulator.noc.topology import EAST, NOWHERE, TOPOLOGIES, WEST, mesh, torus
 from emulator.noc.ways import diameter, hops_between, route, ways
 
 GRIDS = ["mesh", "torus", "chips"]
@@ -69,6 +69,28 @@ def test_ways_from_one_source_never_meet_again(rng, topology):
 def test_on_a_whole_mesh_ways_from_a_corner_are_shortest(corner, order):
     noc = mesh(width=6, height=4, tile_order=order)
     assert np.array_equal(hops_between(whole(noc, corner)), hops_between(noc))
+
+
+def busiest(noc):
+    """Ways over the link that most ways take, all pairs counted."""
+    count = np.zeros(noc.n_links, int)
+    for source in range(noc.n_cores):
+        for target in range(noc.n_cores):
+            np.add.at(count, route(noc, source, target), 1)
+    return count.max()
+
+
+@pytest.mark.parametrize("size", [(8, 4), (3, 6)])
+@pytest.mark.parametrize("corner", range(4))
+def test_on_a_whole_mesh_no_link_is_busier_than_with_x_then_y(size, corner):
+    width, height = size
+    noc = mesh(width=width, height=height)
+    along_x = np.isin(noc.link_port, (EAST, WEST))
+    axis = (along_x == (width >= height)).astype(int)
+    root = [0, width - 1, width * (height - 1), width * height - 1][corner]
+    nothing = np.zeros(noc.n_links, bool)
+    assert busiest(around(noc, nothing, noc.core_router, [root], axis)) <= busiest(noc)
+    assert busiest(around(noc, nothing, noc.core_router, [root], 1 - axis)) > busiest(noc)
 
 
 def test_a_dead_link_lengthens_only_ways_that_need_it():

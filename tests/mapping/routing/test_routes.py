@@ -132,6 +132,17 @@ def test_fewer_entries_lead_the_same_ways(rng, topology, faulty):
     assert max(gains) < 0.9
 
 
+def test_tables_that_fit_only_after_merging_are_accepted(rng):
+    chip = chip_of(rng, "mesh", limit=10_000, neurons=4)
+    mapping, program = mapped(rng, chip)
+    before = int(routes_of(program, chip).n_before.max())
+    plain = chip.model_dump()
+    plain["limits"]["routing_entries_per_router"]["value"] = before - before // 8
+    routes = routes_of(program, Chip.model_validate(plain))
+    assert routes.n_after.max() <= before - before // 8 < routes.n_before.max()
+    assert not walk(routes, mapping).problems
+
+
 def random_mutation(rng, tables):
     """Tables with one thing changed."""
     size = tables.n_after

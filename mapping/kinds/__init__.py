@@ -1,0 +1,1 @@
+"""What a network takes of each kind of core, counted from its outline."""

@@ -1,0 +1,172 @@
+"""Map a network as the command line does it: plan, say how good it is, save what is to be loaded."""
+
+import signal
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from emulator.chip import Chip
+from emulator.chip_file import load_chip
+from emulator.program_file import load_program, save_program
+from emulator.without import chip_without
+from mapping.layout.floor import Floor
+from mapping.outline import Outline
+from mapping.partitioners import parts_of
+from mapping.plan import Choices, Plan, quality
+from mapping.rates import rates_of
+from spikefab.deployment import Deployment
+from spikefab.explain import explained
+from spikefab.importing import import_network
+from spikefab.plan_tables import plan_json, print_plan
+from spikefab.telling import BadInputError, say, warn
+from spikefab.wording import as_json, printable
+from traces.trace import Trace
+
+
+def map_to_chip(
+    network_path: Path,
+    chip_name: str,
+    *,
+    conventions: dict[str, Any],
+    direct: bool,
+    partitioner: str | None,
+    placer: str,
+    seed: int,
+    quantiser: str,
+    without: Sequence[str] = (),
+    rates: Path | None = None,
+    start: Path | None = None,
+    output: Path | None = None,
+    force: bool = False,
+    explain: str | None = None,
+    json: bool = False,
+) -> None:
+    """Do all of ``spikefab map``.
+
+    Parameters
+    ----------
+    conventions : dict
+        For `import_network`.
+    direct : bool
+        Whether the host turns the input into bias currents.
+    partitioner : str, optional
+        By default ``kept`` with a ``start``, else ``traffic``.
+    rates : Path, optional
+        A trace whose spike rates the plan is made for.
+    start : Path, optional
+        A saved program to improve.
+    """
+    if output is not None:
+        _check_output(output, (network_path, rates, start), force=force)
+    chip = usable_chip(chip_name, without)
+    network, load = import_network(network_path, chip, conventions, seed=seed, quantiser=quantiser)
+    inputs = frozenset(part.name for part in network.inputs) if direct else frozenset[str]()
+    outline = Outline.before_rounding(network, chip, direct=inputs)
+    if explain is not None and explain not in outline.order:
+        raise BadInputError(
+            f"--explain {explain!r}: there is no such population; there are "
+            f"{', '.join(outline.order)}"
+        )
+    with _until_interrupted() as stop:
+        choices = Choices(
+            partitioner=partitioner or ("traffic" if start is None else "kept"),
+            placer=placer, seed=seed, stop=stop,
+        )  # fmt: skip
+        choices = _informed(choices, outline, chip, rates, start)
+        deployment = load(direct=direct, choices=choices)
+    found = Plan(
+        outline=Outline.of(deployment.fixed), chip=chip, choices=choices,
+        cores=deployment.mapping.cores, place=deployment.mapping.place,
+    )  # fmt: skip
+    judged = quality(found)
+    if output is not None:
+        _save(deployment, network_path, choices, judged.traffic.hops, output)
+    if json:
+        say(as_json(plan_json(found, judged, deployment.used, network_path.name, output)))
+    else:
+        print_plan(found, judged, deployment.used)
+        if explain is not None:
+            say("")
+            for line in explained(found, judged, explain):
+                say(line)
+        if output is not None:
+            say(f"written to {output}")
+
+
+def usable_chip(name: str, without: Sequence[str]) -> Chip:
+    """Load a chip, less what the user says is dead or reserved.
+
+    Raises
+    ------
+    BadInputError
+        If that cannot be understood, or leaves no chip.
+    """
+    chip = load_chip(name)
+    try:
+        return chip_without(chip, without) if without else chip
+    except ValueError as error:
+        raise BadInputError(f"--{error}") from error
+
+
+def _informed(
+    choices: Choices, outline: Outline, chip: Chip, rates: Path | None, start: Path | None
+) -> Choices:
+    """Add measured rates and an earlier plan."""
+    try:
+        if rates is not None:
+            with Trace.open(rates) as trace:
+                choices = replace(choices, rates=rates_of(trace, outline))
+        if start is not None:
+            parts = parts_of(load_program(start), outline, Floor.of(chip))
+            choices = replace(choices, start=parts)
+    except ValueError as error:
+        raise BadInputError(f"{start or rates}: {error}" if start else str(error)) from error
+    return choices
+
+
+@contextmanager
+def _until_interrupted() -> Iterator[Callable[[], bool]]:
+    """Ask whether Ctrl-C was pressed; a second one ends the command."""
+    pressed = False
+
+    def press(number: int, frame: object) -> None:
+        nonlocal pressed
+        if pressed:
+            raise KeyboardInterrupt
+        pressed = True
+        warn("ending with the best plan so far; press Ctrl-C again to end without one")
+
+    before = signal.signal(signal.SIGINT, press)
+    try:
+        yield lambda: pressed
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _check_output(output: Path, inputs: Sequence[Path | None], *, force: bool) -> None:
+    if output.is_dir():
+        raise BadInputError(f"{output}: this is a folder; name a file in it")
+    if not output.absolute().parent.is_dir():
+        raise BadInputError(f"{output}: there is no folder {output.absolute().parent}")
+    if output.exists():
+        if any(path is not None and path.exists() and output.samefile(path) for path in inputs):
+            raise BadInputError(f"{output}: this is an input; choose another output")
+        if not force:
+            raise BadInputError(f"{output}: is there already; choose another, or use --force")
+
+
+def _save(
+    deployment: Deployment, network: Path, choices: Choices, hops: float, output: Path
+) -> None:
+    notes: dict[str, str | int | float] = {
+        "network": printable(network.name),
+        "network_sha256": deployment.network.sha256,
+        "chip_sha256": deployment.chip.sha256,
+        "partitioner": choices.partitioner,
+        "placer": choices.placer,
+        "seed": choices.seed,
+        "hops_per_tick": hops,
+    }
+    save_program(deployment.program, output, notes)
