@@ -26,7 +26,7 @@ LIMITS = {
 }
 """The limit of the chip file that bounds each resource of a core."""
 
-_PLURALS = {
+PLURALS = {
     "compartments": "compartments",
     "in_axons": "in-axons",
     "out_axons": "out-axons",
@@ -69,7 +69,7 @@ def too_many_cores(
     listing = ", ".join(f"{name!r} {cores}" for name, cores in count.items())
     reasons = [
         f"those of {' and '.join(names)} run out of {plural}"
-        for resource, plural in _PLURALS.items()
+        for resource, plural in PLURALS.items()
         if (names := [repr(name) for name in count if closed.get(name) == resource])
     ]
     usable = chip.usable.size
@@ -181,7 +181,7 @@ def core_violation(
         size = chip.packing.word_bits
         bits = f" ({used * size:,} of {most * size:,} bits)"
     text = (
-        f"{where} ({held}): {used:,} {_PLURALS[resource]}, but a core of {chip.name} has {most:,}"
+        f"{where} ({held}): {used:,} {PLURALS[resource]}, but a core of {chip.name} has {most:,}"
         f"{bits}; put fewer neurons on it"
     )
     return Violation(limit=LIMITS[resource], where=where, need=used, have=most, text=text)

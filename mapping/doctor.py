@@ -246,8 +246,25 @@ def fixes(patient: Patient, found: Judgement, others: Sequence[Chip] = ()) -> tu
     """
     state = State(patient=patient, options=patient.options, chip=found.chip)
     here = [fix for steps in _kinds(state, found) if (fix := _smallest(state, steps))]
-    elsewhere = [fix for chip in others if (fix := _on_other(patient, chip, found.chip))]
-    return tuple(sorted([*(here or _pairs(state, found)), *elsewhere], key=lambda fix: fix.size))
+    return tuple(
+        sorted(
+            [*(here or _pairs(state, found)), *_elsewhere(patient, found.chip, others)],
+            key=lambda fix: fix.size,
+        )
+    )
+
+
+def _elsewhere(patient: Patient, own: Chip, others: Sequence[Chip]) -> Iterator[Fix]:
+    """Find other chips that it fits; one of those that have the same room."""
+    known = set()
+    for chip in others:
+        packing = chip.packing and chip.packing.model_dump_json(exclude={"source"})
+        names = type(chip.limits).model_fields.keys() - {"delay_max"}
+        limits = tuple(chip.limit(name) for name in sorted(names))
+        room = (chip.core, limits, packing, chip.shared, chip.n_cores)
+        if room not in known and (fix := _on_other(patient, chip, own)):
+            known.add(room)
+            yield fix
 
 
 def _pairs(state: State, found: Judgement) -> list[Fix]:
@@ -493,7 +510,8 @@ def _narrower(found: Judgement) -> Iterator[Steps]:
     ordered = [outline.population(name) for name in outline.order]
     hidden = [p for p in ordered if p.name not in outline.outputs and p.shape[0] > 1]
     by_need = sorted(
-        hidden, key=lambda p: (p.name not in feeding, p.name not in concerned, -cores[p.name])
+        hidden,
+        key=lambda p: (p.name not in feeding, p.name not in concerned, -cores.get(p.name, p.size)),
     )
     total = sum(p.size for p in outline.populations)
     for part in by_need[:NAMED_MOST]:

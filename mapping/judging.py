@@ -8,7 +8,7 @@ import numpy as np
 
 from emulator.chip import Chip
 from emulator.chip_tables import LARGEST
-from mapping.capacity import LIMITS
+from mapping.capacity import LIMITS, PLURALS
 from mapping.kinds.counters import count
 from mapping.linear import Shape
 from mapping.mapping import Slice
@@ -266,14 +266,26 @@ def _arithmetic(
     part, width = _part(fullest, own.name)
     resource = closed or ("words" if needs.fans[own.name] else "compartments")
     told = {
+        "compartments": lambda: _compartments(part.size, own, limit),
         "words": lambda: _memory(own, part, width, needs, limit),
         "in_axons": lambda: _in_axons(own, part, needs, limit),
         "out_axons": lambda: _out_axons(part, copies[own.name], limit),
-    }.get(resource, lambda: _compartments(part.size, own, limit))()
+    }.get(resource, lambda: _plain(resource, fullest, needs, copies, limit))()
     if closed and len(held) > 1:
         more = _one_more(own, held, fullest, closed, needs, copies, limit)
         told += f"{more} → {len(held):,} cores of up to {part.size:,}"
     return told
+
+
+def _plain(
+    resource: str,
+    slices: tuple[Slice, ...],
+    needs: Needs,
+    copies: dict[str, np.ndarray],
+    limit: Need,
+) -> str:
+    used, n = getattr(needs.need(slices, copies), resource), sum(s.neurons.size for s in slices)
+    return f"{n:,} neurons take {used:,} of {getattr(limit, resource):,} {PLURALS[resource]}"
 
 
 def _compartments(n: int, own: OutlinePopulation, limit: Need) -> str:

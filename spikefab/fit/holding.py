@@ -22,15 +22,14 @@ class Holding:
     neurons, in_axons, out_axons : int or None
         Of each core.
     words, bits : int or None
-        Synapse memory of each core; of a processor, all its memory.
+        Synapse memory of each core; where neurons share it, and of a processor, all of it.
     dense_synapses : int or None
         Most synapses of 8 bits in a core's lists of full matrices, without delays.
     delay_max : int
         Ticks on top of the one that every spike takes (of a crossbar, that one included).
     weight_bits : int
     total_bits : int or None
-        Synapse memory of all usable cores, or that they share; of cores that hold a layer each,
-        what is for kernels.
+        The same of all usable cores; of cores that hold a layer each, what is for kernels.
     """
 
     chip: str
@@ -61,7 +60,8 @@ def holding(chip: Chip) -> Holding:
         bits = 8 * chip.processors.memory_bytes.value
         total = bits * n
     elif chip.shared is not None:
-        total = 8 * chip.shared.memory_bytes.value
+        bits = 8 * chip.shared.memory_bytes.value
+        total = bits * n
     elif chip.layers is not None:
         total = sum(chip.layers.kernel_words[core] for core in chip.usable) * chip.weight_bits
     return Holding(

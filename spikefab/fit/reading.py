@@ -181,11 +181,9 @@ def _without_matrices(outline: Outline) -> Outline:
 def _rounding(key: tuple[Chip, Options]) -> Hashable:
     """What of a chip decides what is loaded, before it is known where."""
     chip, options = key
-    rules = [
-        chip.name,
-        *(getattr(chip, t).model_dump(mode="json") for t in ("numbers", "arithmetic")),
-    ]
-    return json.dumps(rules), options
+    tables = (chip.numbers, chip.arithmetic, chip.formats)
+    rules = [t and t.model_dump(mode="json") for t in tables]
+    return chip.name, json.dumps(rules), options
 
 
 K = TypeVar("K")

@@ -96,8 +96,9 @@ def _print_shortly(verdict: Verdict) -> None:
     limits = ", ".join(dict.fromkeys(told.limit for told in found.problems))
     say(f"\n{found.chip.name}: {len(found.problems)} violations ({limits})")
     say(f"  {found.problems[0].text}")
+    here = [fix for fix in verdict.fixes if fix.kind != "chip"]
     if verdict.fixes:
-        say(f"  fits if you {verdict.fixes[0].change}")
+        say(f"  fits if you {(here or verdict.fixes)[0].change}")
     else:
         say("  no single change and no pair of changes that was tried makes it fit")
 
@@ -117,6 +118,11 @@ def _print_verdict(verdict: Verdict) -> None:
         _print_layers(found)
     if found.cores:
         _print_uses(found)
+    elif found.memory_bits_there:
+        share = 100 * found.memory_bits / found.memory_bits_there
+        say(f"  memory: {_size(found.memory_bits)}, {share:.1f} % of the chip")
+    for note in found.notes:
+        say(f"  note: {note}")
     if verdict.expected is not None:
         _print_expected(verdict)
 

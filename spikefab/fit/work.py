@@ -1,6 +1,6 @@
 """Judge a network on chips, and look for what makes it fit those that it does not."""
 
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -150,14 +150,6 @@ def _verdicts(patient: Patient, judged: dict[str, Judgement], known: Known) -> I
 
 
 def _others(judged: dict[str, Judgement]) -> list[Chip]:
-    """Built-in chips that a network may be moved to; one of those that hold the same."""
+    """Built-in chips that a network may be moved to."""
     known = {found.chip.name: found.fits for found in judged.values()}
-    found: dict[Hashable, Chip] = {}
-    for name in builtin_chips():
-        chip = load_chip(name)
-        if known.get(chip.name, True):
-            limits = tuple(chip.limit(limit) for limit in type(chip.limits).model_fields)
-            resets = tuple(sorted(chip.arithmetic.resets.items())) if chip.runs else ()
-            kind = (chip.core, chip.layers, chip.processors, chip.shared)
-            found.setdefault((limits, resets, chip.packing, chip.n_cores, kind), chip)
-    return list(found.values())
+    return [chip for chip in map(load_chip, builtin_chips()) if known.get(chip.name, True)]
