@@ -20,6 +20,8 @@ _RESOURCES = {
 }
 """Columns of the table of chips; other limits are told with the layers that they close."""
 
+_DISTINCT = ("neuron_profiles_per_core", "threshold_profiles_per_core")
+
 FIXES_SHOWN = 8
 
 
@@ -38,6 +40,8 @@ def print_answer(found: Answer, name: str, *, each: bool) -> None:
     )
     for note in (found.note, found.known.note):
         say(note)
+    for note in found.network.notes:
+        say(f"note: {note}")
     _print_chips(found.verdicts)
     for verdict in found.verdicts:
         if each:
@@ -173,6 +177,8 @@ def _size(bits: int | None) -> str:
 def _print_uses(found: Judgement) -> None:
     n = found.chip.usable.size
     for use in found.uses:
+        if use.limit in _DISTINCT:
+            continue  # what cores have in common is no sum
         name = _RESOURCES.get(use.limit, use.limit)
         unit = " words" if use.limit == "synapse_words_per_core" else ""
         place = found.place[use.core] if found.place else use.core
