@@ -9,8 +9,8 @@ Fixes are ranked by `Fix.size`, the share of something that the change takes awa
   neurons;
 - neurons of a population that is no longer pinned, of all;
 - 1 - old / new of a longer tick or of more chips;
-- a half for a reset of another kind, or input that the host turns into currents: the network
-  computes something else, but loses nothing;
+- a half for a reset of another kind, or input that enters as currents in place of spikes, or the
+  other way round: the network computes something else, but loses nothing;
 - 1 for another chip. Of equal sizes the one in this order comes first.
 
 Two changes together are looked for only if no single one is enough on this chip; their sizes add
@@ -352,7 +352,7 @@ def _kinds(state: State, found: Judgement) -> Iterator[Steps]:
     """List the changes that are tried, in the order in which equal ones are ranked."""
     yield from _unpinned(state, found)
     yield from _longer_tick(state, found)
-    yield from _host_input(state)
+    yield from _other_input(state)
     yield from _other_reset(state)
     if found.outline is None:
         return
@@ -422,13 +422,14 @@ def _reset_to(reset: str) -> Steps:
     return Steps(kind="reset", n=1, at=lambda _: step)
 
 
-def _host_input(state: State) -> Iterator[Steps]:
-    if state.options.direct:
-        return
+def _other_input(state: State) -> Iterator[Steps]:
+    """Let the host compute the first layer, or let the chip do it."""
+    direct = not state.options.direct
+    what = "let the host turn inputs into currents" if direct else "let inputs enter as spikes"
+    encoding = "direct" if direct else "spikes"
     step = Step(
-        "let the host turn inputs into currents (--encoding direct)", 0.5,
-        {"kind": "input", "encoding": "direct"},
-        lambda state: replace(state, options=replace(state.options, direct=True)),
+        f"{what} (--encoding {encoding})", 0.5, {"kind": "input", "encoding": encoding},
+        lambda state: replace(state, options=replace(state.options, direct=direct)),
     )  # fmt: skip
     yield Steps(kind="input", n=1, at=lambda _: step)
 

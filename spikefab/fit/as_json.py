@@ -12,6 +12,10 @@ from spikefab.marks import marks_of
 from spikefab.wording import printable
 
 
+DISTINCT = ("neuron_profiles_per_core", "threshold_profiles_per_core")
+"""What neurons of a core have in common; over all cores it is no sum."""
+
+
 def answer_json(found: Answer, path: Path) -> dict[str, Any]:
     """Everything about one network."""
     return {
@@ -70,11 +74,13 @@ def _resources(found: Judgement) -> dict[str, Any]:
         "cores": cores,
         **{
             use.limit: {
-                "total": use.total,
+                "total": None if use.limit in DISTINCT else use.total,
                 "fullest": use.fullest,
                 "limit": use.have,
                 "percent": _percent(use.fullest, use.have),
-                "percent_of_chip": _percent(use.total, use.have * n),
+                "percent_of_chip": (
+                    None if use.limit in DISTINCT else _percent(use.total, use.have * n)
+                ),
             }
             for use in found.uses
         },

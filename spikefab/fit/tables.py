@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from rich.table import Table
 
 from mapping.judging import Judgement, Layer
-from spikefab.fit.as_json import chips_needed, cores_needed
+from spikefab.fit.as_json import DISTINCT, chips_needed, cores_needed
 from spikefab.fit.holding import Holding
 from spikefab.fit.work import Answer, Verdict
 from spikefab.marks import footnote, marks_of, starred
@@ -19,8 +19,6 @@ _RESOURCES = {
     "synapse_words_per_core": "memory",
 }
 """Columns of the table of chips; other limits are told with the layers that they close."""
-
-_DISTINCT = ("neuron_profiles_per_core", "threshold_profiles_per_core")
 
 FIXES_SHOWN = 8
 
@@ -51,28 +49,47 @@ def print_answer(found: Answer, name: str, *, each: bool) -> None:
 
 
 def _print_chips(verdicts: Sequence[Verdict]) -> None:
-    timed = any(verdict.expected is not None for verdict in verdicts)
     table = Table(
         caption="shares are those of the fullest core", caption_justify="left", padding=(0, 1, 0, 0)
     )
-    table.add_column("chip", overflow="fold")
-    table.add_column("fits")
-    for column in ("cores", "chips", *_RESOURCES.values(), *(("tick", "energy") if timed else ())):
+    table.add_column("chip", overflow="fold", min_width=6)
+    table.add_column("fits", no_wrap=True)
+    for column in ("cores", "chips", *_RESOURCES.values()):
         table.add_column(column, justify="right", no_wrap=True)
-    marked: dict[str, tuple[str, ...]] = {}
     for verdict in verdicts:
-        row = _chip_row(verdict.found)
-        if timed:
-            row += _costs(verdict)
-            marks = marks_of(verdict.found.chip)
-            if verdict.expected is not None:
-                marked |= {f: (*marked.get(f, ()), *marks[f]) for f in ("time", "energy")}
-        table.add_row(*row)
+        table.add_row(*_chip_row(verdict.found))
     console().print(table)
-    if timed:
-        say("tick and energy a tick: estimates from mean rates, without waiting on the network")
-        for line in footnote({k: tuple(dict.fromkeys(v)) for k, v in marked.items()}):
-            say(line)
+    expected = [verdict for verdict in verdicts if verdict.expected is not None]
+    if expected:
+        _print_costs(expected)
+
+
+def _print_costs(verdicts: Sequence[Verdict]) -> None:
+    """Print what a tick is expected to take."""
+    table = Table(
+        title="expected in a tick: estimates from mean rates, without waiting on the network",
+        title_justify="left", padding=(0, 1, 0, 0),
+    )  # fmt: skip
+    table.add_column("chip", overflow="fold", min_width=6)
+    for column in ("packets", "hops", "synaptic events", "time", "energy"):
+        table.add_column(column, justify="right", no_wrap=True)
+    keys: dict[str, tuple[str, ...]] = {}
+    for verdict in verdicts:
+        expected, marks = verdict.expected, marks_of(verdict.found.chip)
+        assert expected is not None
+        table.add_row(
+            verdict.found.chip.name, f"{expected.packets:,.1f}", f"{expected.hops:,.1f}",
+            f"{expected.synaptic_events:,.0f}",
+            starred(si(expected.tick_s, "s"), "time", marks),
+            starred(si(expected.energy_j, "J"), "energy", marks),
+        )  # fmt: skip
+        keys = {
+            figure: tuple(dict.fromkeys((*keys.get(figure, ()), *marks[figure])))
+            for figure in ("time", "energy")
+        }
+    console().print(table)
+    for line in footnote(keys):
+        say(line)
 
 
 def _chip_row(found: Judgement) -> list[str]:
@@ -82,16 +99,6 @@ def _chip_row(found: Judgement) -> list[str]:
         f"{cores_needed(found):,}/{found.chip.usable.size:,}", f"{chips_needed(found):,}",
         *(f"{shares[limit]:.0f} %" if found.cores and limit in shares else "" for limit in _RESOURCES),
     ]  # fmt: skip
-
-
-def _costs(verdict: Verdict) -> list[str]:
-    expected, marks = verdict.expected, marks_of(verdict.found.chip)
-    if expected is None:
-        return ["", ""]
-    return [
-        starred(si(expected.tick_s, "s"), "time", marks),
-        starred(si(expected.energy_j, "J"), "energy", marks),
-    ]
 
 
 def _print_shortly(verdict: Verdict) -> None:
@@ -177,7 +184,7 @@ def _size(bits: int | None) -> str:
 def _print_uses(found: Judgement) -> None:
     n = found.chip.usable.size
     for use in found.uses:
-        if use.limit in _DISTINCT:
+        if use.limit in DISTINCT:
             continue  # what cores have in common is no sum
         name = _RESOURCES.get(use.limit, use.limit)
         unit = " words" if use.limit == "synapse_words_per_core" else ""
