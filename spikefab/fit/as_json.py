@@ -11,7 +11,6 @@ from spikefab.fit.work import Answer, Verdict
 from spikefab.marks import marks_of
 from spikefab.wording import printable
 
-
 DISTINCT = ("neuron_profiles_per_core", "threshold_profiles_per_core")
 """What neurons of a core have in common; over all cores it is no sum."""
 

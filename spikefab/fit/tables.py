@@ -94,6 +94,8 @@ def _print_costs(verdicts: Sequence[Verdict]) -> None:
 
 def _chip_row(found: Judgement) -> list[str]:
     shares = {use.limit: 100 * use.fullest / use.have for use in found.uses}
+    if found.outline is None:  # there was nothing that could be counted
+        return [found.chip.name, "no", *[""] * (2 + len(_RESOURCES))]
     return [
         found.chip.name, "yes" if found.fits else "no",
         f"{cores_needed(found):,}/{found.chip.usable.size:,}", f"{chips_needed(found):,}",
@@ -105,7 +107,8 @@ def _print_shortly(verdict: Verdict) -> None:
     """Say in two lines what is broken, and the smallest change that helps."""
     found = verdict.found
     limits = ", ".join(dict.fromkeys(told.limit for told in found.problems))
-    say(f"\n{found.chip.name}: {len(found.problems)} violations ({limits})")
+    n = len(found.problems)
+    say(f"\n{found.chip.name}: {n} violated limit{'s' if n > 1 else ''} ({limits})")
     say(f"  {found.problems[0].text}")
     here = [fix for fix in verdict.fixes if fix.kind != "chip"]
     if verdict.fixes:
