@@ -1,9 +1,11 @@
 """Changes of outlines and chips that make a network need less or a chip hold more."""
 
-from collections.abc import Container
+from collections import Counter
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import replace
 from math import prod
 from typing import Any
+from zlib import crc32
 
 import numpy as np
 from numpy.typing import NDArray
@@ -150,17 +152,30 @@ def pruned(
     names : container of str, optional
         Projections to prune, as `OutlineProjection.name` calls them; all by default.
     """
-    rng = np.random.default_rng(seed)
-    children = rng.spawn(len(outline.projections))
     return replace(
         outline,
         projections=tuple(
-            replace(p, linear=_thinned(p.linear, share, draw))
+            replace(p, linear=_thinned(p.linear, share, _drawing(p.name, number, seed)))
             if names is None or p.name in names
             else p
-            for p, draw in zip(outline.projections, children, strict=True)
+            for p, number in _numbered(outline.projections)
         ),
     )
+
+
+def _numbered(
+    projections: Sequence[OutlineProjection],
+) -> Iterator[tuple[OutlineProjection, int]]:
+    """Count projections of one name, which run side by side."""
+    seen: Counter[str] = Counter()
+    for p in projections:
+        yield p, seen[p.name]
+        seen[p.name] += 1
+
+
+def _drawing(name: str, number: int, seed: int) -> np.random.Generator:
+    """Draw for each projection by its name, whatever others there are."""
+    return np.random.default_rng([seed, crc32(name.encode()), number])
 
 
 def _thinned(linear: Linear, share: float, rng: np.random.Generator) -> Linear:
