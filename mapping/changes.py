@@ -175,7 +175,7 @@ def _numbered(
 
 def _drawing(name: str, number: int, seed: int) -> np.random.Generator:
     """Draw for each projection by its name, whatever others there are."""
-    return np.random.default_rng([seed, crc32(name.encode()), number])
+    return np.random.default_rng([seed, crc32(name.encode("utf-8", "surrogatepass")), number])
 
 
 def _thinned(linear: Linear, share: float, rng: np.random.Generator) -> Linear:

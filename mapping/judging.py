@@ -21,6 +21,9 @@ from mapping.violations import Violation
 
 Cores = tuple[tuple[Slice, ...], ...]
 
+THOROUGH_MOST = 1_000_000
+"""Neurons of the largest network whose synapses are counted if its neurons alone are too many."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Use:
@@ -177,7 +180,8 @@ def refuse_pins(chip: Chip, pins: Sequence[Pin]) -> None:
 
 
 def _mapped(outline: Outline, chip: Chip, pins: Sequence[Pin]) -> Judgement:
-    found = examine(outline, chip, pins=pins)
+    thorough = sum(p.size for p in outline.populations) <= THOROUGH_MOST
+    found = examine(outline, chip, pins=pins, thorough=thorough)
     needs, limit = Needs.of(outline, chip), core_limit(chip)
     copies = needs.copies(found.cores, needs.sizes)
     taken = [needs.need(slices, copies) for slices in found.cores]
