@@ -2,27 +2,20 @@
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from mapping.layout.boxes import (
-    Convolution,
-    Layer,
-    Size,
-    counted,
-    dense,
-    embedded,
-    out_axons,
-    stack_flows,
-    stack_placed,
-)
-from mapping.layout.floor import Floor
-from mapping.layout.placers import PLACERS, Task, lower_bound
+from emulator.chip import Chip
+from emulator.chip_file import load_chip
+from mapping.linear import Convolution, Dense, constant
+from mapping.network import Input, Network, Population, Projection
+from mapping.outline import Outline
+from mapping.plan import Choices, plan, quality
 
-SAME = Convolution(kernel=(3, 3), padding=(1, 1))
-HALF = Convolution(kernel=(3, 3), stride=(2, 2), padding=(1, 1))
+Size = tuple[int, int, int]
+MANY = 10**9
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,107 +24,112 @@ class Stack:
 
     Attributes
     ----------
-    shapes, boxes : tuple
-        Of each layer.
-    steps : tuple of Convolution
-        From each layer to the next.
+    shapes : tuple
+        Channels, rows and columns of each layer.
+    steps : tuple
+        From each layer to the next: kernel, stride and padding, or None for a full matrix.
     side : int
-        Width and height of the mesh.
+        Width and height of the mesh, one core a router.
+    only_neurons : bool
+        Whether a core is limited in nothing but neurons; else in all that Loihi's are.
     bars : dict of str to float
     """
 
     shapes: tuple[Size, ...]
-    boxes: tuple[Size, ...]
-    steps: tuple[Convolution, ...]
+    steps: tuple[tuple[int, int, int] | None, ...]
     side: int
+    only_neurons: bool
     bars: Mapping[str, float]
-
-    def layers(self) -> list[Layer]:
-        pairs = zip(self.shapes, self.boxes, strict=True)
-        return [Layer(shape=shape, box=box) for shape, box in pairs]
 
 
 STACKS: Mapping[str, Stack] = {
     "conv-1m": Stack(
-        shapes=((64, 64, 64),) * 4, boxes=((64, 4, 4),) * 4, steps=(SAME,) * 3, side=32,
+        shapes=((64, 64, 64),) * 4, steps=((3, 1, 1),) * 3, side=32, only_neurons=True,
         bars={"hops": 2_000_000, "seconds": 15, "peak_rss_mb": 1000},
     ),
     "plan-10m": Stack(
         shapes=((16, 512, 512), (16, 512, 512), (32, 256, 256), (16, 64, 64), (4, 16, 16),
                 (2000, 1, 1), (100, 1, 1)),
-        boxes=((16, 8, 8), (16, 8, 8), (32, 4, 8), (16, 8, 8), (4, 16, 16), (100, 1, 1),
-               (50, 1, 1)),
-        steps=(SAME, HALF, Convolution(kernel=(4, 4), stride=(4, 4)),
-               Convolution(kernel=(4, 4), stride=(4, 4)), dense((4, 16, 16)), dense((2000, 1, 1))),
-        side=104, bars={"seconds": 60},
+        steps=((3, 1, 1), (3, 2, 1), (4, 4, 0), (4, 4, 0), None, None),
+        side=256, only_neurons=False, bars={"seconds": 60},
     ),
 }  # fmt: skip
 
 
-def list_words(bits: int, longest: int) -> Any:
-    """Words of lists of 0, 1, 2, … synapses, as Loihi's blocks hold them; int64."""
-    n = np.arange(longest + 1)
-    rest = np.where(n % 64, -(-(n % 64 * bits + 10) // 64), 0)
-    return n // 64 * -(-(64 * bits + 10) // 64) + rest
+def chip_of(stack: Stack) -> Chip:
+    """Loihi's cores on the stack's mesh."""
+    plain = load_chip("loihi").model_dump()
+    plain["mesh"] |= {"width": stack.side, "height": stack.side, "cores_per_router": 1}
+    if stack.only_neurons:
+        for name in ("in_axons_per_core", "out_axons_per_core", "synapse_words_per_core"):
+            plain["limits"][name] = {"value": MANY}
+    return Chip.model_validate(plain)
 
 
-def in_rows(shape: Size, room: int = 1024) -> Size:
-    """Return the box of a sequential fill: whole rows, or whole channels where they are small."""
-    if shape[1] * shape[2] <= room:
-        return min(shape[0], room // (shape[1] * shape[2])), shape[1], shape[2]
-    return 1, min(shape[1], max(room // shape[2], 1)), min(shape[2], room)
+def outline_of(stack: Stack, chip: Chip) -> Outline:
+    """Outline the stack; its first layer is driven by the host."""
+    names = [f"layer{k}" for k in range(len(stack.shapes))]
+    network = Network(
+        dt_s=1e-3, inputs=(Input(name="in", shape=(1,)),),
+        populations=tuple(
+            Population(name=name, shape=shape, threshold=1.0)
+            for name, shape in zip(names, stack.shapes, strict=True)
+        ),
+        projections=tuple(
+            Projection(
+                source=names[k], target=names[k + 1],
+                linear=_linear(stack.shapes[k], stack.shapes[k + 1], step),
+            )
+            for k, step in enumerate(stack.steps)
+        ),
+        outputs=(names[-1],),
+    )  # fmt: skip
+    return Outline.before_rounding(network, chip, direct=frozenset({"in"}))
 
 
-def counts(layers: list[Layer], steps: tuple[Convolution, ...]) -> dict[str, int]:
-    """Most that a core takes of each resource, lists of shared weights."""
-    neurons = [int(np.prod(layers[0].box))]
-    axons, words, out = [0], [0], [0]
-    for source, layer, step in zip(layers, layers[1:], steps, strict=False):
-        table = list_words(18, int(np.prod(layer.box)))
-        taken = counted(source, layer, step, table, shared=layer.shape[1] > 1)
-        neurons.append(int(taken.neurons.max()))
-        axons.append(int(taken.in_axons.max()))
-        words.append(int(taken.words.max()))
-        out.append(int(out_axons(source, layer, step).max()))
-    return {
-        "most_neurons": max(neurons), "most_in_axons": max(axons), "most_out_axons": max(out),
-        "most_words": max(words),
-    }  # fmt: skip
+def _linear(source: Size, target: Size, step: tuple[int, int, int] | None) -> Dense | Convolution:
+    if step is None:
+        sizes = int(np.prod(target)), int(np.prod(source))
+        return Dense(weight=constant(1.0, sizes), pre_shape=source, post_shape=target)
+    kernel, stride, padding = step
+    return Convolution(
+        kernel=constant(1.0, (target[0], source[0], kernel, kernel)), pre_shape=source,
+        stride=(stride,) * 2, padding=((padding,) * 2,) * 2, dilation=(1, 1),
+    )  # fmt: skip
 
 
 def warm_stack() -> None:
     """Compile what stacks run, on a small one."""
     small = Stack(
-        shapes=((2, 36, 36),) * 2, boxes=((2, 3, 3),) * 2, steps=(SAME,), side=17, bars={}
+        shapes=((2, 36, 36),) * 2, steps=((3, 1, 1),), side=32, only_neurons=True, bars={}
     )
     stack_found(small, 0)
 
 
 def stack_found(stack: Stack, seed: int) -> dict[str, Any]:
-    """Count, cut and place a stack; rates are random in [0, 1)."""
-    begin = time.perf_counter()
-    layers = stack.layers()
+    """Cut and place a stack, and judge it; rates are random in [0, 1)."""
+    chip = chip_of(stack)
     rng = np.random.default_rng(seed)
-    rates = [rng.random(layer.shape) for layer in layers[:-1]]
-    most = counts(layers, stack.steps)
-    between = stack_flows(layers, list(stack.steps), rates)
-    floor = Floor.mesh(stack.side, stack.side)
-    task = Task(flows=between, floor=floor)
-    place = stack_placed(layers, between, floor, rng)
+    begin = time.perf_counter()
+    outline = outline_of(stack, chip)
+    rates = {p.name: rng.random(p.size) for p in outline.populations[:-1]}
+    choices = Choices(partitioner="packed", placer="anneal", rates=rates, seed=seed)
+    found = plan(outline, chip, choices)
     seconds = time.perf_counter() - begin
-    plain = [Layer(shape=shape, box=in_rows(shape)) for shape in stack.shapes]
-    rows = stack_flows(plain, list(stack.steps), rates)
-    high = -(-rows.n_cores // stack.side)
-    baseline = Task(flows=rows, floor=Floor.mesh(stack.side, high)).hops(np.arange(rows.n_cores))
-    seen = {name: {"hops": task.hops(PLACERS[name](task, rng))} for name in ("linear", "hilbert")}
-    seen["embedded"] = {"hops": task.hops(embedded(layers, floor))}
+    judged = quality(found)
+    placers = {
+        name: {"hops": quality(plan(outline, chip, replace(choices, placer=name))).traffic.hops}
+        for name in ("linear", "hilbert", "force")
+    }
+    assert judged.baseline is not None  # the mesh has room
     return {
-        "neurons": sum(int(np.prod(shape)) for shape in stack.shapes),
-        "packets": between.packets, "hops": task.hops(place), "baseline_hops": baseline,
-        "baseline_packets": rows.packets, "lower_bound": lower_bound(between, floor),
-        "cores": between.n_cores, "seconds": round(seconds, 3), **most,
-        "partitioners": {"sequential": {"packets": rows.packets, "hops": baseline,
-                                        "cores": rows.n_cores},
-                         "boxes": {"packets": between.packets, "cores": between.n_cores}},
-        "placers": seen,
+        "neurons": sum(p.size for p in outline.populations),
+        "packets": judged.traffic.packets, "hops": judged.traffic.hops,
+        "baseline_packets": judged.baseline.packets, "baseline_hops": judged.baseline.hops,
+        "lower_bound": judged.bound, "cores": len(found.cores), "seconds": round(seconds, 3),
+        "partitioners": {
+            "sequential": {"packets": judged.baseline.packets, "hops": judged.baseline.hops},
+            "packed": {"packets": judged.traffic.packets, "cores": len(found.cores)},
+        },
+        "placers": placers | {"anneal": {"hops": judged.traffic.hops}},
     }  # fmt: skip

@@ -165,28 +165,40 @@ def _convolution_lists(conv: Convolution) -> tuple[Array, Callable[[Array], List
 
     def lists(part: Array) -> Lists:
         channel, position = np.divmod(part, n_out)
-        channels, row = np.unique(channel, return_inverse=True)
-        positions, column = np.unique(position, return_inverse=True)
-        near, place = np.unique(heard[positions], return_inverse=True)
-        place = place.reshape(positions.size, n_taps)
-        count = np.zeros((c_in, near.size), np.float32)
-        if part.size == channels.size * positions.size:
-            # Each position has the same channels; a tap leads no two positions to one.
-            by_tap = of_all if channels.size == c_out else link[channels].sum(0)
-            for k in range(n_taps):
-                count[:, place[:, k]] += by_tap[:, k, None]
+        channels, positions = _present(channel, c_out), _present(position, n_out)
+        alike = part.size == channels.size * positions.size  # each position has the same channels
+        by_tap = of_all if channels.size == c_out else link[channels].sum(0)
+        if alike and np.all(by_tap == by_tap[:, :1]):
+            near, times = np.unique(heard[positions], return_counts=True)
+            count = by_tap[:, :1] * times
         else:
-            present = np.zeros((positions.size, channels.size), np.float32)
-            present[column, row] = 1
-            hits = present @ link[channels].reshape(channels.size, -1)
-            hits = hits.reshape(positions.size, c_in, n_taps)
-            for k in range(n_taps):
+            near, place = np.unique(heard[positions], return_inverse=True)
+            place = place.reshape(positions.size, n_taps)
+            count = np.zeros((c_in, near.size), np.float32)
+            hits = by_tap[None] if alike else _hits(part)
+            for k in range(n_taps):  # which leads no two positions to one
                 count[:, place[:, k]] += hits[:, :, k].T
         count = count[:, near < n_in].astype(np.int64)
         source = np.arange(c_in)[:, None] * n_in + near[near < n_in]
         return Lists(source[count > 0], count[count > 0])
 
+    def _hits(part: Array) -> Array:
+        """Weights of each input channel and tap onto the part's channels at each position."""
+        channel, position = np.divmod(part, n_out)
+        channels, positions = _present(channel, c_out), _present(position, n_out)
+        present = np.zeros((positions.size, channels.size), np.float32)
+        present[np.searchsorted(positions, position), np.searchsorted(channels, channel)] = 1
+        hits = present @ link[channels].reshape(channels.size, -1)
+        return hits.reshape(positions.size, c_in, n_taps)
+
     return fan_in.ravel(), lists
+
+
+def _present(numbers: Array, n: int) -> Array:
+    """List the numbers below ``n`` that occur, ascending."""
+    flags = np.zeros(n, np.bool_)
+    flags[numbers] = True
+    return np.flatnonzero(flags)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

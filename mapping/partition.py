@@ -126,8 +126,7 @@ def examine(
         problems += _overfull_pins(needs, limit, fixed, told, held)
         copies = needs.copies(held, needs.sizes)
         if len(held) > chip.usable.size:
-            over = _overfull(held, needs, copies, limit)[len(fixed) :]
-            more = any(unfit.values()) or any(over)
+            more = any(unfit.values()) or any(_overfull(held[len(fixed) :], needs, copies, limit))
             count = Counter(part.population for slices in held for part in slices)
             problems.append(too_many_cores(len(held), count, closed, chip, at_least=more))
         for p in outline.populations:

@@ -1,6 +1,6 @@
 """Ways to cut a network into what cores hold, in one table."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any, NamedTuple
@@ -18,7 +18,8 @@ from mapping.layout.pipeline import Job, laid_out
 from mapping.mapping import Slice
 from mapping.needs import Needs, core_limit
 from mapping.outline import Outline
-from mapping.partition import partition
+from mapping.partition import examine
+from mapping.pins import Pin
 from mapping.traffic import Rates
 from mapping.violations import Violation
 
@@ -37,12 +38,15 @@ class Parts(NamedTuple):
     cores : tuple of tuple of Slice
     problems : tuple of Violation
         Limits that it breaks.
+    pinned : dict of int to int
+        Of cores that are pinned, by their number: the chip's core.
     place : int64 [n_cores] or None
         A good place of each on the floor, if the partitioner had to find one.
     """
 
     cores: Cores
-    problems: tuple[Violation, ...] = ()
+    problems: tuple[Violation, ...]
+    pinned: Mapping[int, int]
     place: Array | None = None
 
 
@@ -55,6 +59,7 @@ class Setting:
     needs: Needs
     floor: Floor
     rates: Rates
+    pins: Sequence[Pin]
     start: Parts | None
     seed: int
     stop: Callable[[], bool]
@@ -65,18 +70,24 @@ Partitioner = Callable[[Setting], Parts]
 
 def sequential(setting: Setting) -> Parts:
     """Fill cores in the order of neurons: the baseline."""
-    return Parts(*partition(setting.outline, setting.chip, tiled=False))
+    return _examined(setting, tiled=False)
 
 
 def packed(setting: Setting) -> Parts:
     """Take as few cores as possible, in tiles where there is geometry."""
-    return Parts(*partition(setting.outline, setting.chip))
+    return _examined(setting, tiled=True)
+
+
+def _examined(setting: Setting, *, tiled: bool) -> Parts:
+    found = examine(setting.outline, setting.chip, tiled=tiled, pins=setting.pins)
+    return Parts(found.cores, found.problems, found.pinned)
 
 
 def traffic(setting: Setting) -> Parts:
     """Move neurons between cores for packets times hops, from the best of several partitions.
 
-    Networks of too many synapses to list stay as `packed` has them.
+    Networks of too many synapses to list stay as `packed` has them. Neurons of other populations
+    may join those that are pinned to a core, where there is room.
     """
     simple = [packed(setting), sequential(setting)]
     hopeless = any(found.limit != "cores" for found in simple[0].problems)
@@ -89,17 +100,26 @@ def traffic(setting: Setting) -> Parts:
         tight = replace(limit, words=int(limit.words * (1 - spare)))
         job = Job(
             graph=graph, limits=limits_of(setting.outline, tight, words), floor=setting.floor,
-            starts=starts, seed=setting.seed, stop=setting.stop,
+            starts=starts, pins=_pinned_neurons(setting, simple[0]), seed=setting.seed, stop=setting.stop,
         )  # fmt: skip
         try:
             found = laid_out(job)
         except CapacityError:
             break
-        parts = Parts(sliced(found.core, setting.outline), (), found.place)
+        parts = Parts(sliced(found.core, setting.outline), (), {}, found.place)
         # Lists were counted roughly; what counts here is the exact need of each core.
         if not _broken(setting, parts.cores):
             return parts
     return simple[0]
+
+
+def _pinned_neurons(setting: Setting, parts: Parts) -> Array | None:
+    """Place on the floor of each neuron that is pinned, -1 for others; None without pins."""
+    if not parts.pinned:
+        return None
+    at = np.full(len(parts.cores), -1, np.int64)
+    at[list(parts.pinned)] = np.searchsorted(setting.floor.core, list(parts.pinned.values()))
+    return at[numbered(parts.cores, setting.outline)]
 
 
 def kept(setting: Setting) -> Parts:
@@ -107,7 +127,7 @@ def kept(setting: Setting) -> Parts:
     if setting.start is None:
         raise ValueError("there is no earlier plan whose cores could be kept; start from one")
     cores = setting.start.cores
-    return Parts(cores, _broken(setting, cores), setting.start.place)
+    return Parts(cores, _broken(setting, cores), {}, setting.start.place)
 
 
 def _broken(setting: Setting, cores: Cores) -> tuple[Violation, ...]:
@@ -162,4 +182,4 @@ def parts_of(program: Program, outline: Outline, floor: Floor) -> Parts:
                 for part in np.split(np.arange(last - first), cuts)
             )
         )
-    return Parts(tuple(cores), (), np.searchsorted(floor.core, program.core))
+    return Parts(tuple(cores), (), {}, np.searchsorted(floor.core, program.core))

@@ -4,14 +4,15 @@ The objective is what the network-on-chip carries: packets, one for each spike a
 that hears it, times their hops. Spikes never depend on it; times and energies do.
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from emulator.chip import Chip
+from mapping.embedding import embedded
 from mapping.errors import CapacityError
 from mapping.layout.floor import Floor
 from mapping.layout.hypergraph import Flows, Traffic
@@ -19,6 +20,7 @@ from mapping.layout.placers import PLACERS, Task, lower_bound, random_hops
 from mapping.needs import Needs
 from mapping.outline import Outline
 from mapping.partitioners import PARTITIONERS, Cores, Parts, Setting
+from mapping.pins import Pin
 from mapping.traffic import Rates, flows_between, packets_from_outside
 
 Array = NDArray[Any]
@@ -34,6 +36,8 @@ class Choices:
         Keys of `PARTITIONERS` and `PLACERS`.
     rates : mapping of str to float64 [n]
         Spikes of each neuron in a tick, by population or input; 1 where there are none.
+    pins : sequence of Pin
+        Populations that are told where to lie.
     start : Parts, optional
         An earlier plan's cores and places to improve.
     seed : int
@@ -44,6 +48,7 @@ class Choices:
     partitioner: str = "packed"
     placer: str = "linear"
     rates: Rates = field(default_factory=dict)
+    pins: Sequence[Pin] = ()
     start: Parts | None = None
     seed: int = 0
     stop: Callable[[], bool] = lambda: False
@@ -104,6 +109,8 @@ def plan(outline: Outline, chip: Chip, choices: Choices | None = None) -> Plan:
     ------
     CapacityError
         With every violated limit.
+    PinError
+        If no mapping can follow the pins.
     ValueError
         If there is no such partitioner or placer, or a rate is not told for each neuron.
     """
@@ -117,7 +124,10 @@ def plan(outline: Outline, chip: Chip, choices: Choices | None = None) -> Plan:
         raise CapacityError(chip.name, parts.problems)
     task = Task(
         flows=flows_between(setting.needs, parts.cores, choices.rates), floor=setting.floor,
-        stop=choices.stop, starts=() if parts.place is None else (parts.place,),
+        stop=choices.stop, starts=_starts(setting, parts),
+        pins={
+            core: int(np.searchsorted(setting.floor.core, at)) for core, at in parts.pinned.items()
+        },
     )  # fmt: skip
     place = placed(task, np.random.default_rng(choices.seed))
     if parts.place is not None and task.hops(parts.place) < task.hops(place):
@@ -146,15 +156,23 @@ def quality(found: Plan) -> Quality:
     )
 
 
+def _starts(setting: Setting, parts: Parts) -> list[Array]:
+    """Placements to begin with, unless pins forbid them."""
+    found = parts.place
+    if found is None and not parts.pinned:
+        found = embedded(parts.cores, setting.outline, setting.floor)
+    return [] if found is None else [found]
+
+
 def _setting(outline: Outline, chip: Chip, choices: Choices) -> Setting:
     return Setting(
         outline=outline, chip=chip, needs=Needs.of(outline, chip), floor=Floor.of(chip),
-        rates=choices.rates, start=choices.start, seed=choices.seed, stop=choices.stop,
+        rates=choices.rates, pins=choices.pins, start=choices.start, seed=choices.seed, stop=choices.stop,
     )  # fmt: skip
 
 
 def _baseline(setting: Setting) -> Traffic | None:
-    parts = PARTITIONERS["sequential"](setting)
+    parts = PARTITIONERS["sequential"](replace(setting, pins=()))
     if parts.problems:
         return None
     flows = flows_between(setting.needs, parts.cores, setting.rates)

@@ -116,7 +116,7 @@ def _shifts(exponents: dict[int, int], chip: Chip) -> tuple[int, dict[int, int]]
 
 
 def chip_resets(network: Network, chip: Chip) -> dict[str, str]:
-    """Find the chip's rule for each spiking population.
+    """Find the chip's rule for each spiking population; none where its rules are not known.
 
     Raises
     ------
@@ -128,7 +128,7 @@ def chip_resets(network: Network, chip: Chip) -> dict[str, str]:
         raise UnsupportedNodeError(
             "; ".join(map(str, missing)) + "; change it (a reset with --reset) or use another chip"
         )
-    if not chip.runs:  # its rules are not known; one compartment is assumed
+    if not chip.runs:
         return {}
     return {p.name: _rule(p.reset, chip) for p in network.populations if p.spiking}
 
@@ -144,7 +144,9 @@ def _rule(reset: str, chip: Chip) -> str:
 def lacking_rules(network: Network, chip: Chip) -> list[Violation]:
     """Find populations that the chip has no rule for: of their reset, or of a time of rest."""
     missing: list[Violation] = []
-    for p in network.populations if chip.runs else ():
+    if not chip.runs:  # its rules are not known, so that none can be lacking
+        return missing
+    for p in network.populations:
         if not p.spiking:
             continue
         where = f"population {p.name!r}"

@@ -49,6 +49,24 @@ class QuantiserName(str, Enum):  # noqa: UP042
     nengo_loihi = "nengo-loihi"
 
 
+class PartitionerName(str, Enum):  # noqa: UP042
+    """Ways to cut a network into cores, as `mapping.partitioners` names them."""
+
+    sequential = "sequential"
+    packed = "packed"
+    traffic = "traffic"
+    kept = "kept"
+
+
+class PlacerName(str, Enum):  # noqa: UP042
+    """Ways to put cores on the floor, as `mapping.layout.placers` names them."""
+
+    linear = "linear"
+    hilbert = "hilbert"
+    force = "force"
+    anneal = "anneal"
+
+
 class FabricName(str, Enum):  # noqa: UP042
     """What carries packets, as `emulator.fabric.FABRIC_NAMES` lists it."""
 
@@ -70,6 +88,22 @@ Fabric = Annotated[
 Threads = Annotated[
     int | None,
     typer.Option("--threads", help="Changes nothing but speed; by default all there are.", min=1),
+]
+
+
+Pins = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--pin",
+        metavar="POP=CORES",
+        help="Put a population on these cores in equal parts: hidden=0-3; again for more.",
+    ),
+]
+Without = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--without", help="Parts of the chip to do without: 'core 5', 'router 3,1', 'link 7-8'."
+    ),
 ]
 
 
@@ -325,6 +359,83 @@ def cost_trace(
             print_cost(found, trace.name)
 
 
+@app.command("map")
+def map_network(
+    network: Annotated[
+        Path, typer.Argument(help="A NIR file, or a .net file of lava-dl.", show_default=False)
+    ],
+    chip: Annotated[str, typer.Option("--chip", help="A built-in chip or a TOML file.")] = "loihi",
+    dt: Annotated[float | None, typer.Option("--dt", help="Length of a tick, seconds.")] = None,
+    reset: Annotated[ResetName | None, typer.Option("--reset", help="Reset rule.")] = None,
+    spike: Annotated[
+        SpikeName | None, typer.Option("--spike", help="What a spike is worth, as run has it.")
+    ] = None,
+    compare: Annotated[
+        CompareName | None,
+        typer.Option("--compare", help="Fire above the threshold or also on it.", show_default=">"),
+    ] = None,
+    input_shape: Annotated[
+        str | None,
+        typer.Option("--input-shape", help="Channels,rows,columns where a .net file has none."),
+    ] = None,
+    encoding: Annotated[
+        EncodingName,
+        typer.Option("--encoding", help="Whether input comes as spikes or as direct current."),
+    ] = EncodingName.spikes,
+    rates: Annotated[
+        Path | None,
+        typer.Option("--rates", help="A trace of the network: plan for the spikes in it."),
+    ] = None,
+    partitioner: Annotated[
+        PartitionerName | None,
+        typer.Option(
+            "--partitioner",
+            help="How to cut: in numbering order, into the fewest cores, for the least traffic, or "
+            "kept as --start has it.",
+            show_default="traffic, or kept with --start",
+        ),
+    ] = None,
+    placer: Annotated[
+        PlacerName, typer.Option("--placer", help="How to put cores on the floor.")
+    ] = PlacerName.anneal,
+    start: Annotated[
+        Path | None, typer.Option("--start", help="A saved program to improve.")
+    ] = None,
+    pin: Pins = None,
+    without: Without = None,
+    seed: Annotated[
+        int, typer.Option("--seed", help="Of the search; same seed, same mapping.", min=0)
+    ] = 0,
+    quantiser: Annotated[
+        QuantiserName, typer.Option("--quantiser", help="How float becomes integers.")
+    ] = QuantiserName.spikefab,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="File for the program, HDF5.")
+    ] = None,
+    explain: Annotated[
+        str | None, typer.Option("--explain", help="Say why this population lies where it lies.")
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace an earlier file.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+    debug: Debug = False,
+) -> None:
+    """Map NETWORK onto a chip's cores, and say how good that is. Ctrl-C keeps the best so far."""
+    with told(debug):
+        from spikefab.map_command import map_to_chip
+
+        map_to_chip(
+            network, chip,
+            conventions={
+                "dt_s": dt, "reset": _value(reset), "spike": _value(spike),
+                "compare": _value(compare), "input_shape": input_shape,
+            },
+            direct=encoding is EncodingName.direct, rates=rates,
+            partitioner=_value(partitioner), placer=placer.value, start=start, pins=pin or [],
+            without=without or [], seed=seed, quantiser=quantiser.value, output=output,
+            explain=explain, force=force, json=json,
+        )  # fmt: skip
+
+
 @app.command()
 def fit(
     network: Annotated[
@@ -368,20 +479,8 @@ def fit(
             "more.",
         ),
     ] = None,
-    pin: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--pin",
-            metavar="POP=CORES",
-            help="Put a population on these cores in equal parts: hidden=0-3; again for more.",
-        ),
-    ] = None,
-    without: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--without", help="Parts of the chip to do without: 'core 5', 'router 3,1', 'link 7-8'."
-        ),
-    ] = None,
+    pin: Pins = None,
+    without: Without = None,
     json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
     debug: Debug = False,
 ) -> None:

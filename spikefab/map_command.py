@@ -8,16 +8,16 @@ from pathlib import Path
 from typing import Any
 
 from emulator.chip import Chip
-from emulator.chip_file import load_chip
 from emulator.program_file import load_program, save_program
-from emulator.without import chip_without
 from mapping.layout.floor import Floor
 from mapping.outline import Outline
 from mapping.partitioners import parts_of
+from mapping.pins import read_pin
 from mapping.plan import Choices, Plan, quality
 from mapping.rates import rates_of
 from spikefab.deployment import Deployment
 from spikefab.explain import explained
+from spikefab.fit.work import chips_of
 from spikefab.importing import import_network
 from spikefab.plan_tables import plan_json, print_plan
 from spikefab.telling import BadInputError, say, warn
@@ -35,6 +35,7 @@ def map_to_chip(
     placer: str,
     seed: int,
     quantiser: str,
+    pins: Sequence[str] = (),
     without: Sequence[str] = (),
     rates: Path | None = None,
     start: Path | None = None,
@@ -51,6 +52,8 @@ def map_to_chip(
         For `import_network`.
     direct : bool
         Whether the host turns the input into bias currents.
+    pins, without : sequence of str
+        As `read_pin` and `chip_without` read them.
     partitioner : str, optional
         By default ``kept`` with a ``start``, else ``traffic``.
     rates : Path, optional
@@ -60,7 +63,7 @@ def map_to_chip(
     """
     if output is not None:
         _check_output(output, (network_path, rates, start), force=force)
-    chip = usable_chip(chip_name, without)
+    chip = chips_of([chip_name], without)[chip_name]
     network, load = import_network(network_path, chip, conventions, seed=seed, quantiser=quantiser)
     inputs = frozenset(part.name for part in network.inputs) if direct else frozenset[str]()
     outline = Outline.before_rounding(network, chip, direct=inputs)
@@ -72,7 +75,7 @@ def map_to_chip(
     with _until_interrupted() as stop:
         choices = Choices(
             partitioner=partitioner or ("traffic" if start is None else "kept"),
-            placer=placer, seed=seed, stop=stop,
+            placer=placer, pins=[read_pin(text) for text in pins], seed=seed, stop=stop,
         )  # fmt: skip
         choices = _informed(choices, outline, chip, rates, start)
         deployment = load(direct=direct, choices=choices)
@@ -93,21 +96,6 @@ def map_to_chip(
                 say(line)
         if output is not None:
             say(f"written to {output}")
-
-
-def usable_chip(name: str, without: Sequence[str]) -> Chip:
-    """Load a chip, less what the user says is dead or reserved.
-
-    Raises
-    ------
-    BadInputError
-        If that cannot be understood, or leaves no chip.
-    """
-    chip = load_chip(name)
-    try:
-        return chip_without(chip, without) if without else chip
-    except ValueError as error:
-        raise BadInputError(f"--{error}") from error
 
 
 def _informed(

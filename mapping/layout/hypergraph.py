@@ -15,6 +15,9 @@ from traces.jit import kernel
 
 Array = NDArray[Any]
 
+MOST_KINDS = 64
+"""Kinds of lists that nets can have."""
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Hypergraph:
@@ -100,6 +103,12 @@ class Hypergraph:
         if not np.all(np.isfinite(rates)) or np.any(rates < 0):
             at = int(np.flatnonzero(~np.isfinite(rates) | (rates < 0))[0])
             raise ValueError(f"rate: that of net {at:,} is {rates[at]}; rates are 0 or more")
+        if (
+            kind is not None
+            and np.size(kind)
+            and not 0 <= np.min(kind) <= np.max(kind) < MOST_KINDS
+        ):
+            raise ValueError(f"kind: {np.min(kind)} to {np.max(kind)}; there are {MOST_KINDS}")
         kept = np.empty(target.size, np.int32)
         size = _unique_targets(start, target.astype(np.int32), kept, np.full(n, -1, np.int64))
         return Hypergraph(

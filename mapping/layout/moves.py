@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mapping.layout.hypergraph import Hypergraph
+from mapping.layout.hypergraph import MOST_KINDS, Hypergraph
 from mapping.layout.move_kernels import (
     Cut,
     Edges,
@@ -91,6 +91,8 @@ class Limits:
         words = np.zeros((1, room + 2), np.int64)
         if self.list_words is not None:
             words = np.atleast_2d(np.asarray(self.list_words, np.int64))
+        if len(words) == 1:  # one table for all kinds
+            words = np.repeat(words, MOST_KINDS, axis=0)
         if words.shape[1] < room + 2:
             raise ValueError(
                 f"list_words: ends at lists of {words.shape[1] - 1:,} synapses, but one of "

@@ -7,7 +7,7 @@ same layout on any machine.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -287,7 +287,7 @@ def _starts(job: Job) -> list[Array]:
     tries = TRIES if job.graph.target.size < LARGE else 1
     seeds = np.random.SeedSequence(job.seed).generate_state(2 * tries)
     for seed in seeds[:tries]:
-        orders.append(lambda graph, limits, seed=int(seed): overlapping(graph, limits, seed))
+        orders.append(partial(overlapping, seed=int(seed)))
     for order in orders:
         if not job.stop():
             core = with_pins(job.graph, job.limits, job.pins, order)

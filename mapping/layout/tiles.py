@@ -19,14 +19,15 @@ def boxes(shape: Shape, room: int) -> list[Box]:
     Powers of two and whole sides; those of which no side can be doubled.
     """
     sides = [[s for s in (1, 2, 4, 8, 16, 32, 64) if s < n] + [n] for n in volume(shape)]
-    fitting = [box for box in product(*sides) if prod(box) <= room]
+    fitting = [(c, y, x) for c, y, x in product(*sides) if c * y * x <= room]
     taken = set(fitting)
 
     def grown(box: Box) -> Iterator[Box]:
         for axis, side in enumerate(sides):
             larger = [s for s in side if s > box[axis]]
             if larger:
-                yield box[:axis] + (larger[0],) + box[axis + 1 :]  # type: ignore[misc]
+                c, y, x = (larger[0] if at == axis else side for at, side in enumerate(box))
+                yield c, y, x
 
     return [box for box in fitting if not any(more in taken for more in grown(box))]
 

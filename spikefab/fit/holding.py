@@ -85,7 +85,7 @@ def _dense_synapses(chip: Chip, words: int | None) -> int | None:
     """
     if words is None or chip.packing is None:
         return None
-    lengths = np.arange(1, chip.limits.neurons_per_core.value + 1)
+    lengths = np.arange(1, chip.limit("neurons_per_core") + 1)
     each = list_words(lengths, 8, chip)
     most_axons = chip.limit("in_axons_per_core")
     lists = np.minimum(words // each, most_axons)
