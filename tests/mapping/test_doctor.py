@@ -162,8 +162,8 @@ def of_kind(found, kind):
     return [fix for fix in found if fix.kind == kind]
 
 
-SMALL = chip_of(synapse_words_per_core=2048)
-CHAIN = chain(300, *[400] * 6, 10)
+SMALL = chip_of((2, 2), synapse_words_per_core=1024)
+CHAIN = chain(150, *[200] * 4, 10)
 
 
 @pytest.fixture(scope="module")
@@ -204,8 +204,8 @@ def one_smaller(fix: Fix):
     if fix.kind == "narrow" and len(apply["widths"]) == 1:
         return apply | {"widths": {k: n + 1 for k, n in apply["widths"].items()}}
     if fix.kind == "narrow":
-        share = max(apply["widths"].values()) // 4  # of 400
-        return apply | {"widths": dict.fromkeys(apply["widths"], 4 * (share + 1))}
+        share = max(apply["widths"].values()) // 2  # of 200, in per cent
+        return apply | {"widths": dict.fromkeys(apply["widths"], 2 * (share + 1))}
     if fix.kind == "prune":
         return apply | {"share": round(apply["share"] - 0.01, 2)}
     return None
