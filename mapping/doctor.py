@@ -41,12 +41,14 @@ from mapping.pins import Pin
 from mapping.quantise import lacking_rules
 from mapping.violations import Violation
 
-DRAWN_MOST = 8_000_000
+DRAWN_MOST = 4_000_000
 """Synapses that may be left where pruning is tried; more take too long to draw and to list."""
 MOST_CHIPS = 1024
 """Chips in a row, as the chip file allows."""
 NAMED_MOST = 3
 """Populations, and projections, that are tried one by one, those first that need most."""
+EDITED_MOST = 8
+"""Changed outlines that are kept."""
 PAIRS_MOST = 3
 """Fixes of two changes that are told."""
 
@@ -82,6 +84,8 @@ class Patient:
     pins : tuple of Pin
     tried : dict
         What mappings came to, so that chips that hold the same are not tried twice.
+    edited : dict
+        The latest networks that were drawn or cut down, for the next chip.
     """
 
     network: Callable[[Options], Network]
@@ -89,6 +93,7 @@ class Patient:
     options: Options = Options()
     pins: tuple[Pin, ...] = ()
     tried: dict[Hashable, "Tried"] = field(default_factory=dict)
+    edited: dict[Hashable, "Edited"] = field(default_factory=dict)
 
 
 class Tried(NamedTuple):
@@ -143,10 +148,20 @@ class State:
 
     def outline(self) -> Outline:
         """Outline the changed network."""
-        outline = self.patient.outline(self.chip, self.options)
-        for edit in self.edits:
-            outline = edit.on(outline)
-        return outline
+        base = outline = self.patient.outline(self.chip, self.options)
+        if not self.edits:
+            return base
+        key, edited = (
+            (_identity(base), tuple(edit.name for edit in self.edits)),
+            self.patient.edited,
+        )
+        if key not in edited:
+            for edit in self.edits:
+                outline = edit.on(outline)
+            while len(edited) >= EDITED_MOST:
+                del edited[next(iter(edited))]
+            edited[key] = Edited(outline, base)
+        return edited[key].outline
 
     def cores(self) -> int | None:
         """Map it, or remember how that went; None if it does not fit."""
@@ -158,6 +173,13 @@ class State:
             cores, problems = mapped_cores(self.outline(), self.chip, self.patient.pins)
             tried[key] = Tried(None if problems else cores, base)
         return tried[key].cores
+
+
+class Edited(NamedTuple):
+    """A changed outline, and the one that it was; kept, as the key holds the identity of parts."""
+
+    outline: Outline
+    base: Outline
 
 
 class Edit(NamedTuple):
@@ -176,9 +198,16 @@ def _holding(outline: Outline, chip: Chip) -> Hashable:
         chip.core, tuple(limits.items()), chip.packing, chip.layers, chip.processors, chip.shared,
         chip.weight_bits, chip.formats,
         tuple(chip.usable.tolist()),
+        _identity(outline),
+    )  # fmt: skip
+
+
+def _identity(outline: Outline) -> Hashable:
+    """Tell outlines apart by what they are made of, whose identity holds while they live."""
+    return (
         tuple((p.name, p.compartments) for p in outline.populations),
         tuple((id(p.linear), p.delay, p.format) for p in outline.projections),
-    )  # fmt: skip
+    )
 
 
 class Step(NamedTuple):
