@@ -45,6 +45,8 @@ DRAWN_MOST = 4_000_000
 """Synapses that may be left where pruning is tried; more take too long to draw and to list."""
 MOST_CHIPS = 1024
 """Chips in a row, as the chip file allows."""
+APART_MOST = 20_000_000
+"""Synapses of the largest network whose projections are pruned one by one, too."""
 NAMED_MOST = 3
 """Populations, and projections, that are tried one by one, those first that need most."""
 EDITED_MOST = 8
@@ -497,7 +499,8 @@ def _pruning(found: Judgement) -> Iterator[Steps]:
     )
     names = dict.fromkeys(p.name for p in by_need)
     yield from _pruning_of(None, total, total)
-    for name in islice(names, NAMED_MOST if len(names) > 1 else 0):
+    apart = 1 < len(names) and total <= APART_MOST
+    for name in islice(names, NAMED_MOST if apart else 0):
         yield from _pruning_of(name, count[name], total)
 
 
