@@ -68,7 +68,7 @@ def too_many_cores(
     """
     listing = ", ".join(f"{name!r} {cores}" for name, cores in count.items())
     reasons = [
-        f"those of {' and '.join(names)} run out of {plural}"
+        f"those of {_listed(names)} run out of {plural}"
         for resource, plural in PLURALS.items()
         if (names := [repr(name) for name in count if closed.get(name) == resource])
     ]
@@ -80,6 +80,10 @@ def too_many_cores(
         f"with more or larger cores, or narrow the largest of these populations"
     )
     return Violation(limit="cores", where=chip.name, need=n, have=usable, text=text)
+
+
+def _listed(names: Sequence[str]) -> str:
+    return (" and " if len(names) < 4 else ", ").join(names)
 
 
 def unfit_neurons(needs: Needs, own: OutlinePopulation, limit: Need) -> list[Violation]:

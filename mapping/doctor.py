@@ -49,10 +49,16 @@ APART_MOST = 20_000_000
 """Synapses of the largest network whose projections are pruned one by one, too."""
 NAMED_MOST = 3
 """Populations, and projections, that are tried one by one, those first that need most."""
+NEURONS_MOST = 4_000_000
+"""Neurons that are mapped in looking for changes, each as often as it is; then the search ends."""
 EDITED_MOST = 8
 """Changed outlines that are kept."""
 PAIRS_MOST = 3
 """Fixes of two changes that are told."""
+
+
+IMPOSSIBLE = (NetworkError, NetxError, NirError, UnsupportedNodeError, UnchangeableError)
+"""What a change raises if there can be no such network or chip."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -147,6 +153,7 @@ class State:
     options: Options
     chip: Chip
     edits: tuple["Edit", ...] = ()
+    budget: "Budget" = field(default_factory=lambda: Budget(NEURONS_MOST))
 
     def outline(self) -> Outline:
         """Outline the changed network."""
@@ -172,9 +179,33 @@ class State:
             _holding(base, self.chip), self.patient.pins, tuple(edit.name for edit in self.edits)
         )  # fmt: skip
         if key not in tried:
+            self.budget.spend(sum(p.size for p in base.populations))
             cores, problems = mapped_cores(self.outline(), self.chip, self.patient.pins)
             tried[key] = Tried(None if problems else cores, base)
         return tried[key].cores
+
+
+class ExhaustedError(Exception):
+    """So much has been mapped that the search ends."""
+
+
+class Budget:
+    """Neurons that may still be mapped, each as often as it is."""
+
+    def __init__(self, neurons: int) -> None:
+        self._left = neurons
+
+    def spend(self, neurons: int) -> None:
+        """Take so many.
+
+        Raises
+        ------
+        ExhaustedError
+            If nothing is left; the last mapping may take more than there is.
+        """
+        if self._left <= 0:
+            raise ExhaustedError
+        self._left -= neurons
 
 
 class Edited(NamedTuple):
@@ -233,12 +264,15 @@ class Steps:
         The k-th, from 0.
     smallest_first : bool
         Whether the smallest is likely to be enough.
+    enough : function of int, optional
+        The step that should be enough, from the cores that were taken with more than enough.
     """
 
     kind: str
     n: int
     at: Callable[[int], Step]
     smallest_first: bool = False
+    enough: Callable[[int], int] | None = None
 
 
 def examine_patient(patient: Patient, chip: Chip) -> Judgement:
@@ -337,7 +371,7 @@ def _judged(state: State) -> Judgement | None:
     """Judge a changed state; None where there is no such network."""
     try:
         return judge(state.outline(), state.chip, state.patient.pins)
-    except (NetworkError, NetxError, NirError, UnsupportedNodeError, UnchangeableError):
+    except IMPOSSIBLE:
         return None
 
 
@@ -348,7 +382,7 @@ def _smallest(state: State, steps: Steps) -> Fix | None:
     def fits(k: int) -> bool:
         try:
             cores = steps.at(k).on(state).cores()
-        except (NetworkError, NetxError, NirError, UnsupportedNodeError, UnchangeableError):
+        except (*IMPOSSIBLE, ExhaustedError):
             return False
         if cores is not None:
             fitting[k] = cores
@@ -359,6 +393,10 @@ def _smallest(state: State, steps: Steps) -> Fix | None:
         high = 0
     elif high < 0 or not fits(high):
         return None
+    if steps.enough is not None and high > 0:
+        guess = steps.enough(fitting[high])
+        if low < guess < high and fits(guess):
+            high, low = guess, guess - 1 if not fits(guess - 1) else low
     while high - low > 1:
         middle = (low + high) // 2
         low, high = (low, middle) if fits(middle) else (middle, high)
@@ -390,10 +428,10 @@ def _kinds(state: State, found: Judgement) -> Iterator[Steps]:
     broken = {told.limit for told in found.problems}
     if broken <= {"delay_max"}:
         return  # neither smaller nor larger cores help
-    yield from _fewer_bits(state)
-    yield from _pruning(found)
-    yield from _narrower(found)
     yield from _more_chips(state, found)
+    yield from _fewer_bits(state)
+    yield from _narrower(found)
+    yield from _pruning(found)
 
 
 def _unpinned(state: State, found: Judgement) -> Iterator[Steps]:
@@ -499,7 +537,7 @@ def _pruning(found: Judgement) -> Iterator[Steps]:
     )
     names = dict.fromkeys(p.name for p in by_need)
     yield from _pruning_of(None, total, total)
-    apart = 1 < len(names) and total <= APART_MOST
+    apart = len(names) > 1 and total <= APART_MOST
     for name in islice(names, NAMED_MOST if apart else 0):
         yield from _pruning_of(name, count[name], total)
 
@@ -592,9 +630,9 @@ def _narrowing_of_all(outline: Outline, names: list[str], total: int) -> Steps:
 def _more_chips(state: State, found: Judgement) -> Iterator[Steps]:
     """Chips side by side, from as many as the cores that were needed at least."""
     need = max((told.need for told in found.problems if told.limit == "cores"), default=0)
-    own = state.chip.fabric.n_chips
-    per_chip = state.chip.usable.size / own
-    first = max(-(-need // max(int(per_chip), 1)), own + 1)
+    own, dead = state.chip.fabric.n_chips, state.chip.n_cores - int(state.chip.usable.size)
+    per_chip = state.chip.n_cores // own
+    first = max(_chips_for(need + dead, per_chip), own + 1)
     if not need or state.chip.faults.on_ways or first > MOST_CHIPS:
         return
 
@@ -606,4 +644,11 @@ def _more_chips(state: State, found: Judgement) -> Iterator[Steps]:
             lambda state: replace(state, chip=side_by_side(state.chip, n)),
         )  # fmt: skip
 
-    yield Steps(kind="chips", n=MOST_CHIPS - first + 1, at=at, smallest_first=True)
+    yield Steps(
+        kind="chips", n=MOST_CHIPS - first + 1, at=at, smallest_first=True,
+        enough=lambda cores: _chips_for(cores + dead, per_chip) - first,
+    )  # fmt: skip
+
+
+def _chips_for(cores: int, per_chip: int) -> int:
+    return -(-cores // per_chip)
