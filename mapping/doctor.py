@@ -35,6 +35,7 @@ from mapping.changes import (
 )
 from mapping.errors import NetworkError, NetxError, NirError, UnsupportedNodeError
 from mapping.judging import Judgement, judge, mapped_cores, named_populations
+from mapping.linear import Convolution
 from mapping.network import Network, Reset
 from mapping.outline import Outline
 from mapping.pins import Pin
@@ -49,8 +50,9 @@ APART_MOST = 20_000_000
 """Synapses of the largest network whose projections are pruned one by one, too."""
 NAMED_MOST = 3
 """Populations, and projections, that are tried one by one, those first that need most."""
-NEURONS_MOST = 4_000_000
-"""Neurons that are mapped in looking for changes, each as often as it is; then the search ends."""
+EFFORT_MOST, SYNAPSES_A_NEURON = 4_000_000, 100
+"""Neurons that are mapped in looking for changes, each as often as it is; then the search ends. So
+many synapses of a convolution count as one."""
 EDITED_MOST = 8
 """Changed outlines that are kept."""
 PAIRS_MOST = 3
@@ -153,7 +155,7 @@ class State:
     options: Options
     chip: Chip
     edits: tuple["Edit", ...] = ()
-    budget: "Budget" = field(default_factory=lambda: Budget(NEURONS_MOST))
+    budget: "Budget" = field(default_factory=lambda: Budget(EFFORT_MOST))
 
     def outline(self) -> Outline:
         """Outline the changed network."""
@@ -179,7 +181,7 @@ class State:
             _holding(base, self.chip), self.patient.pins, tuple(edit.name for edit in self.edits)
         )  # fmt: skip
         if key not in tried:
-            self.budget.spend(sum(p.size for p in base.populations))
+            self.budget.spend(_effort(base))
             cores, problems = mapped_cores(self.outline(), self.chip, self.patient.pins)
             tried[key] = Tried(None if problems else cores, base)
         return tried[key].cores
@@ -190,22 +192,29 @@ class ExhaustedError(Exception):
 
 
 class Budget:
-    """Neurons that may still be mapped, each as often as it is."""
+    """How much may still be mapped."""
 
-    def __init__(self, neurons: int) -> None:
-        self._left = neurons
+    def __init__(self, effort: int) -> None:
+        self._left = effort
 
-    def spend(self, neurons: int) -> None:
-        """Take so many.
+    def spend(self, effort: int) -> None:
+        """Take what a mapping needs, as `_effort` estimates it.
 
         Raises
         ------
         ExhaustedError
-            If nothing is left; the last mapping may take more than there is.
+            If so much is not left.
         """
-        if self._left <= 0:
+        if effort > self._left:
             raise ExhaustedError
-        self._left -= neurons
+        self._left -= effort
+
+
+def _effort(outline: Outline) -> int:
+    """Estimate the work of mapping: neurons, and synapses of convolutions, which are counted."""
+    convolutions = (p.linear for p in outline.projections if isinstance(p.linear, Convolution))
+    counted = sum(linear.n_synapses for linear in convolutions)
+    return sum(p.size for p in outline.populations) + counted // SYNAPSES_A_NEURON
 
 
 class Edited(NamedTuple):
