@@ -26,7 +26,7 @@ LIMITS = {
 }
 """The limit of the chip file that bounds each resource of a core."""
 
-_PLURALS = {
+PLURALS = {
     "compartments": "compartments",
     "in_axons": "in-axons",
     "out_axons": "out-axons",
@@ -68,8 +68,8 @@ def too_many_cores(
     """
     listing = ", ".join(f"{name!r} {cores}" for name, cores in count.items())
     reasons = [
-        f"those of {' and '.join(names)} run out of {plural}"
-        for resource, plural in _PLURALS.items()
+        f"those of {_listed(names)} run out of {plural}"
+        for resource, plural in PLURALS.items()
         if (names := [repr(name) for name in count if closed.get(name) == resource])
     ]
     usable = chip.usable.size
@@ -80,6 +80,10 @@ def too_many_cores(
         f"with more or larger cores, or narrow the largest of these populations"
     )
     return Violation(limit="cores", where=chip.name, need=n, have=usable, text=text)
+
+
+def _listed(names: Sequence[str]) -> str:
+    return (" and " if len(names) < 4 else ", ").join(names)
 
 
 def unfit_neurons(needs: Needs, own: OutlinePopulation, limit: Need) -> list[Violation]:
@@ -176,8 +180,12 @@ def core_violation(
     """Say that a core that was told what to hold holds too much."""
     used, most = getattr(need, resource), getattr(limit, resource)
     held = ", ".join(f"{part.neurons.size:,} of {part.population!r}" for part in slices)
+    bits = ""
+    if resource == "words" and chip.packing is not None:
+        size = chip.packing.word_bits
+        bits = f" ({used * size:,} of {most * size:,} bits)"
     text = (
-        f"{where} ({held}): {used:,} {_PLURALS[resource]}, but a core of {chip.name} has {most:,}; "
-        "put fewer neurons on it"
+        f"{where} ({held}): {used:,} {PLURALS[resource]}, but a core of {chip.name} has {most:,}"
+        f"{bits}; put fewer neurons on it"
     )
     return Violation(limit=LIMITS[resource], where=where, need=used, have=most, text=text)

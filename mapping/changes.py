@@ -1,9 +1,11 @@
 """Changes of outlines and chips that make a network need less or a chip hold more."""
 
-from collections.abc import Container
+from collections import Counter
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import replace
 from math import prod
 from typing import Any
+from zlib import crc32
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +17,8 @@ from mapping.outline import Outline, OutlineProjection
 
 Array = NDArray[Any]
 
+_RARE = 1 / 16
+"""Share of synapses up to which they are drawn one by one."""
 _PIECE = 1 << 24
 """Synapses that are drawn together; bounds the memory that this takes."""
 
@@ -25,7 +29,7 @@ class UnchangeableError(ValueError):
 
 def with_weight_bits(chip: Chip, bits: int) -> Chip:
     """Return a chip whose weights are held in fewer bits."""
-    return _edited(chip, "numbers", weight_bits=bits)
+    return _edited(chip, "numbers" if chip.runs else "formats", weight_bits=bits)
 
 
 def side_by_side(chip: Chip, n: int) -> Chip:
@@ -150,17 +154,30 @@ def pruned(
     names : container of str, optional
         Projections to prune, as `OutlineProjection.name` calls them; all by default.
     """
-    rng = np.random.default_rng(seed)
-    children = rng.spawn(len(outline.projections))
     return replace(
         outline,
         projections=tuple(
-            replace(p, linear=_thinned(p.linear, share, draw))
+            replace(p, linear=_thinned(p.linear, share, _drawing(p.name, number, seed)))
             if names is None or p.name in names
             else p
-            for p, draw in zip(outline.projections, children, strict=True)
+            for p, number in _numbered(outline.projections)
         ),
     )
+
+
+def _numbered(
+    projections: Sequence[OutlineProjection],
+) -> Iterator[tuple[OutlineProjection, int]]:
+    """Count projections of one name, which run side by side."""
+    seen: Counter[str] = Counter()
+    for p in projections:
+        yield p, seen[p.name]
+        seen[p.name] += 1
+
+
+def _drawing(name: str, number: int, seed: int) -> np.random.Generator:
+    """Draw for each projection by its name, whatever others there are."""
+    return np.random.default_rng([seed, crc32(name.encode("utf-8", "surrogatepass")), number])
 
 
 def _thinned(linear: Linear, share: float, rng: np.random.Generator) -> Linear:
@@ -174,17 +191,38 @@ def _thinned(linear: Linear, share: float, rng: np.random.Generator) -> Linear:
 
 
 def _drawn(matrix: Dense, share: float, rng: np.random.Generator) -> Sparse:
-    n_post, n_pre = matrix.weight.shape
-    rows = max(_PIECE // n_post, 1)
-    counts, targets = [], []
-    for first in range(0, n_pre, rows):
-        shape = (min(rows, n_pre - first), n_post)
-        stays = rng.random(shape, np.float32) >= np.float32(share)
-        counts.append(np.count_nonzero(stays, axis=1))
-        targets.append(np.flatnonzero(stays) % n_post)
-    target = np.concatenate(targets)
+    """Give each synapse a mark, uniform from 0 to 1; those stay whose mark is low enough.
+
+    Marks below `_RARE` are drawn by the gaps between them, which are geometric: where most
+    synapses go, the others need no mark.
+    """
+    (n_post, n_pre), keep = matrix.weight.shape, 1 - share
+    rare = _at_random(n_post * n_pre, _RARE, rng)
+    mark = rng.random(rare.size) * _RARE
+    if keep <= _RARE:
+        at = rare[mark < keep]
+    else:
+        pieces = []
+        for first in range(0, n_post * n_pre, _PIECE):
+            last = min(first + _PIECE, n_post * n_pre)
+            rest = _RARE + (1 - _RARE) * rng.random(last - first, np.float32)
+            stays = rest < np.float32(keep)
+            stays[rare[slice(*np.searchsorted(rare, [first, last]))] - first] = True
+            pieces.append(first + np.flatnonzero(stays))
+        at = np.concatenate(pieces)
     return Sparse(
-        row=np.concatenate([[0], np.cumsum(np.concatenate(counts))]), target=target,
-        weight=constant(1.0, target.shape) if target.size > 1 else np.ones(target.size),
+        row=np.searchsorted(at, np.arange(n_pre + 1) * n_post), target=at % n_post,
+        weight=constant(1.0, at.shape) if at.size > 1 else np.ones(at.size),
         pre_shape=matrix.pre_shape, post_shape=matrix.post_shape,
     )  # fmt: skip
+
+
+def _at_random(n: int, chance: float, rng: np.random.Generator) -> Array:
+    """Choose numbers below ``n``, each with the same chance; ascending."""
+    found, last = [], -1
+    while last < n:
+        gaps = rng.geometric(chance, int((n - last) * chance * 1.01) + 64)
+        found.append(last + np.cumsum(gaps))
+        last = int(found[-1][-1])
+    chosen = np.concatenate(found)
+    return chosen[: np.searchsorted(chosen, n)]

@@ -1,23 +1,28 @@
 """Whether a network fits a chip, and the arithmetic behind it, layer by layer."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from itertools import chain
 
 import numpy as np
 
 from emulator.chip import Chip
-from mapping.capacity import LIMITS
+from emulator.chip_tables import LARGEST
+from mapping.capacity import LIMITS, PLURALS
+from mapping.kinds.counters import count
 from mapping.linear import Shape
 from mapping.mapping import Slice
 from mapping.needs import Fan, Need, Needs, core_limit
 from mapping.outline import Outline, OutlinePopulation
 from mapping.packing import list_words
-from mapping.partition import examine
-from mapping.pins import Pin
+from mapping.partition import examine, partition
+from mapping.pins import Pin, PinError
 from mapping.violations import Violation
 
 Cores = tuple[tuple[Slice, ...], ...]
+
+THOROUGH_MOST = 1_000_000
+"""Neurons of the largest network whose synapses are counted if its neurons alone are too many."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,8 +98,14 @@ class Judgement:
     problems : tuple of Violation
         Every violated limit; it fits if there is none.
     layers : tuple of Layer
-        In the network's order.
+        In the network's order; none where this kind of core does not tell.
     uses : tuple of Use
+    n_cores : int
+        Cores that were taken, as far as it came.
+    memory_bits, memory_bits_there : int
+        For what connections are stored in, and what the chip has of it.
+    notes : tuple of str
+        What was assumed, and what the chip would do differently.
     """
 
     chip: Chip
@@ -104,6 +115,10 @@ class Judgement:
     problems: tuple[Violation, ...] = ()
     layers: tuple[Layer, ...] = ()
     uses: tuple[Use, ...] = ()
+    n_cores: int = 0
+    memory_bits: int = 0
+    memory_bits_there: int = 0
+    notes: tuple[str, ...] = ()
 
     @property
     def fits(self) -> bool:
@@ -114,7 +129,7 @@ class Judgement:
     def n_chips(self) -> int:
         """Chips that hold something."""
         per_chip = self.chip.n_cores // self.chip.fabric.n_chips
-        return len({core // per_chip for core in self.place}) or -(-len(self.cores) // per_chip)
+        return len({core // per_chip for core in self.place}) or -(-self.n_cores // per_chip)
 
 
 def judge(outline: Outline, chip: Chip, pins: Sequence[Pin] = ()) -> Judgement:
@@ -123,18 +138,50 @@ def judge(outline: Outline, chip: Chip, pins: Sequence[Pin] = ()) -> Judgement:
     Raises
     ------
     PinError
-        If no mapping can follow the pins.
-    ValueError
-        If there is no way to count on cores of this kind; see `JUDGES`.
+        If no mapping can follow the pins, or neurons have no cores to choose on this chip.
     """
-    if chip.core not in JUDGES:
-        raise ValueError(f"{chip.name} has {chip.core} cores, which nothing counts for yet")
-    return JUDGES[chip.core](outline, chip, pins)
+    if chip.core != "lists":
+        return _counted(outline, chip, pins)
+    return _mapped(outline, chip, pins)
 
 
-def judge_lists(outline: Outline, chip: Chip, pins: Sequence[Pin]) -> Judgement:
-    """Judge a chip whose cores hold lists of synapses."""
-    found = examine(outline, chip, pins=pins)
+def _counted(outline: Outline, chip: Chip, pins: Sequence[Pin]) -> Judgement:
+    """Judge a chip that is counted by the rules of its own kind of core."""
+    refuse_pins(chip, pins)
+    found = count(outline, chip)
+    return Judgement(
+        chip=chip, outline=outline, problems=found.violations, n_cores=found.cores,
+        memory_bits=found.memory_bits, memory_bits_there=found.memory_bits_there,
+        notes=found.notes,
+    )  # fmt: skip
+
+
+def mapped_cores(
+    outline: Outline, chip: Chip, pins: Sequence[Pin] = ()
+) -> tuple[int, tuple[Violation, ...]]:
+    """Map as `judge` does, and tell no more than the cores that it takes and what is broken."""
+    if chip.core == "lists":
+        cores, problems = partition(outline, chip, pins=pins)
+        return len(cores), problems
+    refuse_pins(chip, pins)
+    found = count(outline, chip)
+    return found.cores, found.violations
+
+
+def refuse_pins(chip: Chip, pins: Sequence[Pin]) -> None:
+    """Refuse pins to cores that neurons are not given to one by one.
+
+    Raises
+    ------
+    PinError
+    """
+    if pins and chip.core != "lists":
+        raise PinError(f"pin {pins[0]}: {chip.name} has {chip.core} cores, which take no pins")
+
+
+def _mapped(outline: Outline, chip: Chip, pins: Sequence[Pin]) -> Judgement:
+    thorough = sum(p.size for p in outline.populations) <= THOROUGH_MOST
+    found = examine(outline, chip, pins=pins, thorough=thorough)
     needs, limit = Needs.of(outline, chip), core_limit(chip)
     copies = needs.copies(found.cores, needs.sizes)
     taken = [needs.need(slices, copies) for slices in found.cores]
@@ -144,24 +191,23 @@ def judge_lists(outline: Outline, chip: Chip, pins: Sequence[Pin]) -> Judgement:
         for name in outline.order
     )
     free = iter(np.setdiff1d(chip.usable, list(found.pinned.values())).tolist())
+    bits = 0 if chip.packing is None else chip.packing.word_bits
     fits = len(found.cores) <= chip.usable.size
     place = [found.pinned.get(k, -1) for k in range(len(found.cores))] if fits else []
     return Judgement(
         chip=chip, outline=outline, cores=found.cores,
         place=tuple(next(free) if core < 0 else core for core in place),
         problems=found.problems, layers=layers, uses=tuple(_uses(taken, limit, chip)),
+        n_cores=len(found.cores), memory_bits=sum(need.words for need in taken) * bits,
+        memory_bits_there=chip.limit("synapse_words_per_core") * bits * int(chip.usable.size),
     )  # fmt: skip
-
-
-JUDGES: dict[str, Callable[[Outline, Chip, Sequence[Pin]], Judgement]] = {"lists": judge_lists}
-"""How to judge each kind of core, as the chip file's ``core`` calls it."""
 
 
 def _uses(taken: list[Need], limit: Need, chip: Chip) -> list[Use]:
     found = []
     for resource in (f.name for f in fields(Need)):
-        if resource not in LIMITS or getattr(chip.limits, LIMITS[resource]) is None:
-            continue
+        if resource not in LIMITS or getattr(limit, resource) == LARGEST:
+            continue  # this chip has no such limit
         each = [getattr(need, resource) for need in taken]
         core = int(np.argmax(each)) if each else -1
         use = Use(
@@ -224,14 +270,26 @@ def _arithmetic(
     part, width = _part(fullest, own.name)
     resource = closed or ("words" if needs.fans[own.name] else "compartments")
     told = {
+        "compartments": lambda: _compartments(part.size, own, limit),
         "words": lambda: _memory(own, part, width, needs, limit),
         "in_axons": lambda: _in_axons(own, part, needs, limit),
         "out_axons": lambda: _out_axons(part, copies[own.name], limit),
-    }.get(resource, lambda: _compartments(part.size, own, limit))()
+    }.get(resource, lambda: _plain(resource, fullest, needs, copies, limit))()
     if closed and len(held) > 1:
         more = _one_more(own, held, fullest, closed, needs, copies, limit)
         told += f"{more} → {len(held):,} cores of up to {part.size:,}"
     return told
+
+
+def _plain(
+    resource: str,
+    slices: tuple[Slice, ...],
+    needs: Needs,
+    copies: dict[str, np.ndarray],
+    limit: Need,
+) -> str:
+    used, n = getattr(needs.need(slices, copies), resource), sum(s.neurons.size for s in slices)
+    return f"{n:,} neurons take {used:,} of {getattr(limit, resource):,} {PLURALS[resource]}"
 
 
 def _compartments(n: int, own: OutlinePopulation, limit: Need) -> str:

@@ -165,6 +165,13 @@ def _refuse_unreached(walk: Walk) -> None:
                 f"no way leads from an Input to any {what} (there are {', '.join(names)}); are "
                 f"edges missing?"
             )
+    # The nir library puts an Input of this name before a node that nothing leads to.
+    fed = {target for source, target in walk.graph.edges if source != f"input_{target}"}
+    loose = [name for name in outputs if name not in fed]
+    if loose:
+        raise NirError(
+            f"nothing leads to the Output {', '.join(map(repr, loose))}; connect it, or leave it out"
+        )
 
 
 def _refuse_membranes(walk: Walk) -> None:

@@ -79,7 +79,12 @@ def partition(
 
 
 def examine(
-    outline: Outline, chip: Chip, *, tiled: bool = True, pins: Sequence[Pin] = ()
+    outline: Outline,
+    chip: Chip,
+    *,
+    tiled: bool = True,
+    pins: Sequence[Pin] = (),
+    thorough: bool = False,
 ) -> Partition:
     """Cut a network into what cores hold, and say what closed them.
 
@@ -89,6 +94,8 @@ def examine(
         Whether populations with geometry may be cut in another order than that of their neurons.
     pins : sequence of Pin
         Populations that are told where to lie; what is too much for a core is a problem of it.
+    thorough : bool
+        Whether to count synapses even where the chip has no room for the neurons alone.
 
     Raises
     ------
@@ -105,7 +112,8 @@ def examine(
     closed: dict[str, str] = {}
     least = {p.name: -(-p.size * p.compartments // limit.compartments) for p in free}
     taken = sum(p.size * p.compartments for p in free)
-    if taken > (chip.usable.size - len(fixed)) * limit.compartments:
+    room = (chip.usable.size - len(fixed)) * limit.compartments
+    if taken > room and not thorough:
         # Not even the neurons have room, so there is no need to look at synapses.
         n = len(fixed) + -(-taken // limit.compartments)
         closed = {name: "compartments" for name, cores in least.items() if cores > 1}

@@ -11,6 +11,9 @@ from spikefab.fit.work import Answer, Verdict
 from spikefab.marks import marks_of
 from spikefab.wording import printable
 
+DISTINCT = ("neuron_profiles_per_core", "threshold_profiles_per_core")
+"""What neurons of a core have in common; over all cores it is no sum."""
+
 
 def answer_json(found: Answer, path: Path) -> dict[str, Any]:
     """Everything about one network."""
@@ -23,7 +26,6 @@ def answer_json(found: Answer, path: Path) -> dict[str, Any]:
         } or None,
         "fits": found.fits,
         "chips": [_verdict(verdict) for verdict in found.verdicts],
-        "left_out": list(found.left_out),
         "notes": [found.note, found.known.note, *found.network.notes],
     }  # fmt: skip
 
@@ -31,7 +33,7 @@ def answer_json(found: Answer, path: Path) -> dict[str, Any]:
 def cores_needed(found: Judgement) -> int:
     """Cores that were taken, or those that are needed at least."""
     asked = [told.need for told in found.problems if told.limit == "cores"]
-    return max([len(found.cores), *asked])
+    return max([found.n_cores, *asked])
 
 
 def chips_needed(found: Judgement) -> int:
@@ -54,6 +56,8 @@ def _verdict(verdict: Verdict) -> dict[str, Any]:
             asdict(layer) | {"bits": layer.words * _word_bits(found)} for layer in found.layers
         ],
         "resources": _resources(found),
+        "memory_bits": {"used": found.memory_bits, "limit": found.memory_bits_there},
+        "notes": list(found.notes),
         "traffic": None if verdict.expected is None else _traffic(verdict.expected, found),
     }
 
@@ -69,11 +73,13 @@ def _resources(found: Judgement) -> dict[str, Any]:
         "cores": cores,
         **{
             use.limit: {
-                "total": use.total,
+                "total": None if use.limit in DISTINCT else use.total,
                 "fullest": use.fullest,
                 "limit": use.have,
                 "percent": _percent(use.fullest, use.have),
-                "percent_of_chip": _percent(use.total, use.have * n),
+                "percent_of_chip": (
+                    None if use.limit in DISTINCT else _percent(use.total, use.have * n)
+                ),
             }
             for use in found.uses
         },

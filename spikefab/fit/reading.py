@@ -90,13 +90,12 @@ def _read_nir(path: Path, conventions: dict[str, Any]) -> Subject:
     def outline(chip: Chip, options: Options) -> Outline:
         found = network(options)
         direct = frozenset(part.name for part in found.inputs if options.direct)
-        if not exact:
+        if not exact or not chip.runs or chip.core != "lists":
             return Outline.before_rounding(found, chip, direct=direct)
-        return Outline.of(quantise(found, chip, direct=direct))
+        return _without_matrices(Outline.of(quantise(found, chip, direct=direct)))
 
-    # Chips that round alike have the same outline, whatever they hold.
     outlines: _Kept[tuple[Chip, Options], Outline] = _Kept(
-        lambda key: _without_matrices(outline(key[0], key[1])), by=_rounding
+        lambda key: outline(key[0], key[1]), by=_rounding
     )
     note = (
         "counted from the weights as each chip rounds them"
@@ -135,6 +134,10 @@ def _read_netx(path: Path, conventions: dict[str, Any]) -> Subject:
 
     def outline(key: tuple[Chip, Options]) -> Outline:
         chip, options = key
+        if not chip.runs or chip.core != "lists":  # whatever its numbers are
+            network = networks.get(replace(options, direct=False))
+            direct = frozenset(part.name for part in network.inputs if options.direct)
+            return Outline.before_rounding(network, chip, direct=direct)
         fixed = read((chip, replace(options, direct=False)))
         direct = frozenset(part.name for part in fixed.network.inputs if options.direct)
         loaded = tuple(p for p in fixed.projections if p.source not in direct)
@@ -182,11 +185,9 @@ def _without_matrices(outline: Outline) -> Outline:
 def _rounding(key: tuple[Chip, Options]) -> Hashable:
     """What of a chip decides what is loaded, before it is known where."""
     chip, options = key
-    rules = [
-        chip.name,
-        *(getattr(chip, t).model_dump(mode="json") for t in ("numbers", "arithmetic")),
-    ]
-    return json.dumps(rules), options
+    tables = (chip.numbers, chip.arithmetic, chip.formats)
+    rules = [t and t.model_dump(mode="json") for t in tables]
+    return chip.name, json.dumps(rules), options
 
 
 K = TypeVar("K")

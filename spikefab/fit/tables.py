@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from rich.table import Table
 
 from mapping.judging import Judgement, Layer
-from spikefab.fit.as_json import chips_needed, cores_needed
+from spikefab.fit.as_json import DISTINCT, chips_needed, cores_needed
 from spikefab.fit.holding import Holding
 from spikefab.fit.work import Answer, Verdict
 from spikefab.marks import footnote, marks_of, starred
@@ -38,45 +38,64 @@ def print_answer(found: Answer, name: str, *, each: bool) -> None:
     )
     for note in (found.note, found.known.note):
         say(note)
+    for note in found.network.notes:
+        say(f"note: {note}")
     _print_chips(found.verdicts)
     for verdict in found.verdicts:
         if each:
             _print_verdict(verdict)
         elif not verdict.found.fits:
             _print_shortly(verdict)
-    if found.left_out:
-        say(
-            f"not judged, as nothing counts for their kind of core yet: {', '.join(found.left_out)}"
-        )
 
 
 def _print_chips(verdicts: Sequence[Verdict]) -> None:
-    timed = any(verdict.expected is not None for verdict in verdicts)
     table = Table(
         caption="shares are those of the fullest core", caption_justify="left", padding=(0, 1, 0, 0)
     )
-    table.add_column("chip", overflow="fold")
-    table.add_column("fits")
-    for column in ("cores", "chips", *_RESOURCES.values(), *(("tick", "energy") if timed else ())):
+    table.add_column("chip", overflow="fold", min_width=6)
+    table.add_column("fits", no_wrap=True)
+    for column in ("cores", "chips", *_RESOURCES.values()):
         table.add_column(column, justify="right", no_wrap=True)
-    marked: dict[str, tuple[str, ...]] = {}
     for verdict in verdicts:
-        row = _chip_row(verdict.found)
-        if timed:
-            row += _costs(verdict)
-            marks = marks_of(verdict.found.chip)
-            if verdict.expected is not None:
-                marked |= {f: (*marked.get(f, ()), *marks[f]) for f in ("time", "energy")}
-        table.add_row(*row)
+        table.add_row(*_chip_row(verdict.found))
     console().print(table)
-    if timed:
-        say("tick and energy a tick: estimates from mean rates, without waiting on the network")
-        for line in footnote({k: tuple(dict.fromkeys(v)) for k, v in marked.items()}):
-            say(line)
+    expected = [verdict for verdict in verdicts if verdict.expected is not None]
+    if expected:
+        _print_costs(expected)
+
+
+def _print_costs(verdicts: Sequence[Verdict]) -> None:
+    """Print what a tick is expected to take."""
+    table = Table(
+        title="expected in a tick: estimates from mean rates, without waiting on the network",
+        title_justify="left", padding=(0, 1, 0, 0),
+    )  # fmt: skip
+    table.add_column("chip", overflow="fold", min_width=6)
+    for column in ("packets", "hops", "synaptic events", "time", "energy"):
+        table.add_column(column, justify="right", no_wrap=True)
+    keys: dict[str, tuple[str, ...]] = {}
+    for verdict in verdicts:
+        expected, marks = verdict.expected, marks_of(verdict.found.chip)
+        assert expected is not None
+        table.add_row(
+            verdict.found.chip.name, f"{expected.packets:,.1f}", f"{expected.hops:,.1f}",
+            f"{expected.synaptic_events:,.0f}",
+            starred(si(expected.tick_s, "s"), "time", marks),
+            starred(si(expected.energy_j, "J"), "energy", marks),
+        )  # fmt: skip
+        keys = {
+            figure: tuple(dict.fromkeys((*keys.get(figure, ()), *marks[figure])))
+            for figure in ("time", "energy")
+        }
+    console().print(table)
+    for line in footnote(keys):
+        say(line)
 
 
 def _chip_row(found: Judgement) -> list[str]:
     shares = {use.limit: 100 * use.fullest / use.have for use in found.uses}
+    if found.outline is None:  # there was nothing that could be counted
+        return [found.chip.name, "no", *[""] * (2 + len(_RESOURCES))]
     return [
         found.chip.name, "yes" if found.fits else "no",
         f"{cores_needed(found):,}/{found.chip.usable.size:,}", f"{chips_needed(found):,}",
@@ -84,24 +103,16 @@ def _chip_row(found: Judgement) -> list[str]:
     ]  # fmt: skip
 
 
-def _costs(verdict: Verdict) -> list[str]:
-    expected, marks = verdict.expected, marks_of(verdict.found.chip)
-    if expected is None:
-        return ["", ""]
-    return [
-        starred(si(expected.tick_s, "s"), "time", marks),
-        starred(si(expected.energy_j, "J"), "energy", marks),
-    ]
-
-
 def _print_shortly(verdict: Verdict) -> None:
     """Say in two lines what is broken, and the smallest change that helps."""
     found = verdict.found
     limits = ", ".join(dict.fromkeys(told.limit for told in found.problems))
-    say(f"\n{found.chip.name}: {len(found.problems)} violations ({limits})")
+    n = len(found.problems)
+    say(f"\n{found.chip.name}: {n} violated limit{'s' if n > 1 else ''} ({limits})")
     say(f"  {found.problems[0].text}")
+    here = [fix for fix in verdict.fixes if fix.kind != "chip"]
     if verdict.fixes:
-        say(f"  fits if you {verdict.fixes[0].change}")
+        say(f"  fits if you {(here or verdict.fixes)[0].change}")
     else:
         say("  no single change and no pair of changes that was tried makes it fit")
 
@@ -121,6 +132,11 @@ def _print_verdict(verdict: Verdict) -> None:
         _print_layers(found)
     if found.cores:
         _print_uses(found)
+    elif found.memory_bits_there:
+        share = 100 * found.memory_bits / found.memory_bits_there
+        say(f"  memory: {_size(found.memory_bits)}, {share:.1f} % of the chip")
+    for note in found.notes:
+        say(f"  note: {note}")
     if verdict.expected is not None:
         _print_expected(verdict)
 
@@ -171,6 +187,8 @@ def _size(bits: int | None) -> str:
 def _print_uses(found: Judgement) -> None:
     n = found.chip.usable.size
     for use in found.uses:
+        if use.limit in DISTINCT:
+            continue  # what cores have in common is no sum
         name = _RESOURCES.get(use.limit, use.limit)
         unit = " words" if use.limit == "synapse_words_per_core" else ""
         place = found.place[use.core] if found.place else use.core
@@ -207,7 +225,7 @@ def print_holdings(found: Sequence[Holding]) -> None:
     for chip in found:
         usable = f"{chip.usable:,}" + ("" if chip.usable == chip.cores else f"/{chip.cores:,}")
         cores.add_row(
-            chip.chip, usable, f"{chip.neurons:,}", f"{chip.in_axons:,}", _count(chip.out_axons),
+            chip.chip, usable, f"{chip.neurons:,}", _count(chip.in_axons), _count(chip.out_axons),
             f"{chip.delay_max} ticks", f"{chip.weight_bits} bits",
         )  # fmt: skip
         memory.add_row(

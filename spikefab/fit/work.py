@@ -1,7 +1,6 @@
 """Judge a network on chips, and look for what makes it fit those that it does not."""
 
-import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,11 +10,11 @@ from emulator.chip_file import builtin_chips, load_chip
 from emulator.without import chip_without
 from mapping.doctor import Fix, Options, Patient, examine_patient, fixes
 from mapping.estimate import Estimate, estimate
-from mapping.judging import JUDGES, Judgement
+from mapping.judging import Judgement, refuse_pins
 from mapping.network import Network
 from mapping.pins import check_pins_in, read_pin
 from spikefab.fit.rates import Known, learn
-from spikefab.fit.reading import Subject, read_subject
+from spikefab.fit.reading import read_subject
 from spikefab.telling import BadInputError
 
 
@@ -53,8 +52,6 @@ class Answer:
         Whether the host turns inputs into currents.
     known : Known
     verdicts : tuple of Verdict
-    left_out : tuple of str
-        Built-in chips that nothing counts for.
     """
 
     network: Network
@@ -63,7 +60,6 @@ class Answer:
     direct: bool
     known: Known
     verdicts: tuple[Verdict, ...]
-    left_out: tuple[str, ...]
 
     @property
     def fits(self) -> bool:
@@ -128,70 +124,32 @@ def answer(
     if told and not names:
         raise BadInputError("--pin is for the cores of one chip; name it with --chip")
     chips = chips_of(names, without)
-    uncounted = [name for name, chip in chips.items() if chip.core not in JUDGES]
-    for name in uncounted if names else ():
-        raise BadInputError(
-            f"--chip {name}: it has {chips[name].core} cores, which fit cannot count for yet; name a "
-            f"chip whose cores hold lists of synapses"
-        )
     subject = read_subject(path, conventions)
     network = subject.network(Options())
     for chip in chips.values() if told else ():
+        refuse_pins(chip, told)
         check_pins_in(told, {p.name: p.size for p in network.populations}, chip)
     known = learn(data, subject, network, ticks=ticks, encoding=encoding)
     options = Options(direct=bool(known.direct))
     patient = Patient(network=subject.network, outline=subject.outline, options=options, pins=told)
-    judged = {
-        name: examine_patient(patient, chip)
-        for name, chip in chips.items()
-        if name not in uncounted
-    }
+    judged = {name: examine_patient(patient, chip) for name, chip in chips.items()}
     return Answer(
         network=network, counted=subject.counted, note=subject.note, direct=options.direct,
-        known=known, verdicts=tuple(_verdicts(patient, subject, judged, known)),
-        left_out=tuple(uncounted),
+        known=known, verdicts=tuple(_verdicts(patient, judged, known)),
     )  # fmt: skip
 
 
-def _verdicts(
-    patient: Patient, subject: Subject, judged: dict[str, Judgement], known: Known
-) -> list[Verdict]:
-    """Look for fixes: once for chips that hold the same."""
-    treated: dict[str, tuple[Fix, ...]] = {}
-    verdicts = []
+def _verdicts(patient: Patient, judged: dict[str, Judgement], known: Known) -> Iterator[Verdict]:
+    others = _others(judged)
     for name, found in judged.items():
-        expected = estimate(found, known.rates) if found.fits and known.rates else None
-        own: tuple[Fix, ...] = ()
-        if not found.fits:
-            key = _holding(found.chip) if subject.counted == "shapes" else name
-            if key not in treated:
-                treated[key] = fixes(patient, found, _others(judged))
-            own = tuple(f for f in treated[key] if f.apply.get("chip") != found.chip.name)
-        verdicts.append(Verdict(name=name, found=found, fixes=own, expected=expected))
-    return verdicts
+        fits = found.fits
+        yield Verdict(
+            name=name, found=found, fixes=() if fits else fixes(patient, found, others),
+            expected=estimate(found, known.rates) if fits and known.rates else None,
+        )  # fmt: skip
 
 
 def _others(judged: dict[str, Judgement]) -> list[Chip]:
-    """Built-in chips that a network may be moved to; one of those that hold the same."""
+    """Built-in chips that a network may be moved to."""
     known = {found.chip.name: found.fits for found in judged.values()}
-    found: dict[str, Chip] = {}
-    for name in builtin_chips():
-        chip = load_chip(name)
-        if known.get(chip.name, True):
-            found.setdefault(_holding(chip), chip)
-    return list(found.values())
-
-
-def _holding(chip: Chip) -> str:
-    """Write all that decides what a chip holds of a network that is counted from shapes."""
-    limits = {name: chip.limit(name) for name in type(chip.limits).model_fields}
-    rules = chip.arithmetic
-    return json.dumps(
-        [
-            limits, chip.packing.model_dump() if chip.packing else None, chip.numbers.weight_bits,
-            rules.resets, rules.refractory == "none", "weights" in rules.float_variables,
-            chip.mesh.model_dump(), chip.fabric.model_dump(mode="json"), chip.faults.model_dump(),
-            chip.core,
-        ],
-        sort_keys=True,
-    )  # fmt: skip
+    return [chip for chip in map(load_chip, builtin_chips()) if known.get(chip.name, True)]
