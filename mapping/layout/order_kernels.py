@@ -106,7 +106,7 @@ def fill_in_order(
 @lean
 def grow(
     edges: Edges, rules: Rules, filling: Filling, seeds: Array, share: Array, noise: Array,
-    core: Array, score: Array, top: Array, shift: int, member: Array,
+    core: Array, score: Array, top: Array, shift: int, member: Array, target: Array, end: Array,
 ) -> int:  # fmt: skip
     """Add to each core the neuron with the largest share of its nets there; return cores.
 
@@ -129,6 +129,8 @@ def grow(
         A block has ``2 ** shift`` neurons.
     member : int64 [n]
         Scratch.
+    target, end : int32 [n_synapses], int64 [n_nets]
+        Copies of all targets, and of where those of each net end; both are used up.
     """
     n = seeds.size
     block = 1 << shift
@@ -162,13 +164,17 @@ def grow(
             s = edges.source[k]
             if filling.listed[s] != 1:
                 continue
-            rate = edges.rate[s]
-            for j in range(edges.start[s], edges.start[s + 1]):
-                t = edges.target[j]
-                if score[t] >= 0:
-                    score[t] += rate * share[t]
-                    if score[t] > top[t >> shift]:
-                        top[t >> shift] = score[t]
+            rate, j = edges.rate[s], edges.start[s]
+            while j < end[s]:
+                t = target[j]
+                if score[t] < 0:  # it has its core, and is not asked for again
+                    end[s] -= 1
+                    target[j] = target[end[s]]
+                    continue
+                score[t] += rate * share[t]
+                if score[t] > top[t >> shift]:
+                    top[t >> shift] = score[t]
+                j += 1
     for k in range(held):
         _add(edges, rules, filling, member[k], -1)
     return c + (held > 0)

@@ -146,6 +146,7 @@ def _overlapping(edges: Edges, rules: Rules, rng: np.random.Generator) -> Array:
     n_cores = grow(
         edges, rules, _empty(edges, rules), rng.permutation(n), share, noise, core,
         np.empty(n), np.empty((n >> shift) + 1), shift, np.empty(n, np.int64),
+        edges.target.copy(), edges.start[1:].copy(),
     )  # fmt: skip
     deaf = np.flatnonzero(core == NOWHERE)
     if not deaf.size:

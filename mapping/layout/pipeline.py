@@ -27,7 +27,7 @@ from mapping.layout.moves import (
 )
 from mapping.layout.orders import aligned, overlapping, sequential, tiled, twinned
 from mapping.layout.placers import PLACERS, Task, cooled, lower_bound, random_hops
-from mapping.layout.repair import check_neurons, over_limits, repaired, with_pins
+from mapping.layout.repair import check_neurons, cut_in_order, over_limits, repaired, with_pins
 from mapping.layout.tiles import Shape
 
 Array = NDArray[Any]
@@ -230,7 +230,8 @@ def _fits(job: Job, core: Array) -> bool:
 
 
 def _baseline(job: Job) -> Array:
-    return with_pins(job.graph, job.limits, job.pins, sequential)
+    core = with_pins(job.graph, job.limits, job.pins, sequential)
+    return cut_in_order(job.graph.edges, job.limits, core, job.pinned)
 
 
 def _told(job: Job, found: _Found, base: Array) -> Layout:

@@ -13,8 +13,17 @@ from numpy.typing import NDArray
 from mapping.errors import CapacityError
 from mapping.layout.floor import Floor
 from mapping.layout.hypergraph import Hypergraph
-from mapping.layout.move_kernels import Edges
-from mapping.layout.moves import Limits, cut_of, excess_of, moved, resource_use, tables_fit
+from mapping.layout.move_kernels import NEURONS, OUT_AXONS, Edges
+from mapping.layout.moves import (
+    UNLIMITED,
+    Limits,
+    cut_of,
+    excess_of,
+    moved,
+    moves_cost,
+    resource_use,
+    tables_fit,
+)
 from mapping.layout.orders import overlapping
 
 Array = NDArray[Any]
@@ -95,7 +104,7 @@ def repaired(
         over = excess_of(resource_use(edges, core, limits), limit)
         if not over.any() or stop():
             break
-        if tables_fit(edges, n_cores) and steps < most_steps:
+        if tables_fit(edges, n_cores) and 4 * moves_cost(edges, n_cores) < most_steps - steps:
             cut = cut_of(edges, core, limits, limits.neurons)
             steps += moved(
                 edges, cut, limits, 1 - np.eye(n_cores), rng, PROPOSALS, pinned=pinned, stop=stop,
@@ -109,6 +118,25 @@ def repaired(
         worst = np.argsort(-over, kind="stable")[: np.count_nonzero(over)]
         for c in worst[: floor.n_places - n_cores]:
             _split(graph, core, int(c), ~pinned, int(rng.integers(1 << 31)))
+    return core
+
+
+def cut_in_order(edges: Edges, limits: Limits, core: Array, pinned: Array) -> Array:
+    """Cut cores that have too many out-axons into even parts, neurons in their order; int32 [n].
+
+    Parts of a core are numbered one after another, before the next core's.
+    """
+    for _ in range(0 if limits.out_axons == UNLIMITED else ROUNDS):
+        use = resource_use(edges, core, limits)
+        parts = -(-use[:, OUT_AXONS] // max(limits.out_axons, 1))
+        if parts.max(initial=0) < 2:
+            break
+        order = np.argsort(core, kind="stable")
+        rank = np.empty(core.size, np.int64)
+        rank[order] = np.arange(core.size) - np.searchsorted(core[order], core[order])
+        part = rank * np.maximum(parts[core], 1) // use[core, NEURONS]
+        part[pinned] = 0
+        core = np.unique(core * (part.max() + 1) + part, return_inverse=True)[1].astype(np.int32)
     return core
 
 

@@ -10,6 +10,7 @@ from mapping.layout.moves import Limits
 from mapping.layout.orders import aligned, overlapping, sequential, tiled, twinned
 from mapping.layout.pipeline import PARTITIONERS, Job, laid_out
 from mapping.layout.placers import Task
+from mapping.layout.repair import cut_in_order
 
 pytestmark = pytest.mark.slow_uncompiled
 
@@ -148,6 +149,26 @@ def test_the_pipeline_unties_a_ring_that_is_numbered_at_random():
     graph, limits = ring(0), LIMITS["neurons"]
     found = laid_out(Job(graph=graph, limits=limits, floor=FLOOR, effort=0.05))
     assert found.hops < 0.5 * found.baseline_hops
+
+
+def test_the_baseline_cuts_cores_of_too_many_out_axons_in_their_order():
+    graph, limits = layers(0), Limits(neurons=40, in_axons=40, out_axons=60)
+    core = sequential(graph, limits)
+    assert use_of(graph, core, limits)[:, 2].tolist() == [40, 40, 0]
+    tight = Limits(neurons=40, in_axons=40, out_axons=25)
+    cut = cut_in_order(graph.edges, tight, core, np.zeros(N, bool))
+    assert not np.any(use_of(graph, cut, tight) > limit_of(tight))
+    assert np.all(np.diff(cut) >= 0)
+    assert np.unique(np.stack([core, cut]), axis=1).shape[1] == cut.max() + 1
+    base = laid_out(Job(graph=graph, limits=tight, floor=FLOOR, effort=0.01), "sequential")
+    assert base.baseline_hops < np.inf
+
+
+def test_cores_of_one_router_send_no_more_packets_than_the_baseline():
+    floor = Floor.mesh(1, 1, 64)
+    found = laid_out(Job(graph=ring(2), limits=LIMITS["neurons"], floor=floor, effort=0.02))
+    assert (found.hops, found.baseline_hops) == (0, 0)
+    assert found.packets < 0.7 * found.baseline_packets
 
 
 def test_pinned_neurons_lie_where_they_must(graph, limits):
