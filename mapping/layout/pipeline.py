@@ -292,7 +292,7 @@ def _from_order(job: Job, rng: np.random.Generator) -> _Found:
 
 
 def _packed(job: Job, rng: np.random.Generator) -> _Found:
-    ranked = sorted(_small_enough(job, _starts(job)), key=lambda c: flows(job.graph, c).packets)
+    ranked = sorted(_small_enough(job, _starts(job)), key=partial(_promise, job))
     found = None
     for core in ranked[: 2 * FINALISTS]:
         found = _legal(job, core, rng)
