@@ -64,6 +64,10 @@ def map_to_chip(
     """
     if output is not None:
         _check_output(output, (network_path, rates, start), force=force)
+    if partitioner == "kept" and start is None:
+        raise BadInputError(
+            "--partitioner kept: needs an earlier mapping to keep; name it with --start"
+        )
     chip = chips_of([chip_name], without)[chip_name]
     network, load = import_network(network_path, chip, conventions, seed=seed, quantiser=quantiser)
     outline = _outline(network, chip, direct=direct)
@@ -119,16 +123,19 @@ def _informed(
     choices: Choices, outline: Outline, chip: Chip, rates: Path | None, start: Path | None
 ) -> Choices:
     """Add measured rates and an earlier plan."""
+    program = None if start is None else load_program(start)
     try:
         if rates is not None:
             with Trace.open(rates) as trace:
                 choices = replace(choices, rates=rates_of(trace, outline))
-        if start is not None:
-            parts = parts_of(load_program(start), outline, Floor.of(chip))
-            choices = replace(choices, start=parts)
     except ValueError as error:
-        raise BadInputError(f"{start or rates}: {error}" if start else str(error)) from error
-    return choices
+        raise BadInputError(f"--rates {error}") from error
+    if program is None:
+        return choices
+    try:
+        return replace(choices, start=parts_of(program, outline, Floor.of(chip)))
+    except ValueError as error:
+        raise BadInputError(f"{start}: {error}") from error
 
 
 @contextmanager
