@@ -95,18 +95,20 @@ def traffic(setting: Setting) -> Parts:
         return simple[0]
     limit = core_limit(setting.chip)
     graph, words = graph_of(setting.outline, setting.needs, setting.rates)
+    pinned = _pinned_neurons(setting, simple[0])
     starts = [numbered(parts.cores, setting.outline) for parts in simple if not parts.problems]
     for spare in (0.0, 0.02, 0.05):
         tight = replace(limit, words=int(limit.words * (1 - spare)))
         job = Job(
             graph=graph, limits=limits_of(setting.outline, tight, words), floor=setting.floor,
-            starts=starts, pins=_pinned_neurons(setting, simple[0]), seed=setting.seed, stop=setting.stop,
+            starts=starts, pins=pinned, seed=setting.seed, stop=setting.stop,
         )  # fmt: skip
         try:
             found = laid_out(job)
         except CapacityError:
             break
-        parts = Parts(sliced(found.core, setting.outline), (), {}, found.place)
+        held = {} if pinned is None else _pinned_cores(setting, found.core, pinned)
+        parts = Parts(sliced(found.core, setting.outline), (), held, found.place)
         # Lists were counted roughly; what counts here is the exact need of each core.
         if not _broken(setting, parts.cores):
             return parts
@@ -120,6 +122,13 @@ def _pinned_neurons(setting: Setting, parts: Parts) -> Array | None:
     at = np.full(len(parts.cores), -1, np.int64)
     at[list(parts.pinned)] = np.searchsorted(setting.floor.core, list(parts.pinned.values()))
     return at[numbered(parts.cores, setting.outline)]
+
+
+def _pinned_cores(setting: Setting, core: Array, pinned: Array) -> dict[int, int]:
+    """Core of the chip of each core that holds pinned neurons."""
+    held = np.flatnonzero(pinned >= 0)
+    chip_core = setting.floor.core[pinned[held]]
+    return dict(zip(core[held].tolist(), chip_core.tolist(), strict=True))
 
 
 def kept(setting: Setting) -> Parts:
