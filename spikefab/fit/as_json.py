@@ -4,8 +4,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from mapping.estimate import Estimate
-from mapping.judging import Judgement
+from mapping.fitting.estimate import Estimate
+from mapping.fitting.judging import Judgement
 from spikefab.fit.holding import Holding
 from spikefab.fit.work import Answer, Verdict
 from spikefab.marks import marks_of

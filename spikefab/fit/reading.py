@@ -8,8 +8,8 @@ from typing import Any, Generic, TypeVar
 
 from emulator.chip import Chip
 from emulator.chip_file import load_chip
-from mapping.doctor import Options
 from mapping.errors import UnsupportedNodeError
+from mapping.fitting.patient import Options
 from mapping.fixed import FixedNetwork
 from mapping.linear import Dense, constant
 from mapping.network import Network, weights_of
@@ -26,7 +26,7 @@ EXACT_MOST = 20_000_000
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Subject:
-    """A network that was read, as `mapping.doctor.Patient` needs it.
+    """A network that was read, as `mapping.fitting.doctor.Patient` needs it.
 
     Attributes
     ----------

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from rich.table import Table
 
-from mapping.judging import Judgement, Layer
+from mapping.fitting.judging import Judgement, Layer
 from spikefab.fit.as_json import DISTINCT, chips_needed, cores_needed
 from spikefab.fit.holding import Holding
 from spikefab.fit.work import Answer, Verdict

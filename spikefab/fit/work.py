@@ -8,9 +8,10 @@ from typing import Any
 from emulator.chip import Chip
 from emulator.chip_file import builtin_chips, load_chip
 from emulator.without import chip_without
-from mapping.doctor import Fix, Options, Patient, examine_patient, fixes
-from mapping.estimate import Estimate, estimate
-from mapping.judging import Judgement, refuse_pins
+from mapping.fitting.doctor import Fix, examine_patient, fixes
+from mapping.fitting.estimate import Estimate, estimate
+from mapping.fitting.judging import Judgement, refuse_pins
+from mapping.fitting.patient import Options, Patient
 from mapping.network import Network
 from mapping.pins import check_pins_in, read_pin
 from spikefab.fit.rates import Known, learn

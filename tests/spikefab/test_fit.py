@@ -11,8 +11,8 @@ import pytest
 from command_line import spikefab, write_network
 
 from emulator.chip_file import ChipError, builtin_chips, load_chip
-from mapping.changes import narrowed
 from mapping.errors import NetworkError, NirError
+from mapping.fitting.changes import narrowed
 from mapping.nir_import import import_nir
 from mapping.outline import Outline
 from mapping.packing import list_words

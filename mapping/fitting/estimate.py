@@ -16,7 +16,7 @@ from emulator.energy import energy_j
 from emulator.neuron import KINDS
 from emulator.simple import generation_ps, reception_ps, tick_ps
 from emulator.ways import n_routers_used, ways
-from mapping.judging import Judgement
+from mapping.fitting.judging import Judgement
 from mapping.linear import Convolution
 from mapping.needs import Fan, Needs
 from mapping.traffic import Rates, core_of

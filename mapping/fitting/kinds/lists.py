@@ -1,7 +1,7 @@
 """Cores that hold a list of synapses for each axon (Loihi, Loihi 2, Xylo)."""
 
 from emulator.chip import Chip
-from mapping.kinds.count import Count
+from mapping.fitting.kinds.count import Count
 from mapping.needs import Needs
 from mapping.outline import Outline
 from mapping.partition import partition

@@ -15,7 +15,7 @@ from typing import NamedTuple
 from emulator.chip import Chip
 from emulator.chip_cores import LayerCores
 from mapping.capacity import too_long_delays
-from mapping.kinds.count import Count
+from mapping.fitting.kinds.count import Count
 from mapping.linear import Convolution, Dense
 from mapping.outline import Outline, OutlinePopulation, OutlineProjection
 from mapping.violations import Violation

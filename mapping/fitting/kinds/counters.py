@@ -3,11 +3,11 @@
 from collections.abc import Callable
 
 from emulator.chip import Chip
-from mapping.kinds.count import Count
-from mapping.kinds.crossbar import count_crossbars
-from mapping.kinds.layers import count_layers
-from mapping.kinds.lists import count_lists
-from mapping.kinds.processors import count_processors
+from mapping.fitting.kinds.count import Count
+from mapping.fitting.kinds.crossbar import count_crossbars
+from mapping.fitting.kinds.layers import count_layers
+from mapping.fitting.kinds.lists import count_lists
+from mapping.fitting.kinds.processors import count_processors
 from mapping.outline import Outline
 
 COUNTERS: dict[str, Callable[[Outline, Chip], Count]] = {

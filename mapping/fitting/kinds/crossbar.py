@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from emulator.chip import Chip
 from mapping.capacity import too_long_delays
-from mapping.kinds.count import Count, runs_that_fit
+from mapping.fitting.kinds.count import Count, runs_that_fit
 from mapping.needs import Fan, fan_of
 from mapping.outline import Outline
 from mapping.violations import Violation

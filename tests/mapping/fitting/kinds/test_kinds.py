@@ -9,10 +9,10 @@ import pytest
 from emulator.chip_file import load_chip
 from emulator.errors import ChipDoesNotRunError, ProgramError
 from mapping.deploy import map_network
-from mapping.kinds.count import runs_that_fit
-from mapping.kinds.counters import COUNTERS, count
-from mapping.kinds.crossbar import axons_of_a_source, count_crossbars, splitters
-from mapping.kinds.layers import layer_of, matched
+from mapping.fitting.kinds.count import runs_that_fit
+from mapping.fitting.kinds.counters import COUNTERS, count
+from mapping.fitting.kinds.crossbar import axons_of_a_source, count_crossbars, splitters
+from mapping.fitting.kinds.layers import layer_of, matched
 from mapping.linear import Convolution, Dense, Sparse
 from mapping.network import Input, Network, Population, Projection
 from mapping.outline import Outline, OutlineProjection

@@ -8,11 +8,18 @@ import pytest
 
 from emulator.chip import Chip
 from emulator.chip_file import load_chip
-from mapping.changes import UnchangeableError, narrowed, pruned, side_by_side, with_weight_bits
 from mapping.deploy import map_network
-from mapping.doctor import Fix, Options, Patient, examine_patient, fixes
 from mapping.errors import CapacityError, UnsupportedNodeError
-from mapping.judging import judge
+from mapping.fitting.changes import (
+    UnchangeableError,
+    narrowed,
+    pruned,
+    side_by_side,
+    with_weight_bits,
+)
+from mapping.fitting.doctor import Fix, examine_patient, fixes
+from mapping.fitting.judging import judge
+from mapping.fitting.patient import Options, Patient
 from mapping.linear import Convolution, Dense, Sparse, constant, sparse
 from mapping.mapping import resources
 from mapping.network import Input, Network, Population, Projection

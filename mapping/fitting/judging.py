@@ -9,7 +9,7 @@ import numpy as np
 from emulator.chip import Chip
 from emulator.chip_tables import LARGEST
 from mapping.capacity import LIMITS, PLURALS
-from mapping.kinds.counters import count
+from mapping.fitting.kinds.counters import count
 from mapping.linear import Shape
 from mapping.mapping import Slice
 from mapping.needs import Fan, Need, Needs, core_limit

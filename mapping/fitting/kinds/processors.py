@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from emulator.chip import Chip
 from emulator.chip_cores import ProcessorCores
 from mapping.capacity import too_long_delays
-from mapping.kinds.count import Count, runs_that_fit
+from mapping.fitting.kinds.count import Count, runs_that_fit
 from mapping.needs import Fan, fan_of
 from mapping.outline import Outline, OutlinePopulation
 from mapping.violations import Violation
