@@ -1,6 +1,6 @@
 """Say why a network does not fit a chip: what, where, the number, the limit, what to do."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -189,3 +189,16 @@ def core_violation(
         f"{bits}; put fewer neurons on it"
     )
     return Violation(limit=LIMITS[resource], where=where, need=used, have=most, text=text)
+
+
+def overfull_cores(
+    named: Iterable[tuple[str, Sequence[Slice]]],
+    needs: Needs,
+    copies: dict[str, Array],
+    limit: Need,
+) -> Iterator[Violation]:
+    """Find what cores hold too much of that were told what to hold, each with its name."""
+    for where, slices in named:
+        need = needs.need(slices, copies)
+        for resource in need.broken(limit):
+            yield core_violation(where, slices, resource, need, limit, needs.chip)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from emulator.chip import Chip
 from mapping.capacity import (
-    core_violation,
+    overfull_cores,
     reaching_too_far,
     too_long_delays,
     too_many_cores,
@@ -146,10 +146,8 @@ def _overfull_pins(
 ) -> Iterator[Violation]:
     """Find pinned cores that hold too much, where parts lie on the cores ``held``."""
     copies = needs.copies(held, needs.sizes) if fixed else {}
-    for core, slices in zip(told, fixed, strict=True):
-        need = needs.need(slices, copies)
-        for resource in need.broken(limit):
-            yield core_violation(f"core {core}", slices, resource, need, limit, needs.chip)
+    named = zip((f"core {core}" for core in told), fixed, strict=True)
+    return overfull_cores(named, needs, copies, limit)
 
 
 def _partition(

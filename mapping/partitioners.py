@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from emulator.chip import Chip
 from emulator.program import Program
-from mapping.capacity import core_violation
+from mapping.capacity import overfull_cores
 from mapping.errors import CapacityError
 from mapping.graph import graph_of, limits_of, n_synapses, numbered, sliced
 from mapping.layout.floor import Floor
@@ -142,12 +142,8 @@ def kept(setting: Setting) -> Parts:
 def _broken(setting: Setting, cores: Cores) -> tuple[Violation, ...]:
     """Find what cores hold too much of."""
     limit, copies = core_limit(setting.chip), setting.needs.copies(cores, setting.needs.sizes)
-    return tuple(
-        core_violation(f"core {number}", slices, resource, need, limit, setting.chip)
-        for number, slices in enumerate(cores)
-        for need in [setting.needs.need(slices, copies)]
-        for resource in need.broken(limit)
-    )
+    named = ((f"core {number}", slices) for number, slices in enumerate(cores))
+    return tuple(overfull_cores(named, setting.needs, copies, limit))
 
 
 PARTITIONERS: Mapping[str, Partitioner] = {

@@ -114,6 +114,30 @@ class CompareName(str, Enum):  # noqa: UP042
     reached = ">="
 
 
+Dt = Annotated[float | None, typer.Option("--dt", help="Length of a tick, seconds.")]
+Reset = Annotated[
+    ResetName | None,
+    typer.Option(
+        "--reset",
+        help="Reset rule; subtract-once is snnTorch's subtraction with reset_delay=False.",
+    ),
+]
+Spike = Annotated[
+    SpikeName | None,
+    typer.Option(
+        "--spike",
+        help="A spike is 1 for a tick (hold) or has unit area (dirac); by default dirac for I "
+        "and IF, else hold.",
+    ),
+]
+Compare = Annotated[
+    CompareName | None,
+    typer.Option("--compare", help="Fire above the threshold or also on it.", show_default=">"),
+]
+InputShape = Annotated[
+    str | None,
+    typer.Option("--input-shape", help="Channels,rows,columns where a .net file has none."),
+]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
 
 
@@ -148,30 +172,11 @@ def run(
         Path, typer.Option("--data", help="x and y in .npz or .h5.", show_default=False)
     ],
     chip: Annotated[str, typer.Option("--chip", help="A built-in chip or a TOML file.")] = "loihi",
-    dt: Annotated[float | None, typer.Option("--dt", help="Length of a tick, seconds.")] = None,
-    reset: Annotated[
-        ResetName | None,
-        typer.Option(
-            "--reset",
-            help="Reset rule; subtract-once is snnTorch's subtraction with reset_delay=False.",
-        ),
-    ] = None,
-    spike: Annotated[
-        SpikeName | None,
-        typer.Option(
-            "--spike",
-            help="A spike is 1 for a tick (hold) or has unit area (dirac); by default dirac for I "
-            "and IF, else hold.",
-        ),
-    ] = None,
-    compare: Annotated[
-        CompareName | None,
-        typer.Option("--compare", help="Fire above the threshold or also on it.", show_default=">"),
-    ] = None,
-    input_shape: Annotated[
-        str | None,
-        typer.Option("--input-shape", help="Channels,rows,columns where a .net file has none."),
-    ] = None,
+    dt: Dt = None,
+    reset: Reset = None,
+    spike: Spike = None,
+    compare: Compare = None,
+    input_shape: InputShape = None,
     ticks: Annotated[
         int | None, typer.Option("--ticks", help="Ticks in which input is applied.")
     ] = None,
@@ -370,19 +375,11 @@ def map_network(
         Path, typer.Argument(help="A NIR file, or a .net file of lava-dl.", show_default=False)
     ],
     chip: Annotated[str, typer.Option("--chip", help="A built-in chip or a TOML file.")] = "loihi",
-    dt: Annotated[float | None, typer.Option("--dt", help="Length of a tick, seconds.")] = None,
-    reset: Annotated[ResetName | None, typer.Option("--reset", help="Reset rule.")] = None,
-    spike: Annotated[
-        SpikeName | None, typer.Option("--spike", help="What a spike is worth, as run has it.")
-    ] = None,
-    compare: Annotated[
-        CompareName | None,
-        typer.Option("--compare", help="Fire above the threshold or also on it.", show_default=">"),
-    ] = None,
-    input_shape: Annotated[
-        str | None,
-        typer.Option("--input-shape", help="Channels,rows,columns where a .net file has none."),
-    ] = None,
+    dt: Dt = None,
+    reset: Reset = None,
+    spike: Spike = None,
+    compare: Compare = None,
+    input_shape: InputShape = None,
     encoding: Annotated[
         EncodingName,
         typer.Option("--encoding", help="Whether input comes as spikes or as direct current."),
@@ -456,19 +453,11 @@ def fit(
             "--chip", help="A built-in chip or a TOML file; again for more.", show_default="all"
         ),
     ] = None,
-    dt: Annotated[float | None, typer.Option("--dt", help="Length of a tick, seconds.")] = None,
-    reset: Annotated[ResetName | None, typer.Option("--reset", help="Reset rule.")] = None,
-    spike: Annotated[
-        SpikeName | None, typer.Option("--spike", help="What a spike is worth, as run has it.")
-    ] = None,
-    compare: Annotated[
-        CompareName | None,
-        typer.Option("--compare", help="Fire above the threshold or also on it.", show_default=">"),
-    ] = None,
-    input_shape: Annotated[
-        str | None,
-        typer.Option("--input-shape", help="Channels,rows,columns where a .net file has none."),
-    ] = None,
+    dt: Dt = None,
+    reset: Reset = None,
+    spike: Spike = None,
+    compare: Compare = None,
+    input_shape: InputShape = None,
     data: Annotated[
         Path | None,
         typer.Option("--data", help="A trace, or samples to simulate: where spike rates are from."),
