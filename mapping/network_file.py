@@ -100,7 +100,7 @@ def load_network(path: str | Path) -> Network:
             arrays = {key: file[key] for key in file.files if key != "header"}
         if header["format"] != _FORMAT:
             raise NetworkError(f"{path}: format {header['format']!r}, but this reads {_FORMAT!r}")
-        return _unpacked(header, arrays)
+        return unpacked(header, arrays)
     except (FileNotFoundError, NetworkError):
         raise
     except Exception as error:  # zipfile, zlib and NumPy raise many kinds on damaged archives
@@ -114,7 +114,9 @@ _KINDS: dict[str, Callable[..., Linear]] = {
 }
 
 
-def _unpacked(header: dict[str, Any], arrays: dict[str, Any]) -> Network:
+def unpacked(header: dict[str, Any], arrays: dict[str, Any]) -> Network:
+    """Put together what `packed` split."""
+
     def of(prefix: str) -> dict[str, Any]:
         return {k.removeprefix(prefix): v for k, v in arrays.items() if k.startswith(prefix)}
 
