@@ -1,10 +1,10 @@
 """What a trace carries, so that its run can be made again from the trace alone.
 
-Four bundles (`traces.bundle`): ``network`` in float, ``chip``, ``program`` and ``samples``, the
-input of all samples as it was given. Each is read when it is asked for.
+Bundles (`traces.bundle`): ``network`` in float, ``chip``, ``fixed`` (the network in the chip's
+integers), ``program``, ``samples`` (the input of all samples as it was given) and ``how`` (the
+run's other choices). Each is read when it is asked for.
 """
 
-from collections.abc import Mapping
 from functools import cached_property
 from typing import Any
 
@@ -14,8 +14,10 @@ from numpy.typing import NDArray
 from emulator import program_file
 from emulator.chip import Chip
 from emulator.program import Program
-from mapping import network_file
+from mapping import fixed_file, network_file
+from mapping.mapping import Mapping, cores_of, resources
 from mapping.network import Network
+from spikefab.currents import targets_of
 from spikefab.data import Samples
 from spikefab.deployment import Deployment
 from traces.bundle import Bundle
@@ -27,17 +29,18 @@ Array = NDArray[Any]
 
 
 def embed(
-    writer: TraceWriter, deployment: Deployment, samples: Samples, how: Mapping[str, Any]
+    writer: TraceWriter, deployment: Deployment, samples: Samples, how: dict[str, Any]
 ) -> None:
     """Write the bundles.
 
     Parameters
     ----------
-    how : mapping
+    how : dict
         Choices of the run that are in none of the others, as JSON keeps them.
     """
     writer.attach("network", *network_file.packed(deployment.network))
     writer.attach("chip", deployment.chip.model_dump(mode="json"), {})
+    writer.attach("fixed", *fixed_file.packed(deployment.fixed))
     writer.attach("program", *program_file.packed(deployment.program))
     writer.attach("samples", *_packed(samples))
     writer.attach("how", how, {})
@@ -80,6 +83,25 @@ class Embedded:
         program = program_file.unpacked(*self._bundle("program"))
         self._check("program", program.sha256)
         return program
+
+    @cached_property
+    def deployment(self) -> Deployment:
+        """All of it as it was before the run."""
+        header, arrays = self._bundle("fixed")
+        fixed = fixed_file.unpacked(header, arrays, self.network)
+        program = self.program
+        return Deployment(
+            network=self.network,
+            chip=self.chip,
+            fixed=fixed,
+            mapping=Mapping(
+                fixed=fixed, cores=cores_of(program), place=tuple(program.core.tolist())
+            ),
+            program=program,
+            used=resources(program, self.chip),
+            current_targets=targets_of(self.network, fixed.direct),
+            quantiser=self.how.get("quantiser"),
+        )
 
     @cached_property
     def samples(self) -> Samples:

@@ -6,6 +6,7 @@ import pytest
 from command_line import write_network
 
 from emulator.chip_file import load_chip
+from mapping.deploy import map_network
 from mapping.nir_import import import_nir
 from spikefab.data import fit_samples
 from spikefab.deployment import deploy
@@ -49,6 +50,12 @@ def test_a_run_carries_all_it_was_made_from(spiking_run, tmp_path):
         assert np.array_equal(found.samples.x, samples.x)
         assert np.array_equal(found.samples.y, samples.y)
         assert (found.samples.n_ticks, found.samples.spiking) == (samples.n_ticks, True)
+        again = found.deployment
+        assert again.fixed.errors == deployment.fixed.errors
+        assert again.fixed.notes == deployment.fixed.notes
+        _, program = map_network(again.fixed, again.chip)
+        assert program.sha256 == deployment.program.sha256
+        assert np.array_equal(again.used.synapse_words, deployment.used.synapse_words)
         assert found.how["quantiser"] == "spikefab"
         assert found.how["direct"] is False
 
