@@ -1,0 +1,359 @@
+"""Run a mix of two sides: `mapping.reference` with the rules of a chip wherever they are switched on.
+
+Populations, ways and the order of delivery are those of the float reference, so that a mix without
+any effect adds up the same numbers in the same order; a mix with all effects of a chip gives the
+spikes of that chip, whatever its placement.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emulator.arithmetic import hashed
+from emulator.neuron import FORMS, ORDERS, REFRACTORIES, RESETS
+from mapping.effects.sides import Cells, Limits, Side
+from mapping.effects.step import (
+    DECAY_RULES,
+    FRACTION_RULES,
+    OVERFLOW_RULES,
+    Columns,
+    Registers,
+    Rules,
+    add_each,
+    decay_first,
+    step,
+)
+from mapping.linear import Linear, scaled
+from mapping.reference import Weights, deliver, weights_by_source
+
+Array = NDArray[Any]
+Handed = Callable[[str], Iterator[tuple[int, Array]]]
+
+STATES = ("arrived", "u", "reached", "v")
+"""What can be kept of neurons at each tick: what arrived, the current as it was used, the membrane
+before and after the reset; all in network units."""
+
+
+class Way(NamedTuple):
+    """One projection: ticks until a spike acts."""
+
+    projection: int
+    source: str
+    target: str
+    weights: Weights
+    late: int
+
+
+class Part(NamedTuple):
+    """One population, ready to run."""
+
+    cells: Cells
+    columns: Columns
+    rules: Rules
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Machine:
+    """A side with its weights unrolled, for many samples.
+
+    Attributes
+    ----------
+    parts : mapping of population to Part
+        In the order of a tick.
+    ways : mapping of part to tuple of Way
+        Those that leave it.
+    ranks : mapping of part to int
+        Order of sources where spikes are added one by one.
+    """
+
+    side: Side
+    parts: Mapping[str, Part]
+    ways: Mapping[str, tuple[Way, ...]]
+    ranks: Mapping[str, int]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class MixedRun:
+    """One sample.
+
+    Attributes
+    ----------
+    n_ticks : int
+    spikes : mapping of population to (ticks, neurons, times)
+        int64, sorted by tick, then neuron.
+    states : mapping of (population, state) to float64 [n_ticks, n]
+        Those of `STATES`, of what was asked for; ``v`` of outputs that never spike.
+    spilled : mapping of population to int64 [4]
+        Values that left their register: input, current, drive, membrane.
+    handed_cut : int
+        Currents of the host that were cut to the bias format.
+    """
+
+    n_ticks: int
+    spikes: Mapping[str, tuple[Array, Array, Array]]
+    states: Mapping[tuple[str, str], Array]
+    spilled: Mapping[str, Array]
+    handed_cut: int
+
+
+def machine_of(side: Side, shared: dict[Any, Any] | None = None) -> Machine:
+    """Unroll weights and constants once.
+
+    Parameters
+    ----------
+    shared : dict, optional
+        Unrolled weights of earlier machines, to be used again and added to.
+    """
+    shared = {} if shared is None else shared
+    cells = {part.name: part for part in side.cells}
+    starts = np.cumsum([0, *(part.size for part in side.cells)])
+    first = {part.name: int(start) for part, start in zip(side.cells, starts, strict=False)}
+    ways: dict[str, list[Way]] = {part.name: [] for part in side.network.parts}
+    for index, linear in side.weights.items():
+        projection = side.network.projections[index]
+        gain = cells[projection.target].gain
+        weights = _unrolled(linear, gain, shared)
+        ways[projection.source].append(
+            Way(index, projection.source, projection.target, weights, side.late[index])
+        )
+    return Machine(
+        side=side,
+        parts={
+            p.name: _part(cells[p.name], side.whole_weights, first[p.name])
+            for p in side.network.order
+        },
+        ways={name: tuple(leaving) for name, leaving in ways.items()},
+        ranks={part.name: rank for rank, part in enumerate(side.network.parts)},
+    )
+
+
+def _unrolled(linear: Linear, gain: Array, shared: dict[Any, Any]) -> Weights:
+    key = id(linear), gain.tobytes()
+    if key not in shared:
+        # The map itself is kept too, so that no other can get its number.
+        even = bool(np.all(gain == 1))
+        shared[key] = linear, weights_by_source(linear if even else scaled(linear, by=gain))
+    found: Weights = shared[key][1]
+    return found
+
+
+def _part(cells: Cells, whole_weights: bool, first: int) -> Part:
+    current, membrane = cells.current_decay, cells.membrane_decay
+    columns = Columns(
+        keep_current=np.array(current.keep, np.float64),
+        whole_current=np.array(current.whole),
+        keep_membrane=np.array(membrane.keep, np.float64),
+        leak=np.array(membrane.leak, np.float64),
+        whole_membrane=np.array(membrane.whole),
+        threshold=np.array(cells.threshold if cells.threshold.size else np.zeros(cells.size)),
+        rest=np.array(cells.rest, np.int64),
+        identity=first + np.arange(cells.size),
+    )
+    return Part(cells, columns, _rules(cells, whole_weights))
+
+
+def _rules(cells: Cells, whole_weights: bool) -> Rules:
+    limits: Limits = cells.limits
+    fits = {
+        name: (OVERFLOW_RULES.index(getattr(limits, name)[0]), getattr(limits, name)[1])
+        for name in ("input", "current", "drive", "membrane")
+    }
+    whole_current = cells.current.scale > 0
+    decays = cells.current_decay, cells.membrane_decay
+    return Rules(
+        order=ORDERS.index(cells.order),
+        current_scale=cells.current.scale,
+        current_decay=DECAY_RULES.index(decays[0].rule),
+        current_decay_bits=decays[0].bits,
+        membrane_scale=cells.membrane.scale,
+        membrane_decay=DECAY_RULES.index(decays[1].rule),
+        membrane_decay_bits=decays[1].bits,
+        fraction=FRACTION_RULES.index(cells.membrane.fraction[0]),
+        fraction_scale=limits.scale * 2.0 ** cells.membrane.fraction[1],
+        form=FORMS.index(limits.form),
+        limit_scale=limits.scale,
+        input_fit=fits["input"][0],
+        input_bits=fits["input"][1],
+        input_whole=whole_weights or whole_current,
+        current_fit=fits["current"][0],
+        current_bits=fits["current"][1],
+        drive_fit=fits["drive"][0],
+        drive_bits=fits["drive"][1],
+        drive_whole=whole_current or cells.membrane.scale > 0,
+        membrane_fit=fits["membrane"][0],
+        membrane_bits=fits["membrane"][1],
+        reset=RESETS.index(cells.reset),
+        most=cells.spikes_max,
+        reached=cells.compare == ">=",
+        refractory=REFRACTORIES.index(cells.refractory),
+        each=cells.accumulate == "each",
+        noisy=any(decay.rule == "stochastic" for decay in decays),
+    )
+
+
+def run_machine(
+    machine: Machine,
+    spikes: Mapping[str, Array],
+    handed: Handed,
+    *,
+    n_ticks: int,
+    sample: int = 0,
+    record: Iterable[str] = (),
+) -> MixedRun:
+    """Run one sample from its initial state.
+
+    Parameters
+    ----------
+    spikes : mapping of input to int array [n_input_ticks, n_channels]
+        Spikes of each channel; for inputs that are not handed over as currents.
+    handed : callable
+        For a population, the currents of the host: (tick, float64 [n]) whenever they change, in
+        network units.
+    sample : int
+        Number of the sample in its run, which stochastic rounding depends on.
+    record : names
+        Populations of which all of `STATES` are kept.
+    """
+    side, wanted = machine.side, frozenset(record)
+    seed = int(hashed(side.seed, sample, 0, 0))
+    cells = {name: _Cells(part, machine, seed) for name, part in machine.parts.items()}
+    outputs = [p.name for p in side.network.populations if p.name in side.network.outputs]
+    silent = {name for name in outputs if not side.network.population(name).spiking}
+    frames = {
+        (name, state): np.empty((n_ticks, cells[name].size))
+        for name in sorted(wanted | silent)
+        for state in (STATES if name in wanted else ("v",))
+    }
+    given = {name: handed(name) for name in cells}
+    for cell in cells.values():
+        cell.hand(given[cell.name])
+    for tick in range(n_ticks):
+        for name, counts in spikes.items():
+            if tick < len(counts):
+                sources = np.flatnonzero(counts[tick])
+                _send(machine, name, tick, sources, counts[tick][sources], cells)
+        for name, cell in cells.items():
+            fired, times = cell.advance(tick, frames)
+            _send(machine, name, tick, fired, times, cells)
+    return MixedRun(
+        n_ticks=n_ticks,
+        spikes={p.name: cells[p.name].spikes() for p in side.network.populations if p.spiking},
+        states=frames,
+        spilled={name: cell.registers.spilled for name, cell in cells.items()},
+        handed_cut=sum(cell.n_cut for cell in cells.values()),
+    )
+
+
+def _send(
+    machine: Machine, name: str, tick: int, sources: Array, times: Array,
+    cells: Mapping[str, "_Cells"],
+) -> None:  # fmt: skip
+    if sources.size:
+        for way in machine.ways[name]:
+            cells[way.target].take(way, tick + way.late, sources, times, machine.ranks[name])
+
+
+class _Cells:
+    """State of one population during a run."""
+
+    def __init__(self, part: Part, machine: Machine, seed: int) -> None:
+        cells, n = part.cells, part.cells.size
+        self.name, self.size = cells.name, n
+        self._part, self._seed = part, seed
+        start, membrane = cells.initial_current, cells.initial_membrane
+        if cells.order == "add-use-decay":
+            start = start * cells.current_decay.keep
+        self.registers = Registers(
+            current=_entered(start, cells.current.scale),
+            membrane=_entered(membrane, cells.membrane.scale),
+            used=np.zeros(n), reached=np.zeros(n), above=np.zeros(n, np.bool_),
+            resting=np.zeros(n, np.int64), spilled=np.zeros(4, np.int64),
+        )  # fmt: skip
+        leaving = [way for ways in machine.ways.values() for way in ways]
+        longest = max((way.late for way in leaving if way.target == self.name), default=0)
+        # A ring: input for tick t waits in row t modulo its length and is cleared when used.
+        self._arriving = np.zeros((longest + 1, n))
+        self._waiting: dict[int, list[tuple[int, int, Way, Array, Array]]] = {}
+        self._fired, self._times = np.empty(n, np.int64), np.empty(n, np.int64)
+        self._push = np.array(cells.bias, np.float64)
+        self._handed: Iterator[tuple[int, Array]] = iter(())
+        self._next: tuple[int, Array] | None = None
+        self._listed: list[tuple[Array, Array, Array]] = []
+        self.n_cut = 0
+
+    def hand(self, currents: Iterator[tuple[int, Array]]) -> None:
+        """Take what the host will hand over."""
+        self._handed = currents
+        self._next = next(self._handed, None)
+
+    def take(self, way: Way, tick: int, sources: Array, times: Array, rank: int) -> None:
+        """Take spikes that act at a tick."""
+        if self._part.rules.each:
+            self._waiting.setdefault(tick, []).append((rank, way.projection, way, sources, times))
+            return
+        row = self._arriving[tick % len(self._arriving)]
+        deliver(sources, times.astype(np.float64), way.weights, row)
+
+    def advance(self, tick: int, frames: Mapping[tuple[str, str], Array]) -> tuple[Array, Array]:
+        """Update all neurons; return who fired, and how often."""
+        part, registers = self._part, self.registers
+        self._change(tick)
+        arrived = self._arriving[tick % len(self._arriving)]
+        if part.rules.each:
+            self._add_each(tick)
+        if (self.name, "arrived") in frames:
+            frames[self.name, "arrived"][tick] = arrived
+        n_fired = step(
+            part.columns, part.rules, arrived, self._push, registers, tick, self._seed,
+            self._fired, self._times,
+        )  # fmt: skip
+        for state, values in zip(
+            STATES[1:], (registers.used, registers.reached, registers.membrane), strict=True
+        ):
+            if (self.name, state) in frames:
+                frames[self.name, state][tick] = values
+        if (self.name, "v") in frames:
+            unit = part.rules.membrane_scale or 1.0
+            frames[self.name, "v"][tick] /= unit
+            if (self.name, "reached") in frames:
+                frames[self.name, "reached"][tick] /= unit
+        fired, times = self._fired[:n_fired].copy(), self._times[:n_fired].copy()
+        if n_fired:
+            self._listed.append((np.full(n_fired, tick, np.int64), fired, times))
+        return fired, times
+
+    def _change(self, tick: int) -> None:
+        """Let the host change currents."""
+        cells = self._part.cells
+        while self._next is not None and self._next[0] == tick:
+            current = self._next[1]
+            if cells.handing is not None:
+                current, n_cut = cells.handing.handed(current)
+                self.n_cut += n_cut
+            self._push = cells.bias + current
+            self._next = next(self._handed, None)
+
+    def _add_each(self, tick: int) -> None:
+        part = self._part
+        if part.cells.order == "decay-add-use":
+            decay_first(part.columns, part.rules, self.registers, tick, self._seed)
+        waiting = self._waiting.pop(tick, [])
+        for _, _, way, sources, times in sorted(waiting, key=lambda item: item[:2]):
+            for source, count in zip(sources.tolist(), times.tolist(), strict=True):
+                targets, weights = way.weights.of(source)
+                add_each(targets, weights, count, part.rules, self.registers)
+
+    def spikes(self) -> tuple[Array, Array, Array]:
+        """All spikes so far."""
+        if not self._listed:
+            return np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.int64)
+        ticks, fired, times = zip(*self._listed, strict=True)
+        return np.concatenate(ticks), np.concatenate(fired), np.concatenate(times)
+
+
+def _entered(values: Array, scale: float) -> Array:
+    found: Array = np.rint(values * scale) if scale > 0 else np.array(values, np.float64)
+    return found
