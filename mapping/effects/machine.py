@@ -5,7 +5,7 @@ any effect adds up the same numbers in the same order; a mix with all effects of
 spikes of that chip, whatever its placement.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -84,8 +84,8 @@ class MixedRun:
     n_ticks : int
     spikes : mapping of population to (ticks, neurons, times)
         int64, sorted by tick, then neuron.
-    states : mapping of (population, state) to float64 [n_ticks, n]
-        Those of `STATES`, of what was asked for; ``v`` of outputs that never spike.
+    states : mapping of (population, state) to float64 [n_ticks, n_recorded]
+        Those of `STATES`, of what was asked for; else ``v`` of outputs that never spike.
     spilled : mapping of population to int64 [4]
         Values that left their register: input, current, drive, membrane.
     handed_cut : int
@@ -201,7 +201,7 @@ def run_machine(
     *,
     n_ticks: int,
     sample: int = 0,
-    record: Iterable[str] = (),
+    record: Mapping[str, Any] | None = None,
 ) -> MixedRun:
     """Run one sample from its initial state.
 
@@ -214,29 +214,25 @@ def run_machine(
         network units.
     sample : int
         Number of the sample in its run, which stochastic rounding depends on.
-    record : names
-        Populations of which all of `STATES` are kept.
+    record : mapping of population to int array or slice, optional
+        Neurons of which all of `STATES` are kept.
     """
-    side, wanted = machine.side, frozenset(record)
+    side, wanted = machine.side, record or {}
     seed = int(hashed(side.seed, sample, 0, 0))
     cells = {name: _Cells(part, machine, seed) for name, part in machine.parts.items()}
-    outputs = [p.name for p in side.network.populations if p.name in side.network.outputs]
-    silent = {name for name in outputs if not side.network.population(name).spiking}
-    frames = {
-        (name, state): np.empty((n_ticks, cells[name].size))
-        for name in sorted(wanted | silent)
-        for state in (STATES if name in wanted else ("v",))
-    }
-    given = {name: handed(name) for name in cells}
-    for cell in cells.values():
-        cell.hand(given[cell.name])
+    frames = _frames(side, cells, wanted, n_ticks)
+    for name, cell in cells.items():
+        cell.hand(handed(name))
     for tick in range(n_ticks):
         for name, counts in spikes.items():
             if tick < len(counts):
                 sources = np.flatnonzero(counts[tick])
                 _send(machine, name, tick, sources, counts[tick][sources], cells)
         for name, cell in cells.items():
-            fired, times = cell.advance(tick, frames)
+            fired, times = cell.advance(tick)
+            for state in STATES:
+                if (name, state) in frames:
+                    cell.show(state, wanted.get(name, slice(None)), frames[name, state][tick])
             _send(machine, name, tick, fired, times, cells)
     return MixedRun(
         n_ticks=n_ticks,
@@ -245,6 +241,19 @@ def run_machine(
         spilled={name: cell.registers.spilled for name, cell in cells.items()},
         handed_cut=sum(cell.n_cut for cell in cells.values()),
     )
+
+
+def _frames(
+    side: Side, cells: Mapping[str, "_Cells"], wanted: Mapping[str, Any], n_ticks: int
+) -> dict[tuple[str, str], Array]:
+    found: dict[tuple[str, str], Array] = {}
+    for part in side.network.populations:
+        if part.name in wanted:
+            width = cells[part.name].registers.used[wanted[part.name]].size
+            found |= {(part.name, state): np.empty((n_ticks, width)) for state in STATES}
+        elif part.name in side.network.outputs and not part.spiking:
+            found[part.name, "v"] = np.empty((n_ticks, part.size))
+    return found
 
 
 def _send(
@@ -276,6 +285,7 @@ class _Cells:
         longest = max((way.late for way in leaving if way.target == self.name), default=0)
         # A ring: input for tick t waits in row t modulo its length and is cleared when used.
         self._arriving = np.zeros((longest + 1, n))
+        self._arrived = np.zeros(n)
         self._waiting: dict[int, list[tuple[int, int, Way, Array, Array]]] = {}
         self._fired, self._times = np.empty(n, np.int64), np.empty(n, np.int64)
         self._push = np.array(cells.bias, np.float64)
@@ -297,33 +307,33 @@ class _Cells:
         row = self._arriving[tick % len(self._arriving)]
         deliver(sources, times.astype(np.float64), way.weights, row)
 
-    def advance(self, tick: int, frames: Mapping[tuple[str, str], Array]) -> tuple[Array, Array]:
+    def advance(self, tick: int) -> tuple[Array, Array]:
         """Update all neurons; return who fired, and how often."""
-        part, registers = self._part, self.registers
+        part = self._part
         self._change(tick)
         arrived = self._arriving[tick % len(self._arriving)]
+        self._arrived[:] = arrived
         if part.rules.each:
             self._add_each(tick)
-        if (self.name, "arrived") in frames:
-            frames[self.name, "arrived"][tick] = arrived
         n_fired = step(
-            part.columns, part.rules, arrived, self._push, registers, tick, self._seed,
+            part.columns, part.rules, arrived, self._push, self.registers, tick, self._seed,
             self._fired, self._times,
         )  # fmt: skip
-        for state, values in zip(
-            STATES[1:], (registers.used, registers.reached, registers.membrane), strict=True
-        ):
-            if (self.name, state) in frames:
-                frames[self.name, state][tick] = values
-        if (self.name, "v") in frames:
-            unit = part.rules.membrane_scale or 1.0
-            frames[self.name, "v"][tick] /= unit
-            if (self.name, "reached") in frames:
-                frames[self.name, "reached"][tick] /= unit
         fired, times = self._fired[:n_fired].copy(), self._times[:n_fired].copy()
         if n_fired:
             self._listed.append((np.full(n_fired, tick, np.int64), fired, times))
         return fired, times
+
+    def show(self, state: str, neurons: Any, into: Array) -> None:
+        """Copy a state of some neurons, in network units."""
+        registers, unit = self.registers, self._part.rules.membrane_scale or 1.0
+        if state == "arrived":
+            into[:] = self._arrived[neurons]
+        elif state == "u":
+            into[:] = registers.used[neurons]
+        else:
+            values = registers.reached if state == "reached" else registers.membrane
+            into[:] = values[neurons] / unit
 
     def _change(self, tick: int) -> None:
         """Let the host change currents."""
@@ -345,6 +355,8 @@ class _Cells:
             for source, count in zip(sources.tolist(), times.tolist(), strict=True):
                 targets, weights = way.weights.of(source)
                 add_each(targets, weights, count, part.rules, self.registers)
+                # For show alone: what arrives has entered the current already.
+                np.add.at(self._arrived, targets, weights * count)
 
     def spikes(self) -> tuple[Array, Array, Array]:
         """All spikes so far."""

@@ -171,7 +171,9 @@ def test_no_effect_is_the_reference_to_the_last_bit_without_leaks_and_biases(rng
     drive = Drive(n_ticks=TICKS, spikes={"in": counts_of(rng, 3, 0.6)})
     wanted = simulate(prepare(network, timing="chip"), drive, record=("a",))
     side = float_side(network, direct=frozenset())
-    run = run_machine(machine_of(side), drive.spikes, nothing, n_ticks=TICKS, record=("a",))
+    run = run_machine(
+        machine_of(side), drive.spikes, nothing, n_ticks=TICKS, record={"a": slice(None)}
+    )
     assert np.array_equal(run.states["a", "v"], wanted.states["a", "v"])
     assert np.array_equal(run.states["a", "u"], wanted.states["a", "i"])
     assert len(wanted.spikes["a"][0]) > 5

@@ -1,0 +1,232 @@
+"""What the microscope found, as tables and as plain values."""
+
+import math
+from dataclasses import asdict
+from typing import Any
+
+from rich.box import SIMPLE_HEAD
+from rich.table import Table
+
+from spikefab.microscope.causes import Causes
+from spikefab.microscope.explain import Divergence, Recorded
+from spikefab.microscope.look import Arrival, Look, Moment
+from spikefab.microscope.words import lines, parting, sentence, share_of
+from spikefab.telling import console, say
+
+SAMPLES_NAMED = 10
+SOURCES = 5
+"""Sources of a tick that are listed; the others are counted."""
+
+
+def print_divergence(found: Divergence) -> None:
+    """Print everything beside the comparison itself."""
+    if found.look is not None and found.look.base:
+        _print_look(found, found.look)
+    if found.recorded is not None:
+        _print_recorded(found.recorded)
+    if found.causes is not None and found.causes.shares and not found.causes.unlike:
+        _print_causes(found.causes)
+    for line in lines(found):
+        say(line)
+
+
+def _table(title: str, *columns: str) -> Table:
+    """A table without lines between columns, as terminals are narrow."""
+    table = Table(
+        title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0)
+    )
+    for k, name in enumerate(columns):
+        table.add_column(name, justify="right" if k else "left", no_wrap=True)
+    return table
+
+
+def _letters(found: Divergence) -> tuple[str, str]:
+    """What the command line called the base and the full side."""
+    return ("b", "a") if found.swapped else ("a", "b")
+
+
+def _print_look(found: Divergence, look: Look) -> None:
+    core = "" if look.core is None else f" on core {look.core}"
+    letters = _letters(found)
+    filtered = any(
+        abs(moment.current - moment.arrived) > 1e-12 for moment in (*look.base, *look.full)
+    )
+    parts = ["input", *(["current"] if filtered else []), "membrane"]
+    table = _table(
+        f"{look.population}[{look.neuron}]{core}, sample {look.sample}; {letters[0]}: {found.base}, "
+        f"{letters[1]}: {found.full}",
+        "tick", "", "from", *parts, "off by", "spikes", "registers",
+    )  # fmt: skip
+    for k, (base, full) in enumerate(zip(look.base, look.full, strict=True)):
+        tick = str(look.first_tick + k)
+        table.add_row(tick, letters[0], *_moment_row(base, None, filtered))
+        table.add_row("", letters[1], *_moment_row(full, base, filtered))
+    console().print(table)
+    _print_sources(found, look)
+    pairs = [
+        f"{told.what} {told.base:.6g} → {told.full:.6g}"
+        for told in look.constants
+        if told.base != told.full
+    ]
+    if pairs:
+        say("; ".join(pairs))
+    if look.parting is not None:
+        say(parting(look.parting, (found.base, found.full)))
+
+
+def _moment_row(moment: Moment, other: Moment | None, filtered: bool) -> list[str]:
+    v = f"{moment.reached:.5g}"
+    if moment.membrane != moment.reached:
+        v += f" → {moment.membrane:.3g}"
+    registers = zip("uv", moment.registers, strict=False)
+    return [
+        str(len(moment.arrivals)) if moment.arrivals else "",
+        f"{moment.arrived:.5g}" if moment.arrived else "",
+        *([f"{moment.current:.5g}"] if filtered else []),
+        v,
+        "" if other is None else f"{moment.reached - other.reached:+.2g}",
+        str(moment.spikes) if moment.spikes else "",
+        " ".join(f"{name} {value}" for name, value in registers if value is not None),
+    ]
+
+
+def _print_sources(found: Divergence, look: Look) -> None:
+    """Print what arrived at the tick of the first difference, or else at the last one."""
+    first = found.comparison.first
+    at = len(look.base) - 1
+    if first is not None and (look.population, look.neuron, look.sample) == (
+        first.population, first.neuron, first.sample,
+    ):  # fmt: skip
+        at = min(max(first.tick - look.first_tick, 0), at)
+    sides = [{a.source: a for a in moments[at].arrivals} for moments in (look.base, look.full)]
+    sources = sorted(sides[0].keys() | sides[1].keys(), key=lambda name: -_change(name, sides))
+    if not sources:
+        return
+    one, two = _letters(found)
+    table = _table(
+        f"what arrives at tick {look.first_tick + at}, and what changes it most",
+        "source", f"spikes {one}", f"spikes {two}", f"weight {one}", f"weight {two}", "change",
+    )  # fmt: skip
+    for name in sources[:SOURCES]:
+        both = [side.get(name) for side in sides]
+        weights = ["" if a is None else f"{a.weight:.5g}" for a in both]
+        spikes = ["" if a is None else str(a.spikes) for a in both]
+        change = _sum(both[1]) - _sum(both[0])
+        table.add_row(name, *spikes, *weights, f"{change:+.3g}")
+    console().print(table)
+    if len(sources) > SOURCES:
+        say(f"and {len(sources) - SOURCES} more sources, which change it less")
+
+
+def _sum(arrival: Arrival | None) -> float:
+    return 0.0 if arrival is None else arrival.spikes * arrival.weight
+
+
+def _change(name: str, sides: list[dict[str, Arrival]]) -> float:
+    return abs(_sum(sides[1].get(name)) - _sum(sides[0].get(name)))
+
+
+def _print_recorded(found: Recorded) -> None:
+    place = found.place
+    table = _table(
+        f"{place.population}[{place.neuron}], sample {place.sample}, as recorded",
+        "tick", "spikes a", "spikes b", "membrane a", "membrane b",
+    )  # fmt: skip
+    for k, (spikes, membrane) in enumerate(zip(found.spikes, found.membrane, strict=True)):
+        table.add_row(
+            str(place.first_tick + k), *(str(s) if s else "" for s in spikes),
+            *("not recorded" if math.isnan(v) else f"{v:.6g}" for v in membrane),
+        )  # fmt: skip
+    console().print(table)
+
+
+def _print_causes(causes: Causes) -> None:
+    table = _table(
+        f"{causes.total:,} differing spikes in {_listed(causes.samples)}; {causes.n_runs:,} runs",
+        "effect", "gone without", "new without", "made alone", "in turn",
+    )  # fmt: skip
+    for share in causes.shares:
+        sums = [sum(c.values()) for c in (share.vanish, share.appear, share.alone)]
+        table.add_row(
+            share.name, _counted(sums[0], causes.total), f"{sums[1]:,}",
+            _counted(sums[2], causes.total),
+            "" if share.in_turn is None else _counted(share.in_turn, causes.total),
+        )  # fmt: skip
+    if causes.left_in_turn is not None:
+        table.add_row("left of it", "", "", "", _counted(causes.left_in_turn, causes.total))
+    console().print(table)
+
+
+def _listed(samples: list[int]) -> str:
+    text = ", ".join(map(str, samples[:SAMPLES_NAMED]))
+    more = len(samples) - SAMPLES_NAMED
+    return f"sample{'s' if len(samples) != 1 else ''} {text}" + (
+        f" and {more} more" if more > 0 else ""
+    )
+
+
+def _counted(part: int, whole: int) -> str:
+    return f"{part:,} ({share_of(part, whole)})"
+
+
+def divergence_json(found: Divergence) -> dict[str, Any]:
+    """Everything beside the comparison, as plain values."""
+    return {
+        "base": found.base,
+        "full": found.full,
+        "base_is_b": found.swapped,
+        "sentence": sentence(found),
+        "cause_unknown": found.why_not or None,
+        "look": None if found.look is None else _look_json(found.look),
+        "recorded": None if found.recorded is None else _recorded_json(found.recorded),
+        "causes": None if found.causes is None else _causes_json(found.causes),
+    }
+
+
+def _look_json(look: Look) -> dict[str, Any]:
+    plain = {
+        name: getattr(look, name)
+        for name in ("sample", "population", "neuron", "core", "first_tick")
+    }
+    return plain | {
+        "base": [_moment_json(moment) for moment in look.base],
+        "full": [_moment_json(moment) for moment in look.full],
+        "constants": [told._asdict() for told in look.constants],
+        "heaviest": None if look.heaviest is None else look.heaviest._asdict(),
+        "parting": None if look.parting is None else look.parting._asdict(),
+    }
+
+
+def _moment_json(moment: Moment) -> dict[str, Any]:
+    names = ("current", "reached", "membrane")
+    return moment._asdict() | {
+        "arrivals": [arrival._asdict() for arrival in moment.arrivals],
+        "registers": dict(zip(names, moment.registers, strict=True)),
+    }
+
+
+def _recorded_json(found: Recorded) -> dict[str, Any]:
+    return {**asdict(found.place), "spikes": found.spikes, "membrane": found.membrane}
+
+
+def _causes_json(causes: Causes) -> dict[str, Any]:
+    shares = [
+        {
+            **vars(share),
+            "vanish_share": _ratio(share.vanish, causes.total),
+            "alone_share": _ratio(share.alone, causes.total),
+            "in_turn_share": None
+            if share.in_turn is None or not causes.total
+            else share.in_turn / causes.total,
+        }
+        for share in causes.shares
+    ]
+    first = {
+        name: {"vanishes_without": signs[0], "there_alone": signs[1]}
+        for name, signs in causes.first.items()
+    }
+    return {**vars(causes), "total": causes.total, "shares": shares, "first": first}
+
+
+def _ratio(counts: dict[str, int], whole: int) -> float | None:
+    return sum(counts.values()) / whole if whole else None

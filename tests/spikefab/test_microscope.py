@@ -1,0 +1,484 @@
+"""The microscope against networks that were made so that one effect alone is to blame."""
+
+import json
+from dataclasses import replace
+
+import h5py
+import numpy as np
+import pytest
+from random_machines import chip_with
+
+from emulator.chip_file import load_chip
+from mapping.linear import Dense
+from mapping.network import Input, Network, Population, Projection
+from mapping.quantise import quantise
+from spikefab.data import Samples
+from spikefab.deployment import deploy, deploy_fixed
+from spikefab.microscope import command
+from spikefab.microscope.causes import find_causes
+from spikefab.microscope.explain import explain_difference, read_neuron, read_ticks
+from spikefab.microscope.tables import divergence_json
+from spikefab.microscope.words import sentence, share_of
+from spikefab.run import run_network
+from spikefab.telling import BadInputError
+from spikefab.wording import as_json
+
+pytestmark = pytest.mark.plain_python
+TICKS, N_IN = 40, 6
+FLOATS = ("weights", "decays", "thresholds", "current", "membrane")
+SEEDS = (1, 2, 3)
+
+
+def floating(*but, numbers=None, **arithmetic):
+    """The parametric chip with everything in float but some variables."""
+    kept = [name for name in FLOATS if name not in but]
+    return chip_with(numbers=numbers, arithmetic={"float_variables": kept} | arithmetic)
+
+
+def one_layer(rng, **values):
+    weights = rng.normal(0.15, 0.3, (8, N_IN))
+    values = {"threshold": 1.0, "tau_mem_s": rng.uniform(5e-3, 30e-3, 8)} | values
+    return Network(
+        dt_s=1e-3, inputs=(Input(name="in", shape=(N_IN,)),),
+        populations=(
+            Population(name="hidden", shape=(8,), **values),
+            Population(name="out", shape=(3,), threshold=0.7, reset=values.get("reset", "zero")),
+        ),
+        projections=(
+            Projection(
+                source="in", target="hidden",
+                linear=Dense(
+                    weight=values.pop("weights", weights), pre_shape=(N_IN,), post_shape=(8,)
+                ),
+            ),
+            Projection(
+                source="hidden", target="out",
+                linear=Dense(
+                    weight=rng.normal(0.2, 0.4, (3, 8)), pre_shape=(8,), post_shape=(3,)
+                ),
+            ),
+        ),
+        outputs=("out",),
+    )  # fmt: skip
+
+
+def spikes_for(rng, n=5, p=0.4):
+    return Samples(
+        x=rng.random((n, TICKS, N_IN)) < p, y=rng.integers(0, 3, n), n_ticks=TICKS, spiking=True
+    )
+
+
+def explained(deployment, given, folder, **how):
+    folder.mkdir(exist_ok=True)
+    run_network(deployment, given, folder=folder)
+    return explain_difference(folder / "float.h5", folder / "trace.h5", **how)
+
+
+def only(found, name):
+    """Check that one effect is to blame for everything, and the others for nothing."""
+    causes = found.causes
+    assert causes.unlike == causes.noise == causes.unexplained == 0
+    assert causes.total > 0
+    for share in causes.shares:
+        want = causes.total if share.name == name else 0
+        got = [sum(c.values()) for c in (share.vanish, share.alone)]
+        assert (share.name, got, share.in_turn) == (share.name, [want, want], want)
+        assert sum(share.appear.values()) == sum(share.alone_other.values()) == 0
+    assert sentence(found).startswith(f"100 % of the {causes.total:,} differing spikes vanish")
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_weights_alone(seed, tmp_path):
+    rng = np.random.default_rng(seed)
+    chip = floating("weights", numbers={"weight_bits": 4})
+    only(explained(deploy(one_layer(rng), chip, direct=False), spikes_for(rng), tmp_path / "o"),
+         "weight rounding")  # fmt: skip
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_thresholds_alone(seed, tmp_path):
+    rng = np.random.default_rng(seed)
+    network = one_layer(rng, threshold=rng.uniform(0.1, 1.0, 8))
+    chip = floating("thresholds", numbers={"threshold_bits": 5, "membrane_bits": 24})
+    found = explained(deploy(network, chip, direct=False), spikes_for(rng), tmp_path / "o")
+    only(found, "threshold rounding")
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_biases_alone(seed, tmp_path):
+    rng = np.random.default_rng(seed)
+    network = one_layer(rng, bias=rng.uniform(0.01, 0.2, 8))
+    chip = floating(numbers={"bias_bits": 2, "bias_exponent_max": 30})
+    found = explained(deploy(network, chip, direct=False), spikes_for(rng, p=0.2), tmp_path / "o")
+    only(found, "bias rounding")
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("register", ["current", "membrane"])
+def test_decays_alone(seed, register, tmp_path):
+    rng = np.random.default_rng(seed)
+    tau = rng.uniform(4e-3, 20e-3, 8)
+    values = (
+        {"tau_mem_s": tau} if register == "membrane" else {"tau_syn_s": tau, "tau_mem_s": np.inf}
+    )
+    # With the offset, a field of the current is exact for those without a filter.
+    chip = floating("decays", numbers={"decay_bits": 5, "current_decay_offset": 1})
+    found = explained(
+        deploy(one_layer(rng, **values), chip, direct=False), spikes_for(rng), tmp_path / "o"
+    )
+    only(found, f"{register} decay")
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("register", ["current", "membrane"])
+def test_widths_alone(seed, register, tmp_path):
+    rng = np.random.default_rng(seed)
+    tau = {"tau_syn_s": rng.uniform(4e-3, 20e-3, 8)} if register == "current" else {}
+    numbers = {"current_bits": 9, "membrane_bits": 9, "weight_exponent_max": 0}
+    chip = floating(register, numbers=numbers)
+    found = explained(
+        deploy(one_layer(rng, **tau), chip, direct=False), spikes_for(rng), tmp_path / "o"
+    )
+    only(found, f"{register} width")
+
+
+def exact(network, chip, scale=64.0):
+    """The network in integers that hold every value, at a scale of our own."""
+    fixed = quantise(network, chip)
+    populations = tuple(
+        replace(
+            part, scale=scale, sum_shift=0,
+            threshold=np.rint(np.asarray(p.threshold) * scale).astype(np.int64),
+            bias=np.zeros(p.size, np.int64), keep_current=np.zeros(p.size, np.int64),
+            initial_current=np.zeros(p.size, np.int64),
+        )
+        for part, p in zip(fixed.populations, network.populations, strict=True)
+    )  # fmt: skip
+    projections = tuple(
+        replace(q, linear=replace(p.linear, weight=p.linear.weight * scale), exponent=0, shift=0)
+        for q, p in zip(fixed.projections, network.projections, strict=True)
+    )
+    return replace(fixed, populations=populations, projections=projections)
+
+
+def integers(rng, reset="subtract"):
+    """Integrators whose weights are multiples of 1/4, with strong inhibition."""
+    network = one_layer(rng, tau_mem_s=np.inf, reset=reset)
+    weights = [rng.choice([-1.5, -0.75, 0.25, 0.5, 1.0], p.linear.weight.shape)
+               for p in network.projections]  # fmt: skip
+    populations = tuple(replace(p, threshold=1.0) for p in network.populations)
+    projections = tuple(
+        replace(p, linear=replace(p.linear, weight=w))
+        for p, w in zip(network.projections, weights, strict=True)
+    )
+    return replace(network, populations=populations, projections=projections)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("rule", ["saturate", "wrap"])
+def test_overflow_alone(seed, rule, tmp_path):
+    rng = np.random.default_rng(seed)
+    numbers = {"weight_bits": 16, "membrane_bits": 9, "current_decay_offset": 1}
+    chip = chip_with(numbers=numbers, arithmetic={"membrane_overflow": rule})
+    deployment = deploy_fixed(exact(integers(rng), chip), chip)
+    only(explained(deployment, spikes_for(rng), tmp_path / "o"), "overflow")
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_resets_alone(seed, tmp_path):
+    rng = np.random.default_rng(seed)
+    network = one_layer(rng, reset="subtract")
+    strong = tuple(
+        replace(p, linear=replace(p.linear, weight=3 * np.abs(p.linear.weight)))
+        for p in network.projections
+    )
+    chip = floating(
+        numbers={"spikes_per_tick_max": 15}, resets={"subtract-repeat": 1}, input_latency=0
+    )
+    deployment = deploy(replace(network, projections=strong), chip, direct=False)
+    only(explained(deployment, spikes_for(rng), tmp_path / "o"), "reset rule")
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_rest_alone(seed, tmp_path):
+    rng = np.random.default_rng(seed)
+    network = one_layer(rng, refractory_s=3e-3, reset="subtract")
+    chip = floating(refractory="skip")
+    deployment = deploy(network, chip, direct=False)
+    only(explained(deployment, spikes_for(rng), tmp_path / "o"), "rest after a spike")
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_comparing_alone(seed, tmp_path):
+    rng = np.random.default_rng(seed)
+    network = integers(rng, reset="zero")
+    network = replace(
+        network, populations=tuple(replace(p, compare=">=") for p in network.populations)
+    )
+    chip = chip_with(
+        numbers={"weight_bits": 16, "membrane_bits": 30, "current_decay_offset": 1},
+        arithmetic={"membrane_overflow": "none"},
+    )
+    deployment = deploy_fixed(exact(network, chip), chip)
+    only(explained(deployment, spikes_for(rng), tmp_path / "o"), "threshold compare")
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_currents_of_the_host_alone(seed, tmp_path):
+    rng = np.random.default_rng(seed)
+    chip = floating(numbers={"bias_bits": 2, "bias_exponent_max": 30})
+    samples = Samples(x=rng.random((5, N_IN)), y=None, n_ticks=TICKS, spiking=False)
+    samples = replace(samples, x=np.repeat(samples.x[:, None], TICKS, 1))
+    deployment = deploy(one_layer(rng), chip, direct=True, samples=samples)
+    only(explained(deployment, samples, tmp_path / "o"), "host currents")
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_timing_alone(seed, tmp_path):
+    rng = np.random.default_rng(seed)
+    network = one_layer(rng)
+    skip = Projection(
+        source="in", target="out",
+        linear=Dense(weight=rng.normal(0.3, 0.3, (3, N_IN)), pre_shape=(N_IN,), post_shape=(3,)),
+    )  # fmt: skip
+    network = replace(network, projections=(*network.projections, skip))
+    deployment = deploy(network, floating(), direct=False)
+    found = explained(deployment, spikes_for(rng), tmp_path / "o", as_trained=True)
+    only(found, "delivery timing")
+    assert explained(deployment, spikes_for(rng), tmp_path / "o2").causes is None
+
+
+def test_between_two_chips_effects_are_their_rules(rng, tmp_path):
+    network, samples = one_layer(rng, bias=0.01), spikes_for(rng)
+    coarse = chip_with(arithmetic={"membrane_decay": "floor"}, numbers={"decay_bits": 5})
+    for k, chip in enumerate((chip_with(), coarse)):
+        (tmp_path / str(k)).mkdir()
+        run_network(deploy(network, chip, direct=False), samples, folder=tmp_path / str(k))
+    paths = [tmp_path / str(k) / "trace.h5" for k in (0, 1)]
+    found = explain_difference(*paths)
+    causes = found.causes
+    assert causes.unlike == causes.noise == 0
+    names = {share.name for share in causes.shares}
+    assert "membrane decay" in names
+    assert not names & {"reset rule", "threshold compare", "delivery timing"}
+    assert causes.left_in_turn == 0
+    assert sum(share.in_turn for share in causes.shares) == causes.total > 0
+    back = explain_difference(*paths[::-1])
+    assert back.causes.total == causes.total
+    assert "of generic" in sentence(found)
+
+
+def test_float_may_be_either_of_the_two(rng, tmp_path):
+    deployment = deploy(
+        one_layer(rng), floating("weights", numbers={"weight_bits": 4}), direct=False
+    )
+    found = explained(deployment, spikes_for(rng), tmp_path / "o")
+    turned = explain_difference(tmp_path / "o/trace.h5", tmp_path / "o/float.h5")
+    assert (found.swapped, turned.swapped) == (False, True)
+    assert vars(turned.causes) == vars(found.causes) | {"shares": turned.causes.shares}
+    assert sentence(turned) == sentence(found)
+
+
+def test_everything_of_a_real_chip_adds_up(rng, tmp_path):
+    network = one_layer(rng, tau_syn_s=5e-3, bias=0.02, v_reset=-0.1, v_leak=0.05)
+    found = explained(
+        deploy(network, load_chip("loihi"), direct=False), spikes_for(rng, n=8), tmp_path / "o",
+        samples=3,
+    )  # fmt: skip
+    causes = found.causes
+    assert causes.unlike == causes.noise == causes.left_in_turn == 0
+    assert sum(share.in_turn for share in causes.shares) == causes.total > 0
+    assert len(causes.samples) == 3
+    assert causes.n_runs == 3 * (2 + 3 * len(causes.shares) - 1)
+    as_json(divergence_json(found))
+
+
+def test_the_first_difference_is_shown_on_both_sides(rng, tmp_path):
+    chip = floating("weights", numbers={"weight_bits": 4})
+    deployment = deploy(one_layer(rng), chip, direct=False)
+    found = explained(deployment, spikes_for(rng), tmp_path / "o")
+    first, look = found.comparison.first, found.look
+    assert (look.population, look.neuron, look.sample) == first[2:4] + first[:1]
+    assert look.core == 0
+    at = first.tick - look.first_tick
+    spikes = [look.base[at].spikes, look.full[at].spikes]
+    assert spikes == [first.payload_a, first.payload_b]
+    for moments in (look.base, look.full):
+        for moment in moments:
+            arrived = sum(a.spikes * a.weight for a in moment.arrivals)
+            assert moment.arrived == pytest.approx(arrived)
+            assert (moment.reached > 1.0) == (moment.spikes == 1)
+            assert moment.registers == (None, None, None)
+    if look.population == "hidden":
+        weights = deployment.network.projections[0].linear.weight[look.neuron]
+        assert {a.weight for m in look.base for a in m.arrivals} <= set(weights.tolist())
+    assert look.parting.variable == "input"
+    assert look.parting.tick <= first.tick
+    assert look.heaviest.base != look.heaviest.full
+
+
+def test_any_other_neuron_can_be_looked_at(rng, tmp_path):
+    deployment = deploy(one_layer(rng), load_chip("loihi"), direct=False)
+    found = explained(
+        deployment, spikes_for(rng), tmp_path / "o", samples=0, neuron="out[2]", ticks=(3, 9),
+        sample=4,
+    )  # fmt: skip
+    look = found.look
+    assert (look.population, look.neuron, look.sample, look.first_tick) == ("out", 2, 4, 3)
+    assert len(look.base) == len(look.full) == 6
+    assert found.causes is None
+    scale = deployment.fixed.population("out").scale
+    for moment in look.full:
+        assert moment.registers[1] == pytest.approx(moment.reached * scale)
+
+
+def test_looking_at_what_is_not_there_is_told(rng, tmp_path):
+    deployment = deploy(one_layer(rng), load_chip("loihi"), direct=False)
+    run_network(deployment, spikes_for(rng), folder=tmp_path)
+    paths = tmp_path / "float.h5", tmp_path / "trace.h5"
+    for how, message in (
+        ({"neuron": "hiden[1]"}, "no population 'hiden'; there are hidden, out"),
+        ({"neuron": "hidden[8]"}, r"no hidden\[8\]; 'hidden' has 0..7"),
+        ({"neuron": "hidden[1]", "sample": 5}, "no sample 5; there are 0..4"),
+        ({"neuron": "hidden[1]", "ticks": (90, 95)}, "ticks 90:95 are not there"),
+    ):
+        with pytest.raises(BadInputError, match=message):
+            explain_difference(*paths, **how)
+    with pytest.raises(BadInputError, match="names no neuron"):
+        read_neuron("hidden")
+    for text in ("5", "5:5", "a:b"):
+        with pytest.raises(BadInputError, match="names no ticks"):
+            read_ticks(text)
+    assert read_ticks("3:12") == (3, 12)
+
+
+def test_equal_traces_have_no_cause(rng, tmp_path):
+    deployment = deploy(one_layer(rng), load_chip("loihi"), direct=False)
+    run_network(deployment, spikes_for(rng), folder=tmp_path)
+    found = explain_difference(tmp_path / "trace.h5", tmp_path / "trace.h5")
+    assert found.comparison.equal
+    assert (found.causes, found.look, found.why_not, sentence(found)) == (None, None, "", "")
+
+
+@pytest.fixture
+def two(rng, tmp_path):
+    """Traces in float and of a chip that differ."""
+    chip = floating("weights", numbers={"weight_bits": 4})
+    run_network(deploy(one_layer(rng), chip, direct=False), spikes_for(rng), folder=tmp_path)
+    return tmp_path / "float.h5", tmp_path / "trace.h5"
+
+
+def without_attachments(path):
+    with h5py.File(path, "r+") as file:
+        del file["attached"]
+
+
+def test_traces_that_carry_nothing_are_compared_as_recorded(two):
+    without_attachments(two[1])
+    found = explain_difference(*two)
+    assert found.causes is None
+    assert found.look is None
+    assert "does not carry what it was made from" in found.why_not
+    first, seen = found.comparison.first, found.recorded
+    at = first.tick - seen.place.first_tick
+    assert seen.spikes[at].tolist() == [first.payload_a, first.payload_b]
+    assert np.isnan(seen.membrane).all()
+
+
+def test_a_program_of_another_hash_is_no_cause(two):
+    with h5py.File(two[1], "r+") as file:
+        file["provenance"].attrs["program_sha256"] = "0" * 64
+    found = explain_difference(*two)
+    assert not found.comparison.equal
+    assert found.causes is None
+    assert "recorded from the program 000000000000, but it carries" in found.why_not
+
+
+def test_spikes_that_the_rules_do_not_give_are_not_explained(two):
+    with h5py.File(two[1], "r+") as file:
+        nodes = file["spikes/hidden/node_ids"]
+        nodes[0] = (
+            (nodes[0] + 1) % 8 if nodes.shape[0] == 1 or nodes[1] != nodes[0] + 1 else nodes[0] - 1
+        )
+    found = explain_difference(*two)
+    assert found.causes.unlike > 0
+    assert not sentence(found).startswith("100 %")
+    assert all(share.in_turn is None for share in found.causes.shares)
+
+
+def test_other_input_is_no_effect(rng, tmp_path):
+    deployment = deploy(one_layer(rng), load_chip("loihi"), direct=False)
+    for k in (0, 1):
+        (tmp_path / str(k)).mkdir()
+        run_network(deployment, spikes_for(rng), folder=tmp_path / str(k))
+    found = explain_difference(tmp_path / "0/trace.h5", tmp_path / "1/trace.h5")
+    assert found.why_not == "the two were given different input"
+
+
+def test_what_was_known_when_interrupted_is_returned(two, monkeypatch):
+    calls = []
+
+    def progress(done, total):
+        calls.append((done, total))
+        if done == 3 * 4 + 2:
+            raise KeyboardInterrupt
+
+    found = explain_difference(*two, progress=progress)
+    causes = found.causes
+    assert causes.broken_off
+    assert calls[0][1] % (len(causes.shares) * 3 + 1) == 0
+    assert len(causes.samples) == (3 * 4 + 2) // (2 + 2 * len(causes.shares))
+    assert causes.total > 0
+
+
+def test_an_interrupted_command_tells_it(two, monkeypatch, capsys):
+    def interrupted(*about, **how):
+        causes = find_causes(*about, **how)
+        causes.broken_off = True
+        return causes
+
+    monkeypatch.setattr("spikefab.microscope.explain.find_causes", interrupted)
+    how = {"samples": 2, "as_trained": False, "neuron": None, "ticks": None, "sample": None}
+    with pytest.raises(command.typer.Exit) as left:
+        command.compare_two(*two, json=False, **how)
+    assert left.value.exit_code == 130
+    assert "interrupted: what 2 samples showed until then" in capsys.readouterr().out
+
+
+def test_the_command_prints_and_saves_the_same_figures(two, capsys):
+    how = {"samples": 4, "as_trained": False, "neuron": None, "ticks": None, "sample": None}
+    for as_one in (False, True):
+        with pytest.raises(command.typer.Exit) as left:
+            command.compare_two(*two, json=as_one, **how)
+        assert left.value.exit_code == 4
+        text = capsys.readouterr().out
+        if not as_one:
+            shown = text
+    found = json.loads(text)
+    causes = found["causes"]
+    assert found["sentence"] in shown.replace("\n", " ")
+    assert f"{causes['total']:,} differing spikes in samples" in shown
+    (share,) = [s for s in causes["shares"] if s["name"] == "weight rounding"]
+    assert share["vanish_share"] == share["alone_share"] == share["in_turn_share"] == 1
+    assert found["first"]["neuron"] == found["look"]["neuron"]
+
+
+def test_shares_are_0_and_100_only_where_they_are():
+    assert [share_of(*p) for p in ((0, 9), (9, 9), (1, 999), (998, 999), (1, 3), (0, 0))] == [
+        "0 %", "100 %", "< 1 %", "> 99 %", "33 %", "0 %",
+    ]  # fmt: skip
+
+
+def test_traces_in_part_alike_are_compared_in_part(rng, tmp_path):
+    deployment = deploy(one_layer(rng), load_chip("loihi"), direct=False)
+    samples = spikes_for(rng)
+    for k, n in enumerate((5, 3)):
+        (tmp_path / str(k)).mkdir()
+        some = replace(samples, x=samples.x[:n], y=samples.y[:n])
+        run_network(deployment, some, folder=tmp_path / str(k))
+    found = explain_difference(tmp_path / "0/float.h5", tmp_path / "1/trace.h5")
+    assert found.comparison.partial
+    assert "samples is 5 and 3" in found.comparison.differences
+    assert found.comparison.populations[0].n_ticks == 3 * (TICKS + 1)
+    assert found.causes.total > 0
+    assert max(found.causes.samples) < 3
