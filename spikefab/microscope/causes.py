@@ -9,7 +9,7 @@ add up; what neither sees is counted as unexplained.
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,15 @@ from spikefab.microscope.rasters import Differences, Frame, Raster, differing, r
 
 Array = NDArray[Any]
 Progress = Callable[[int, int], None]
+
+
+class First(NamedTuple):
+    """A spike that differs; the tick counts without the population's lag."""
+
+    sample: int
+    tick: int
+    population: str
+    neuron: int
 
 
 @dataclass(kw_only=True)
@@ -89,8 +98,10 @@ class Causes:
         Sum of squared deviations of readouts that never spike.
     readout_values : int
         How many values that is the sum of.
-    first : dict of effect to (vanishes without it, is there with it alone)
-        Of the first differing spike.
+    first : First or None
+        The first differing spike of these samples.
+    first_signs : dict of effect to (vanishes without it, is there with it alone)
+        Of that spike.
     broken_off : bool
         Whether this is what was known when the user interrupted.
     """
@@ -109,7 +120,8 @@ class Causes:
     judged: int = 0
     readout: float = 0.0
     readout_values: int = 0
-    first: dict[str, tuple[bool, bool]] = field(default_factory=dict)
+    first: First | None = None
+    first_signs: dict[str, tuple[bool, bool]] = field(default_factory=dict)
     broken_off: bool = False
 
     @property
@@ -122,8 +134,8 @@ def frames_of(pair: Pair) -> dict[str, Frame]:
     """Aligned ticks of each spiking population."""
     base, full = pair.base, pair.full
     ticks = [
-        origin.trace.ticks if origin.trace is not None else origin.samples.n_ticks
-        for origin in (base, full)
+        min(pair.n_ticks, o.trace.ticks if o.trace is not None else o.samples.n_ticks)
+        for o in (base, full)
     ]
     found = {}
     for part in base.side.network.order:
@@ -146,6 +158,13 @@ def differing_samples(pair: Pair, most: int) -> list[int]:
     return found
 
 
+def n_whole(pair: Pair) -> int:
+    """Samples that both sides have to their end."""
+    traces = [o.trace for o in (pair.base, pair.full) if o.trace is not None]
+    samples = [len(o.samples) for o in (pair.base, pair.full)]
+    return min([*samples, *(t.whole_ticks // t.ticks for t in traces)])
+
+
 class Looker:
     """Runs mixes of a pair and compares them with what was recorded."""
 
@@ -153,14 +172,7 @@ class Looker:
         self.pair = pair
         self.frames = frames_of(pair)
         self.n_runs = 0
-        traces = [o.trace for o in (pair.base, pair.full) if o.trace is not None]
-        self.n_samples = min(
-            [
-                len(pair.full.samples),
-                len(pair.base.samples),
-                *(t.whole_ticks // t.ticks for t in traces),
-            ]
-        )
+        self.n_samples = n_whole(pair)
         self._base = pair.machine(pair.base.side) if pair.base.trace is None else None
 
     def base(self, sample: int) -> dict[str, Raster]:
@@ -252,27 +264,33 @@ class _Sample:
         self._looker, self._number = looker, sample
         self._base, self._full = looker.base(sample), looker.full(sample)
         self._different = between(self._base, self._full)
-        self._rasters: list[dict[str, Raster]] = []
+        self._off: list[Differences] = []
+        self._unlike: Differences = {}
         self._answers: list[_Answer] = []
 
     def add(self, run: MixedRun, side: Side) -> None:
         """Take the next mix: base, full, then each effect without and alone."""
-        self._rasters.append(self._looker.rasters(run, side))
+        rasters = self._looker.rasters(run, side)
+        if len(self._off) == 1:
+            self._unlike = between(self._full, rasters)
+        self._off.append(between(self._base, rasters))
         self._answers.append(_answer(run, side, self._looker.pair))
 
     def count(self, found: Causes, *, first: bool) -> None:
         """Add what this sample shows."""
         found.samples.append(self._number)
-        found.noise += _size(between(self._base, self._rasters[0]))
-        found.unlike += _size(between(self._full, self._rasters[1]))
+        found.noise += _size(self._off[0])
+        found.unlike += _size(self._unlike)
         unseen = dict(self._different)
         earliest = self._first() if first else None
+        if earliest is not None:
+            tick, neuron = divmod(earliest[1], self._looker.frames[earliest[0]].size)
+            found.first = First(self._number, tick, earliest[0], neuron)
         for name, keys in self._different.items():
             found.differing[name] = found.differing.get(name, 0) + int(keys.size)
         self._count_classes(found)
         for k, share in enumerate(found.shares):
-            without = between(self._base, self._rasters[2 + 2 * k])
-            alone = between(self._base, self._rasters[3 + 2 * k])
+            without, alone = self._off[2 + 2 * k], self._off[3 + 2 * k]
             for name, keys in self._different.items():
                 stays = np.isin(keys, without[name], assume_unique=True)
                 made = np.isin(keys, alone[name], assume_unique=True)
@@ -283,7 +301,7 @@ class _Sample:
                 unseen[name] = np.setdiff1d(unseen[name], keys[~stays | made], assume_unique=True)
             if earliest is not None:
                 name, key = earliest
-                found.first[share.name] = (key not in without[name], key in alone[name])
+                found.first_signs[share.name] = (key not in without[name], key in alone[name])
         found.unexplained += _size(unseen)
 
     def _first(self) -> tuple[str, int] | None:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from spikefab.microscope.causes import Causes, differing_samples, find_causes
+from spikefab.microscope.causes import Causes, First, differing_samples, find_causes, n_whole
 from spikefab.microscope.look import AFTER, BEFORE, Look, look_at
 from spikefab.microscope.origin import CauseUnknownError, Pair, pair_of
 from spikefab.telling import BadInputError
@@ -22,6 +22,10 @@ Array = NDArray[Any]
 
 SAMPLES = 8
 """Samples that are run again where nothing else is asked for."""
+MOST_TICKS = 8192
+"""Ticks of a longer sample that are run again, unless what is looked at lies behind them."""
+BEHIND = 64
+"""Ticks beyond what is looked at."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,6 +63,9 @@ class Divergence:
     Attributes
     ----------
     comparison : Comparison
+    first : First or None
+        The first spike that differs: that of the comparison, or from the network as it was
+        trained, where that was asked for.
     base, full : str
         Names of the two sides that effects lie between: the one in float, if there is one, first.
     swapped : bool
@@ -70,9 +77,14 @@ class Divergence:
     causes : Causes or None
     why_not : str
         Why there are no causes; empty where there are, or where nothing differs.
+    n_ticks : int
+        Ticks of each sample that were run again; 0 where none were.
+    ticks : int
+        Ticks of each sample.
     """
 
     comparison: Comparison
+    first: First | None
     base: str
     full: str
     swapped: bool
@@ -80,6 +92,8 @@ class Divergence:
     recorded: Recorded | None
     causes: Causes | None
     why_not: str
+    n_ticks: int
+    ticks: int
 
 
 def explain_difference(
@@ -127,20 +141,28 @@ def explain_difference(
             comparison = compare(first, second)
         except ValueError as error:
             raise BadInputError(str(error)) from error
-        place = _place(first, comparison, neuron, ticks, sample)
-        pair, why_not = _pair(first, second, as_trained, stack, wanted=bool(samples or place))
-        look = found = seen = None
-        if place is not None:
-            look, seen = _look(pair, first, second, place)
+        start = _first_of(comparison)
+        place = _place(first, start, neuron, ticks, sample)
+        pair, why_not = _pair(traces, as_trained, _most_ticks(traces, place), stack, samples)
+        found = None
         if pair is not None and samples:
-            chosen = differing_samples(pair, samples)
+            chosen = _chosen(pair, comparison, samples)
             if chosen:
                 found = find_causes(pair, chosen, progress=progress)
             elif comparison.first is not None:
-                why_not = "what differs lies in a sample that broke off"
+                why_not = (
+                    "what differs lies in samples that broke off, or behind the ticks that are run"
+                )
+        if as_trained and found is not None:
+            start = found.first
+            place = _place(first, start, neuron, ticks, sample)
+        look = seen = None
+        if place is not None:
+            look, seen = _look(pair, first, second, place)
         labels = ("a", "b") if pair is None else (pair.base.label, pair.full.label)
         return Divergence(
             comparison=comparison,
+            first=start,
             base=labels[0],
             full=labels[1],
             swapped=pair is not None and pair.swapped,
@@ -148,29 +170,54 @@ def explain_difference(
             recorded=seen,
             causes=found,
             why_not=why_not,
+            n_ticks=0 if pair is None else pair.n_ticks,
+            ticks=max(trace.ticks for trace in traces),
         )
 
 
+def _chosen(pair: Pair, comparison: Comparison, most: int) -> list[int]:
+    """Take the first samples that differ; by their readouts, where no spike does."""
+    if comparison.first is None and not any(p.state_max_error for p in comparison.populations):
+        # As trained, the recorded float is not what the chip is compared with.
+        return differing_samples(pair, most) if pair.base.trace is None else []
+    found = differing_samples(pair, most)
+    return found or list(range(min(most, n_whole(pair))))
+
+
+def _first_of(comparison: Comparison) -> First | None:
+    found = comparison.first
+    if found is None:
+        return None
+    return First(found.sample, found.tick, found.population, found.neuron)
+
+
+def _most_ticks(traces: list[Trace], place: Place | None) -> int:
+    """Ticks of a sample that are run again."""
+    if place is None:
+        return MOST_TICKS
+    lag = max(trace.population(place.population).lag for trace in traces)
+    return max(MOST_TICKS, place.stop_tick + lag + BEHIND)
+
+
 def _pair(
-    a: Trace, b: Trace, as_trained: bool, stack: ExitStack, *, wanted: bool
+    traces: list[Trace], as_trained: bool, most_ticks: int, stack: ExitStack, samples: int
 ) -> tuple[Pair | None, str]:
-    if not wanted:
-        return None, ""
+    """Find what the two were made from; or why not."""
     try:
-        return pair_of(a, b, as_trained=as_trained, stack=stack), ""
+        pair = pair_of(*traces, as_trained=as_trained, most_ticks=most_ticks, stack=stack)
     except (CauseUnknownError, TraceFormatError) as error:
-        return None, str(error)
+        return None, str(error) if samples else ""
+    return pair, ""
 
 
 def _place(
     trace: Trace,
-    comparison: Comparison,
+    first: First | None,
     neuron: str | None,
     ticks: tuple[int, int] | None,
     sample: int | None,
 ) -> Place | None:
     """Find what to look at: what was asked for, else around the first difference."""
-    first = comparison.first
     if neuron is None and ticks is None and sample is None:
         if first is None:
             return None

@@ -258,7 +258,8 @@ def _heaviest(base: tuple[Moment, ...], full: tuple[Moment, ...]) -> Told | None
                 found = sums.setdefault(source, [np.nan, np.nan, 0.0])
                 found[k] = weight
                 found[2] += spikes
-    known = {source: s for source, s in sums.items() if not np.isnan(s[0] + s[1])}
+    # What was heard on one side alone has no other weight to compare with.
+    known = {source: s for source, s in sums.items() if s[0] != s[1] and not np.isnan(s[0] + s[1])}
     if not known:
         return None
     source = max(known, key=lambda s: abs(known[s][1] - known[s][0]) * known[s][2])

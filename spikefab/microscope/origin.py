@@ -97,12 +97,14 @@ class Pair:
         return machine_of(side, self.shared)
 
     def run(self, machine: Machine, sample: int, record: dict[str, Any] | None = None) -> MixedRun:
-        """Run a sample again."""
+        """Run a sample again, or as many of its ticks as are looked at."""
         origin = self.full
         samples, network = origin.samples, origin.side.network
         drive = samples.drive(sample, network)
         targets = {target.name: target for target in origin.targets}
-        ticks = drive.n_ticks if machine.side.timing == "instant" else self.n_ticks
+        ticks = self.n_ticks
+        if machine.side.timing == "instant":
+            ticks = min(drive.n_ticks, ticks)
 
         def handed(name: str) -> Iterator[tuple[int, Array]]:
             if name in targets:
@@ -114,13 +116,17 @@ class Pair:
         )
 
 
-def pair_of(a: Trace, b: Trace, *, as_trained: bool = False, stack: ExitStack) -> Pair:
+def pair_of(
+    a: Trace, b: Trace, *, as_trained: bool = False, most_ticks: int | None = None, stack: ExitStack
+) -> Pair:
     """Find out what two traces were made from.
 
     Parameters
     ----------
     as_trained : bool
         Take the network as it was trained, in instant timing, in place of the side in float.
+    most_ticks : int, optional
+        Ticks of a sample that are run again; all of them by default.
     stack : ExitStack
         Closes the traces of partners that are opened on the way.
 
@@ -144,7 +150,11 @@ def pair_of(a: Trace, b: Trace, *, as_trained: bool = False, stack: ExitStack) -
     base, full = origins[::-1] if swapped else origins
     if as_trained and base.chip is not None:
         raise CauseUnknownError("neither side is in float, so there is none to take as trained")
-    return Pair(base=base, full=full, swapped=swapped, n_ticks=max(a.ticks, b.ticks), shared={})
+    ticks = max(a.ticks, b.ticks)
+    return Pair(
+        base=base, full=full, swapped=swapped, shared={},
+        n_ticks=ticks if most_ticks is None else min(ticks, most_ticks),
+    )  # fmt: skip
 
 
 def _source(trace: Trace, other: Trace, stack: ExitStack) -> Embedded:

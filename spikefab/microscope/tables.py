@@ -51,16 +51,18 @@ def _print_look(found: Divergence, look: Look) -> None:
     filtered = any(
         abs(moment.current - moment.arrived) > 1e-12 for moment in (*look.base, *look.full)
     )
+    whole = any(value is not None for m in (*look.base, *look.full) for value in m.registers)
     parts = ["input", *(["current"] if filtered else []), "membrane"]
     table = _table(
         f"{look.population}[{look.neuron}]{core}, sample {look.sample}; {letters[0]}: {found.base}, "
         f"{letters[1]}: {found.full}",
-        "tick", "", "from", *parts, "off by", "spikes", "registers",
+        "tick", "", "from", *parts, "off by", "spike", *(["u, v on chip"] if whole else []),
     )  # fmt: skip
     for k, (base, full) in enumerate(zip(look.base, look.full, strict=True)):
         tick = str(look.first_tick + k)
-        table.add_row(tick, letters[0], *_moment_row(base, None, filtered))
-        table.add_row("", letters[1], *_moment_row(full, base, filtered))
+        columns = len(table.columns) - 2
+        table.add_row(tick, letters[0], *_moment_row(base, None, filtered)[:columns])
+        table.add_row("", letters[1], *_moment_row(full, base, filtered)[:columns])
     console().print(table)
     _print_sources(found, look)
     pairs = [
@@ -78,28 +80,28 @@ def _moment_row(moment: Moment, other: Moment | None, filtered: bool) -> list[st
     v = f"{moment.reached:.5g}"
     if moment.membrane != moment.reached:
         v += f" → {moment.membrane:.3g}"
-    registers = zip("uv", moment.registers, strict=False)
     return [
         str(len(moment.arrivals)) if moment.arrivals else "",
-        f"{moment.arrived:.5g}" if moment.arrived else "",
-        *([f"{moment.current:.5g}"] if filtered else []),
+        f"{moment.arrived:.4g}" if moment.arrived else "",
+        *([f"{moment.current:.4g}"] if filtered else []),
         v,
         "" if other is None else f"{moment.reached - other.reached:+.2g}",
         str(moment.spikes) if moment.spikes else "",
-        " ".join(f"{name} {value}" for name, value in registers if value is not None),
+        ", ".join(str(value) for value in moment.registers[:2] if value is not None),
     ]
 
 
 def _print_sources(found: Divergence, look: Look) -> None:
     """Print what arrived at the tick of the first difference, or else at the last one."""
-    first = found.comparison.first
+    first = found.first
     at = len(look.base) - 1
     if first is not None and (look.population, look.neuron, look.sample) == (
         first.population, first.neuron, first.sample,
     ):  # fmt: skip
         at = min(max(first.tick - look.first_tick, 0), at)
     sides = [{a.source: a for a in moments[at].arrivals} for moments in (look.base, look.full)]
-    sources = sorted(sides[0].keys() | sides[1].keys(), key=lambda name: -_change(name, sides))
+    both_hear = sorted(sides[0].keys() | sides[1].keys(), key=lambda name: -_change(name, sides))
+    sources = [name for name in both_hear if _change(name, sides)]
     if not sources:
         return
     one, two = _letters(found)
@@ -172,6 +174,7 @@ def _counted(part: int, whole: int) -> str:
 def divergence_json(found: Divergence) -> dict[str, Any]:
     """Everything beside the comparison, as plain values."""
     return {
+        "first_differing": None if found.first is None else found.first._asdict(),
         "base": found.base,
         "full": found.full,
         "base_is_b": found.swapped,
@@ -221,11 +224,17 @@ def _causes_json(causes: Causes) -> dict[str, Any]:
         }
         for share in causes.shares
     ]
-    first = {
-        name: {"vanishes_without": signs[0], "there_alone": signs[1]}
-        for name, signs in causes.first.items()
+    signs = {
+        name: {"vanishes_without": both[0], "there_alone": both[1]}
+        for name, both in causes.first_signs.items()
     }
-    return {**vars(causes), "total": causes.total, "shares": shares, "first": first}
+    return {
+        **vars(causes),
+        "total": causes.total,
+        "shares": shares,
+        "first": None if causes.first is None else causes.first._asdict(),
+        "first_signs": signs,
+    }
 
 
 def _ratio(counts: dict[str, int], whole: int) -> float | None:

@@ -29,8 +29,8 @@ def sentence(found: Divergence) -> str:
     parts = []
     if found.causes is not None and found.causes.total and not found.causes.unlike:
         parts += list(_explained(found, found.causes))
-    if found.look is not None and found.comparison.first is not None:
-        parts.append(_first(found, found.look))
+    if found.first is not None:
+        parts.append(_first(found))
     return "; ".join(parts)
 
 
@@ -56,33 +56,35 @@ def _explained(found: Divergence, causes: Causes) -> Iterator[str]:
     others = [s for s in ranked if s not in named and sum(s.alone.values()) >= NAMED * causes.total]
     if others:
         each = [f"{s.name} {share_of(sum(s.alone.values()), causes.total)}" for s in others]
-        yield f"by themselves {', '.join(each)} make some that others make too"
+        yield f"made by others as well: {', '.join(each)}"
     if causes.unexplained:
         part = share_of(causes.unexplained, causes.total)
         yield f"{part} come from several effects together"
 
 
-def _first(found: Divergence, look: Look) -> str:
-    first = found.comparison.first
-    core = "" if look.core is None else f" on core {look.core}"
+def _first(found: Divergence) -> str:
+    first, look = found.first, found.look
+    if first is None:
+        return ""
+    same = look is not None and (look.population, look.neuron, look.sample) == (
+        first.population, first.neuron, first.sample,
+    )  # fmt: skip
+    core = f" on core {look.core}" if same and look is not None and look.core is not None else ""
     where = (
         f"first difference at sample {first.sample}, tick {first.tick}, "
         f"{first.population}[{first.neuron}]{core}"
-        if first is not None
-        else ""
     )
-    same = first is not None and (look.population, look.neuron, look.sample) == (
-        first.population, first.neuron, first.sample,
-    )  # fmt: skip
-    blamed = blame(found.causes) if found.causes is not None else None
-    told = _constant(blamed, look) if blamed is not None and same else ""
-    return f"{where}: {told}" if told else where
+    causes = found.causes
+    blamed = blame(causes) if causes is not None and causes.first == first else None
+    if blamed is None or look is None or not same:
+        return where
+    return f"{where}: {_constant(blamed, look)}"
 
 
 def blame(causes: Causes) -> str | None:
     """The effect that the first difference comes from; None where no single one takes it back."""
     for which in (0, 1):
-        suspects = [name for name, signs in causes.first.items() if signs[which]]
+        suspects = [name for name, signs in causes.first_signs.items() if signs[which]]
         if suspects:
             by_name = {share.name: share for share in causes.shares}
             return max(suspects, key=lambda name: sum(by_name[name].vanish.values()))
@@ -104,6 +106,8 @@ def _constant(name: str, look: Look) -> str:
         return f"weights, that of {told.what} {told.base:.4g} → {told.full:.4g}"
     for told in look.constants:
         if told.what == _CONSTANTS.get(name):
+            if told.base == told.full:  # the same constant, so it is the rounding of each tick
+                return f"{name}, which rounds at every tick"
             return f"{told.what} {told.base:.6g} → {told.full:.6g}"
     return name
 
@@ -142,15 +146,32 @@ def _about(found: Divergence, causes: Causes) -> Iterator[str]:
             f"run again, {found.base} differs from what was recorded in {causes.noise:,} spikes, by "
             f"rounding of float64"
         )
-    if not causes.total:
-        return
+    if found.n_ticks < found.ticks:
+        yield f"the first {found.n_ticks:,} of {found.ticks:,} ticks of each sample were run again"
     if causes.unexplained:
         yield (
             f"{causes.unexplained:,} of {causes.total:,} stay whichever single effect is taken "
             f"back, and none makes them by itself: they come from several together"
         )
+    yield from _by_population(found, causes)
     yield from _classes(found, causes)
     yield from _readouts(found, causes)
+
+
+def _by_population(found: Divergence, causes: Causes) -> Iterator[str]:
+    """Name the largest effect in each population, where there are several."""
+    parts = {name: count for name, count in causes.differing.items() if count}
+    if len(parts) < 2:
+        return
+    each = []
+    for name, count in parts.items():
+        top = max(causes.shares, key=lambda share: share.vanish.get(name, 0), default=None)
+        gone = 0 if top is None else top.vanish.get(name, 0)
+        text = f"{name} {count:,}"
+        if top is not None and gone:
+            text += f", {share_of(gone, count)} vanish with {without(top.name, found)}"
+        each.append(text)
+    yield f"by population: {'; '.join(each)}"
 
 
 def _classes(found: Divergence, causes: Causes) -> Iterator[str]:
