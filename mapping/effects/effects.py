@@ -75,7 +75,7 @@ EFFECTS = {
         ),
         Effect(
             name="delivery timing",
-            without="the other timing of spikes",
+            without="the timing of the network",
             of_side=("late", "lag", "timing"),
         ),
     )

@@ -8,9 +8,12 @@ import numpy as np
 import pytest
 from random_machines import chip_with
 
+from emulator.chip import Chip
 from emulator.chip_file import load_chip
 from mapping.linear import Dense
 from mapping.network import Input, Network, Population, Projection
+from mapping.netx_import import import_netx
+from mapping.nir_import import import_nir
 from mapping.quantise import quantise
 from spikefab.data import Samples
 from spikefab.deployment import deploy, deploy_fixed
@@ -482,3 +485,115 @@ def test_traces_in_part_alike_are_compared_in_part(rng, tmp_path):
     assert found.comparison.populations[0].n_ticks == 3 * (TICKS + 1)
     assert found.causes.total > 0
     assert max(found.causes.samples) < 3
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_spikes_that_saturate_one_by_one(seed, tmp_path):
+    """Only together do a narrow current and the order of spikes matter: each takes it all back."""
+    rng = np.random.default_rng(seed)
+    rules = {
+        "accumulate": "each", "current_order": "add-decay-use", "input_latency": 0,
+        "current_overflow": "saturate-twos", "current_decay": "shift", "membrane_decay": "shift",
+    }  # fmt: skip
+    numbers = {"current_bits": 9, "membrane_bits": 30, "decay_bits": 4, "weight_bits": 8}
+    network = one_layer(rng, tau_syn_s=2e-3, tau_mem_s=4e-3)
+    weights = [
+        rng.choice([-3.0, 0.5, 1.0, 2.0], p.linear.weight.shape) for p in network.projections
+    ]
+    network = replace(
+        network,
+        projections=tuple(
+            replace(p, linear=replace(p.linear, weight=w))
+            for p, w in zip(network.projections, weights, strict=True)
+        ),
+        populations=(
+            network.populations[0], replace(network.populations[1], tau_syn_s=2e-3, tau_mem_s=4e-3),
+        ),
+    )  # fmt: skip
+    samples, paths = spikes_for(rng, p=0.7), []
+    for rule in ("each", "sum"):
+        plain = load_chip("generic").model_dump()
+        plain["limits"]["delay_max"]["value"] = 0
+        plain["numbers"] |= numbers
+        plain["arithmetic"] |= rules | {"accumulate": rule}
+        chip = Chip.model_validate(plain)
+        fixed = quantise(network, chip)
+        fixed = replace(
+            fixed,
+            populations=tuple(replace(p, sum_shift=0) for p in fixed.populations),
+            projections=tuple(replace(p, exponent=0, shift=2) for p in fixed.projections),
+        )
+        (tmp_path / rule).mkdir()
+        run_network(deploy_fixed(fixed, chip), samples, folder=tmp_path / rule)
+        paths.append(tmp_path / rule / "trace.h5")
+    only(explain_difference(*paths), "accumulate order")
+
+
+def test_chips_of_other_scales_add_up(tmp_path, rng):
+    """Everything differs: widths, scales, orders, latencies; in turn, all of it is found."""
+    network, samples = one_layer(rng, tau_syn_s=4e-3, tau_mem_s=8e-3), spikes_for(rng)
+    paths = []
+    for name in ("loihi-brian2", "loihi-lava"):
+        (tmp_path / name).mkdir()
+        run_network(deploy(network, load_chip(name), direct=False), samples, folder=tmp_path / name)
+        paths.append(tmp_path / name / "trace.h5")
+    found = explain_difference(*paths)
+    assert found.causes.unlike == found.causes.noise == found.causes.left_in_turn == 0
+    assert "delivery timing" in {share.name for share in found.causes.shares}
+
+
+def test_readouts_alone_are_explained_by_their_membranes(rng, tmp_path):
+    network = one_layer(rng)
+    readout = Population(name="sum", shape=(8,), threshold=None, tau_mem_s=10e-3)
+    network = Network(
+        dt_s=1e-3, inputs=network.inputs, populations=(readout,), outputs=("sum",),
+        projections=(replace(network.projections[0], target="sum"),),
+    )  # fmt: skip
+    chip = floating("weights", numbers={"weight_bits": 3})
+    found = explained(deploy(network, chip, direct=False), spikes_for(rng), tmp_path / "o")
+    causes = found.causes
+    assert causes.total == 0
+    assert causes.readout > 0
+    for share in causes.shares:
+        weights = share.name == "weight rounding"
+        assert share.readout_without == pytest.approx(0 if weights else causes.readout, abs=1e-12)
+        assert share.readout_alone == pytest.approx(causes.readout if weights else 0, abs=1e-12)
+
+
+@pytest.mark.compiled
+def test_braille_is_weights(shared, tmp_path):
+    """A trained recurrent network on Loihi: its weights' range is what costs its spikes."""
+    folder = shared / "networks" / "nir_braille_zero"
+    network = import_nir(
+        folder / "braille_noDelay_bias_zero.nir", dt_s=1e-4, reset="zero", compare=None
+    )
+    x = np.load(folder / "input_sample0.npy").astype(np.int64)
+    samples = Samples(
+        x=np.stack([np.roll(x, k, axis=1) for k in range(3)]), y=None, n_ticks=len(x), spiking=True
+    )
+    deployment = deploy(network, load_chip("loihi"), direct=False)
+    found = explained(deployment, samples, tmp_path / "o")
+    causes = found.causes
+    assert causes.unlike == causes.noise == causes.left_in_turn == 0
+    assert causes.total > 100
+    (weights,) = [share for share in causes.shares if share.name == "weight rounding"]
+    assert sum(weights.vanish.values()) > 0.9 * causes.total
+
+
+@pytest.mark.compiled
+def test_integers_of_lava_dl_are_decays_alone(shared, tmp_path):
+    """Nothing was quantised, so weights, thresholds and biases cannot be to blame."""
+    path = shared / "networks" / "loihi_mnist" / "trained_mnist_network.net"
+    fixed = import_netx(path, load_chip("loihi-lava"), input_shape=(784, 1, 1))
+    images = np.load(shared / "networks/ann_mnist_cnn/mnist_500.npz")["X"][:6] / 255
+    level, counts = np.zeros_like(images), np.zeros((6, 32, 784), np.int64)
+    for tick in range(32):
+        level += images
+        counts[:, tick] = level > 1
+        level[level > 1] = 0
+    samples = Samples(x=counts, y=None, n_ticks=32, spiking=True)
+    found = explained(deploy_fixed(fixed, load_chip("loihi-lava")), samples, tmp_path / "o")
+    assert found.causes.total > 0
+    names = {share.name for share in found.causes.shares}
+    assert found.causes.unlike == found.causes.left_in_turn == 0
+    assert not names & {"weight rounding", "threshold rounding", "bias rounding"}
