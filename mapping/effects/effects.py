@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from mapping.effects.sides import Cells, Decay, Handing, Side
+from mapping.effects.sides import Cells, Decay, Handing, Limits, Side
 from mapping.linear import Linear, sparse
 from mapping.network import weights_of
 
@@ -154,8 +154,8 @@ def _differences(effect: Effect, a: Side, b: Side) -> Iterator[bool]:
 
 def _idle(field: str, one: Cells, other: Cells) -> bool:
     """Whether a field does nothing on either side, however different it is told."""
-    if field == "handing":
-        return False
+    if field == "limits":
+        return _unlimited(one.limits) and _unlimited(other.limits)
     if field in ("refractory", "rest"):
         return not (one.rest.any() or other.rest.any())
     if field in ("reset", "spikes_max", "compare"):
@@ -168,6 +168,12 @@ def _idle(field: str, one: Cells, other: Cells) -> bool:
         # Whether a current is used before or after it decays is the same for the neuron.
         return "add-decay-use" not in (one.order, other.order)
     return False
+
+
+def _unlimited(limits: Limits) -> bool:
+    """Whether nothing is limited; the order of sums alone changes no more than a last bit."""
+    rules = (limits.input, limits.current, limits.drive, limits.membrane)
+    return limits.form != "increment" and all(rule == "none" for rule, _ in rules)
 
 
 def _trivial(decay: Decay) -> bool:

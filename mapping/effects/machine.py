@@ -172,7 +172,7 @@ def _rules(cells: Cells, whole_weights: bool) -> Rules:
         membrane_decay=DECAY_RULES.index(decays[1].rule),
         membrane_decay_bits=decays[1].bits,
         fraction=FRACTION_RULES.index(cells.membrane.fraction[0]),
-        fraction_scale=limits.scale * 2.0 ** cells.membrane.fraction[1],
+        fraction_scale=cells.membrane.fraction[1],
         form=FORMS.index(limits.form),
         limit_scale=limits.scale,
         input_fit=fits["input"][0],

@@ -68,11 +68,11 @@ class Limits:
 class Register:
     """A register that holds whole numbers, ``scale`` of them for a network unit; 0 for float.
 
-    ``fraction``: rule and bits behind the point that a register in float keeps.
+    ``fraction``: rule and steps for a network unit, where a register in float keeps so few.
     """
 
     scale: float = 0.0
-    fraction: tuple[str, int] = ("none", 0)
+    fraction: tuple[str, float] = ("none", 1.0)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -341,9 +341,9 @@ def _chip_cells(population: Population, fixed: FixedNetwork, chip: Chip) -> Cell
     if rules.current_order == "add-use-decay":  # is given as it is after its first decay
         start = np.where(current.keep > 0, start / np.where(current.keep > 0, current.keep, 1), 0.0)
     bits = numbers.membrane_fraction_bits
-    fraction = ("none", 0)
+    fraction = ("none", 1.0)
     if is_float("membrane", chip) and bits is not None and rules.membrane_decay in FRACTIONS:
-        fraction = (rules.membrane_decay, bits)
+        fraction = (rules.membrane_decay, part.scale * 2.0**bits)
     n = part.size
     given = any(
         p.target == part.name and p.source in fixed.direct for p in fixed.network.projections

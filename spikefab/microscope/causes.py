@@ -231,11 +231,11 @@ def find_causes(
     names = in_play(base, full)
     found = Causes(shares=[Share(name=name) for name in names])
     looker = Looker(pair)
-    every = frozenset(names)
     most = len(samples) * runs_of(len(names), in_turn)
     sides = [base, full]
     for name in names:
-        sides += [mixed(base, full, every - {name}), mixed(base, full, frozenset([name]))]
+        one = frozenset([name])
+        sides += [mixed(full, base, one), mixed(base, full, one)]
     machines = [pair.machine(side) for side in sides]
     try:
         for sample in samples:
@@ -381,12 +381,12 @@ def _take_back(found: Causes, looker: Looker, progress: Progress, most: int) -> 
     """Take effects back one after another, those first that most vanishes without."""
     pair = looker.pair
     order = sorted(found.shares, key=lambda s: (-sum(s.vanish.values()), -sum(s.alone.values())))
-    left = frozenset(share.name for share in order)
+    back: frozenset[str] = frozenset()
     before = found.total
     for share in order:
-        left -= {share.name}
-        side = mixed(pair.base.side, pair.full.side, left)
-        stays = _stays(found, looker, side) if left else found.noise
+        back |= {share.name}
+        side = mixed(pair.full.side, pair.base.side, back)
+        stays = _stays(found, looker, side) if len(back) < len(order) else found.noise
         progress(looker.n_runs, most)
         share.in_turn, before = before - stays, stays
     found.shares, found.left_in_turn = order, before

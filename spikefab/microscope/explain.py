@@ -114,7 +114,8 @@ def explain_difference(
     a, b : path or Trace
         Of one network; one in float and one of a chip, or two of chips.
     samples : int
-        How many of the samples that differ are run again, the first ones; 0 for no causes.
+        How many of the samples that differ are run again, the first ones. With 0 nothing is run
+        again but for a neuron that is asked for.
     as_trained : bool
         Ask why the chip differs from the network in instant timing, as it was trained, in place
         of the float trace, which has the chip's timing.
@@ -142,8 +143,11 @@ def explain_difference(
         except ValueError as error:
             raise BadInputError(str(error)) from error
         start = _first_of(comparison)
-        place = _place(first, start, neuron, ticks, sample)
-        pair, why_not = _pair(traces, as_trained, _most_ticks(traces, place), stack, samples)
+        asked = (neuron, ticks, sample) != (None, None, None)
+        place = _place(first, start, neuron, ticks, sample) if samples or asked else None
+        pair, why_not = None, ""
+        if samples or asked:
+            pair, why_not = _pair(traces, as_trained, _most_ticks(traces, place), stack, samples)
         found = None
         if pair is not None and samples:
             chosen = _chosen(pair, comparison, samples)
