@@ -6,8 +6,9 @@ from typing import Any
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from spikefab.microscope.as_json import divergence_json
 from spikefab.microscope.explain import Divergence, explain_difference, read_ticks
-from spikefab.microscope.tables import divergence_json, print_divergence
+from spikefab.microscope.tables import print_divergence
 from spikefab.tables import comparison_json, print_comparison
 from spikefab.telling import console, say
 from spikefab.wording import as_json

@@ -10,9 +10,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from spikefab.microscope.causes import Causes, First, differing_samples, find_causes, n_whole
+from spikefab.microscope.causes import find_causes
 from spikefab.microscope.look import AFTER, BEFORE, Look, look_at
+from spikefab.microscope.looker import differing_samples, n_whole
 from spikefab.microscope.origin import CauseUnknownError, Pair, pair_of
+from spikefab.microscope.shares import Causes, First
 from spikefab.telling import BadInputError
 from traces.compare import Comparison, compare
 from traces.errors import TraceFormatError
@@ -70,6 +72,8 @@ class Divergence:
         Names of the two sides that effects lie between: the one in float, if there is one, first.
     swapped : bool
         Whether the base is b.
+    against_float : bool
+        Whether the base alone is in float.
     look : Look or None
         The neuron that differs first, or the one that was asked for, run again on both sides.
     recorded : Recorded or None
@@ -88,6 +92,7 @@ class Divergence:
     base: str
     full: str
     swapped: bool
+    against_float: bool
     look: Look | None
     recorded: Recorded | None
     causes: Causes | None
@@ -163,13 +168,14 @@ def explain_difference(
         look = seen = None
         if place is not None:
             look, seen = _look(pair, first, second, place)
-        labels = ("a", "b") if pair is None else (pair.base.label, pair.full.label)
+        labels = ("a", "b") if pair is None else pair.labels
         return Divergence(
             comparison=comparison,
             first=start,
             base=labels[0],
             full=labels[1],
             swapped=pair is not None and pair.swapped,
+            against_float=pair is not None and pair.base.chip is None is not pair.full.chip,
             look=look,
             recorded=seen,
             causes=found,

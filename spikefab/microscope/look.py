@@ -7,14 +7,18 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from mapping.drive import Drive
 from mapping.effects.machine import Machine, MixedRun
 from mapping.effects.sides import Cells, Side
-from spikefab.microscope.origin import Origin, Pair
+from mapping.reference import Weights
+from spikefab.microscope.origin import Pair
 
 Array = NDArray[Any]
 
 TOLERATED = 1e-9
 """Share of the threshold by which states may differ from rounding of float64 alone."""
+LOUDEST = 256
+"""Sources whose states are followed: those with the largest weights."""
 BEFORE, AFTER = 7, 2
 """Ticks that are shown before and after a difference."""
 PARTS = ("input", "current", "membrane", "membrane after the reset")
@@ -106,6 +110,7 @@ def look_at(pair: Pair, population: str, neuron: int, sample: int, ticks: tuple[
     sides = pair.base.side, pair.full.side
     machines = [pair.machine(side) for side in sides]
     sources = _sources(machines[0], population, neuron)
+    drive = pair.full.samples.drive(sample, pair.full.side.network)
     record = {name: np.unique(numbers) for name, numbers in sources.items()}
     runs = [pair.run(machine, sample, record) for machine in machines]
     lags = [side.lag[population] for side in sides]
@@ -114,7 +119,7 @@ def look_at(pair: Pair, population: str, neuron: int, sample: int, ticks: tuple[
     place = int(np.searchsorted(record[population], neuron))
     moments = [
         tuple(
-            _moment(pair.full, machine, run, population, neuron, place, sample, lag + tick)
+            _moment(drive, machine, run, population, neuron, place, lag + tick)
             for tick in range(first, last)
         )
         for machine, run, lag in zip(machines, runs, lags, strict=True)
@@ -157,16 +162,21 @@ def _sources(machine: Machine, population: str, neuron: int) -> dict[str, Array]
     return {name: np.concatenate(numbers) for name, numbers in found.items()}
 
 
-def _heard(weights: Any, neuron: int) -> Array:
+def _heard(weights: Weights, neuron: int) -> Array:
+    """Sources of the largest weights onto a neuron."""
     if weights.full.size:
-        return np.flatnonzero(weights.full[:, neuron])
-    entries = np.flatnonzero(weights.target == neuron)
-    return np.asarray(np.searchsorted(weights.row, entries, "right") - 1)
+        sources = np.flatnonzero(weights.full[:, neuron])
+        sizes = np.abs(weights.full[sources, neuron])
+    else:
+        entries = np.flatnonzero(weights.target == neuron)
+        sources = np.searchsorted(weights.row, entries, "right") - 1
+        sizes = np.abs(weights.weight[entries])
+    return np.asarray(sources[np.argsort(-sizes, kind="stable")[:LOUDEST]])
 
 
 def _moment(
-    origin: Origin, machine: Machine, run: MixedRun, population: str, neuron: int, place: int,
-    sample: int, tick: int,
+    drive: Drive, machine: Machine, run: MixedRun, population: str, neuron: int, place: int,
+    tick: int,
 ) -> Moment:  # fmt: skip
     cells = machine.parts[population].cells
     arrived, current, reached, membrane = (
@@ -180,7 +190,7 @@ def _moment(
         return round(value * by) if by > 0 else None
 
     return Moment(
-        arrivals=tuple(_arrivals(origin, machine, run, population, neuron, sample, tick)),
+        arrivals=tuple(_arrivals(drive, machine, run, population, neuron, tick)),
         arrived=arrived,
         current=current,
         reached=reached + offset,
@@ -207,11 +217,9 @@ def _spikes_at(run: MixedRun, population: str, neuron: int, tick: int) -> int:
 
 
 def _arrivals(
-    origin: Origin, machine: Machine, run: MixedRun, population: str, neuron: int, sample: int,
-    tick: int,
-) -> Iterator[Arrival]:  # fmt: skip
+    drive: Drive, machine: Machine, run: MixedRun, population: str, neuron: int, tick: int
+) -> Iterator[Arrival]:
     """Sources whose spikes act in a tick, and their weights."""
-    drive = origin.samples.drive(sample, origin.side.network)
     for name, ways in machine.ways.items():
         for way in ways:
             if way.target != population or tick < way.late:
@@ -223,7 +231,7 @@ def _arrivals(
                     yield Arrival(f"{name}[{source}]", spikes, weight)
 
 
-def _fired(drive: Any, run: MixedRun, name: str, tick: int) -> Iterator[tuple[int, int]]:
+def _fired(drive: Drive, run: MixedRun, name: str, tick: int) -> Iterator[tuple[int, int]]:
     if name in drive.spikes:
         if tick < len(drive.spikes[name]):
             counts = drive.spikes[name][tick]

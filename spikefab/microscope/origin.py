@@ -92,6 +92,15 @@ class Pair:
     n_ticks: int
     shared: dict[Any, Any]
 
+    @property
+    def labels(self) -> tuple[str, str]:
+        """What the two sides are called in sentences, apart where they are alike."""
+        labels = self.base.label, self.full.label
+        if labels[0] != labels[1]:
+            return labels
+        letters = ("b", "a") if self.swapped else ("a", "b")
+        return f"{labels[0]} ({letters[0]})", f"{labels[1]} ({letters[1]})"
+
     def machine(self, side: Side) -> Machine:
         """Make a side ready to run."""
         return machine_of(side, self.shared)
@@ -167,7 +176,8 @@ def _source(trace: Trace, other: Trace, stack: ExitStack) -> Embedded:
     if "fixed" in trace.attachments():
         return Embedded(trace)
     wanted = trace.provenance.get("network_sha256")
-    if "fixed" in other.attachments() and other.provenance.get("network_sha256") == wanted:
+    same = wanted is not None and other.provenance.get("network_sha256") == wanted
+    if same and "fixed" in other.attachments():
         return Embedded(other)
     name = trace.provenance.get("partner")
     if name is not None:

@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from math import sqrt
 
 from mapping.effects.effects import EFFECTS
-from spikefab.microscope.causes import Causes, Share
 from spikefab.microscope.explain import Divergence
 from spikefab.microscope.look import Look, Parting
+from spikefab.microscope.shares import Causes, Share
 
 NAMED = 0.005
 """Effects that explain less than this share of a difference are summed up in a word."""
@@ -36,7 +36,7 @@ def sentence(found: Divergence) -> str:
 
 def without(name: str, found: Divergence) -> str:
     """Complete "vanish with ..."."""
-    if found.base.startswith("float"):
+    if found.against_float:
         return EFFECTS[name].without
     return f"the {name} of {found.base}"
 

@@ -18,9 +18,9 @@ from mapping.quantise import quantise
 from spikefab.data import Samples
 from spikefab.deployment import deploy, deploy_fixed
 from spikefab.microscope import command
+from spikefab.microscope.as_json import divergence_json
 from spikefab.microscope.causes import find_causes
 from spikefab.microscope.explain import explain_difference, read_neuron, read_ticks
-from spikefab.microscope.tables import divergence_json
 from spikefab.microscope.words import sentence, share_of
 from spikefab.run import run_network
 from spikefab.telling import BadInputError
