@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mapping.drive import Drive
-from mapping.effects.machine import Machine, MixedRun
+from mapping.effects.machine import Machine
+from mapping.effects.run import MixedRun
 from mapping.effects.sides import Cells, Side
 from mapping.reference import Weights
 from spikefab.microscope.origin import Pair
@@ -22,7 +23,7 @@ LOUDEST = 256
 BEFORE, AFTER = 7, 2
 """Ticks that are shown before and after a difference."""
 PARTS = ("input", "current", "membrane", "membrane after the reset")
-"""How `mapping.effects.machine.STATES` are told."""
+"""How `mapping.effects.run.STATES` are told."""
 
 
 class Arrival(NamedTuple):

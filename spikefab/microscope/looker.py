@@ -4,7 +4,8 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from mapping.effects.machine import Machine, MixedRun
+from mapping.effects.machine import Machine
+from mapping.effects.run import MixedRun
 from mapping.effects.sides import Side
 from spikefab.microscope.origin import Pair
 from spikefab.microscope.rasters import Differences, Frame, Raster, differing, recorded, rerun

@@ -13,8 +13,11 @@ from emulator.errors import ProgramError
 from emulator.program import Program
 from mapping.assemble import lags
 from mapping.effects.effects import unlike
-from mapping.effects.machine import Machine, MixedRun, machine_of, run_machine
-from mapping.effects.sides import Side, chip_side, float_side
+from mapping.effects.machine import Machine, machine_of
+from mapping.effects.of_chip import chip_side
+from mapping.effects.of_float import float_side
+from mapping.effects.run import MixedRun, run_machine
+from mapping.effects.sides import Side
 from mapping.errors import NetworkError
 from mapping.network import Network
 from spikefab.currents import Target, changes, targets_of
@@ -159,6 +162,8 @@ def pair_of(
     base, full = origins[::-1] if swapped else origins
     if as_trained and base.chip is not None:
         raise CauseUnknownError("neither side is in float, so there is none to take as trained")
+    if as_trained and full.chip is None:
+        raise CauseUnknownError("both sides are in float: there is no chip to ask about")
     ticks = max(a.ticks, b.ticks)
     return Pair(
         base=base, full=full, swapped=swapped, shared={},

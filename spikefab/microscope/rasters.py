@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from mapping.effects.machine import MixedRun
+from mapping.effects.run import MixedRun
 from traces.trace import Trace
 
 Array = NDArray[Any]

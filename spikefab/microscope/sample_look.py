@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mapping.effects.machine import MixedRun
+from mapping.effects.run import MixedRun
 from mapping.effects.sides import Side
 from spikefab.microscope.looker import Looker, between
 from spikefab.microscope.origin import Pair

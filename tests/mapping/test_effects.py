@@ -10,9 +10,11 @@ from emulator.chip_file import load_chip
 from emulator.engine import Engine
 from mapping.drive import Drive
 from mapping.effects.effects import EFFECTS, in_play, mixed, unlike
-from mapping.effects.machine import machine_of, run_machine
-from mapping.effects.sides import chip_side, float_side
-from mapping.effects.step import FLOAT, OVERFLOW_RULES, decayed, fit
+from mapping.effects.machine import machine_of
+from mapping.effects.of_chip import chip_side
+from mapping.effects.of_float import float_side
+from mapping.effects.registers import FLOAT, OVERFLOW_RULES, decayed, fit
+from mapping.effects.run import run_machine
 from mapping.linear import Dense
 from mapping.network import Input, Network, Population, Projection
 from mapping.quantise import quantise
