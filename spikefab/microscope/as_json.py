@@ -12,7 +12,7 @@ from spikefab.microscope.words import sentence
 def divergence_json(found: Divergence) -> dict[str, Any]:
     """Everything beside the comparison, as plain values."""
     return {
-        "first_differing": None if found.first is None else found.first._asdict(),
+        "first_differing": _first_json(found),
         "base": found.base,
         "full": found.full,
         "base_is_b": found.swapped,
@@ -21,6 +21,22 @@ def divergence_json(found: Divergence) -> dict[str, Any]:
         "look": None if found.look is None else _look_json(found.look),
         "recorded": None if found.recorded is None else _recorded_json(found.recorded),
         "causes": None if found.causes is None else _causes_json(found.causes),
+    }
+
+
+def _first_json(found: Divergence) -> dict[str, Any] | None:
+    """Where the two differ first, on which core, and which variable of the neuron parted first."""
+    first, look = found.first, found.look
+    if first is None:
+        return None
+    same = look is not None and (look.population, look.neuron, look.sample) == (
+        first.population, first.neuron, first.sample,
+    )  # fmt: skip
+    own = look.own_parting if same and look is not None else None
+    return first._asdict() | {
+        "core": look.core if same and look is not None else None,
+        "variable": None if own is None else own.variable,
+        "variable_tick": None if own is None else own.tick,
     }
 
 
@@ -35,6 +51,7 @@ def _look_json(look: Look) -> dict[str, Any]:
         "constants": [told._asdict() for told in look.constants],
         "heaviest": None if look.heaviest is None else look.heaviest._asdict(),
         "parting": None if look.parting is None else look.parting._asdict(),
+        "own_parting": None if look.own_parting is None else look.own_parting._asdict(),
     }
 
 

@@ -67,7 +67,7 @@ class Divergence:
     comparison : Comparison
     first : First or None
         The first spike that differs: that of the comparison, or from the network as it was
-        trained, where that was asked for.
+        trained, where that was asked for. The first recorded state, where no spike differs.
     base, full : str
         Names of the two sides that effects lie between: the one in float, if there is one, first.
     swapped : bool
@@ -147,7 +147,7 @@ def explain_difference(
             comparison = compare(first, second)
         except ValueError as error:
             raise BadInputError(str(error)) from error
-        start = _first_of(comparison)
+        start = _first_of(comparison) or first_state(first, second, comparison)
         asked = (neuron, ticks, sample) != (None, None, None)
         place = _place(first, start, neuron, ticks, sample) if samples or asked else None
         pair, why_not = None, ""
@@ -199,6 +199,29 @@ def _first_of(comparison: Comparison) -> First | None:
     if found is None:
         return None
     return First(found.sample, found.tick, found.population, found.neuron)
+
+
+def first_state(a: Trace, b: Trace, comparison: Comparison) -> First | None:
+    """Find the first recorded membrane that differs, and of those the one that differs most."""
+    names = [p.name for p in comparison.populations if p.state_max_error]
+    for sample in range(min(a.samples, b.samples)) if names else ():
+        found = []
+        for order, name in enumerate(names):
+            frames = [_sample_state(trace, name, sample) for trace in (a, b)]
+            n = min(map(len, frames))
+            off = np.abs(frames[0][:n] - frames[1][:n])
+            ticks = np.flatnonzero(off.any(axis=1))
+            if ticks.size:
+                tick = int(ticks[0])
+                found.append((tick, order, First(sample, tick, name, int(off[tick].argmax()))))
+        if found:
+            return min(found)[2]
+    return None
+
+
+def _sample_state(trace: Trace, name: str, sample: int) -> Array:
+    first = sample * trace.ticks + trace.population(name).lag
+    return trace.state(name, "v", first, (sample + 1) * trace.ticks)
 
 
 def _most_ticks(traces: list[Trace], place: Place | None) -> int:

@@ -86,6 +86,8 @@ class Look:
         Of the weights that acted, the one that changes what arrives the most.
     parting : Parting or None
         The first state of this neuron or of its sources that differs.
+    own_parting : Parting or None
+        The first state of this neuron itself.
     """
 
     sample: int
@@ -98,6 +100,7 @@ class Look:
     constants: tuple[Told, ...]
     heaviest: Told | None
     parting: Parting | None
+    own_parting: Parting | None
 
 
 def look_at(pair: Pair, population: str, neuron: int, sample: int, ticks: tuple[int, int]) -> Look:
@@ -138,6 +141,7 @@ def look_at(pair: Pair, population: str, neuron: int, sample: int, ticks: tuple[
         ),
         heaviest=_heaviest(*moments),
         parting=_parting(pair, runs, record, until=last),
+        own_parting=_parting(pair, runs, record, until=last, only=(population, place)),
     )
 
 
@@ -276,19 +280,21 @@ def _heaviest(base: tuple[Moment, ...], full: tuple[Moment, ...]) -> Told | None
 
 
 def _parting(
-    pair: Pair, runs: list[MixedRun], record: dict[str, Array], *, until: int
-) -> Parting | None:
+    pair: Pair, runs: list[MixedRun], record: dict[str, Array], *, until: int,
+    only: tuple[str, int] | None = None,
+) -> Parting | None:  # fmt: skip
     """Find the first state that differs, of a neuron and its sources, by tick and then by signal."""
     found: list[tuple[int, int, int, Parting]] = []
     sides = pair.base.side, pair.full.side
     for order, part in enumerate(pair.base.side.network.order):
         name = part.name
-        if name not in record or not record[name].size:
+        if name not in record or not record[name].size or (only and only[0] != name):
             continue
+        columns = slice(None) if only is None else slice(only[1], only[1] + 1)
         level = 1.0 if part.threshold is None else float(np.max(np.abs(part.threshold)))
         for number, state in enumerate(("arrived", "u", "reached", "v")):
             both = [
-                run.states[name, state][side.lag[name] : side.lag[name] + until]
+                run.states[name, state][side.lag[name] : side.lag[name] + until, columns]
                 for run, side in zip(runs, sides, strict=True)
             ]
             n = min(map(len, both))
@@ -297,7 +303,7 @@ def _parting(
             at = np.argwhere(apart)
             if len(at):
                 tick, place = (int(k) for k in at[0])
-                where = int(record[name][place])
+                where = int(record[name][columns][place])
                 offset = _offset(sides[0], name, where) if number > 1 else 0.0
                 values = [float(side[tick, place]) + offset for side in both]
                 variable = PARTS[number]

@@ -76,6 +76,9 @@ def _first(found: Divergence) -> str:
     )
     causes = found.causes
     blamed = blame(causes) if causes is not None and causes.first == first else None
+    if same and look is not None and found.comparison.first is None and look.own_parting:
+        own = look.own_parting
+        return f"{where}: {own.variable} {own.base:.6g} → {own.full:.6g}, but no spike differs"
     if blamed is None or look is None or not same:
         return where
     return f"{where}: {_constant(blamed, look)}"

@@ -315,8 +315,12 @@ def test_the_first_difference_is_shown_on_both_sides(rng, tmp_path):
     if look.population == "hidden":
         weights = deployment.network.projections[0].linear.weight[look.neuron]
         assert {a.weight for m in look.base for a in m.arrivals} <= set(weights.tolist())
-    assert look.parting.variable == "input"
-    assert look.parting.tick <= first.tick
+    assert look.parting.variable == look.own_parting.variable == "input"
+    assert look.parting.tick <= look.own_parting.tick <= first.tick
+    told = divergence_json(found)["first_differing"]
+    assert told == found.first._asdict() | {
+        "core": 0, "variable": "input", "variable_tick": look.own_parting.tick,
+    }  # fmt: skip
     assert look.heaviest.base != look.heaviest.full
 
 
@@ -554,6 +558,9 @@ def test_readouts_alone_are_explained_by_their_membranes(rng, tmp_path):
     causes = found.causes
     assert causes.total == 0
     assert causes.readout > 0
+    assert (found.first.sample, found.first.population) == (0, "sum")
+    assert found.look.own_parting.tick == found.first.tick
+    assert "but no spike differs" in sentence(found)
     for share in causes.shares:
         weights = share.name == "weight rounding"
         assert share.readout_without == pytest.approx(0 if weights else causes.readout, abs=1e-12)
