@@ -266,7 +266,8 @@ class Engine:
         self._counted, self._n_ticks = counted, int(snapshot.header["n_ticks"])
         self._at, self._saved = (snapshot.sample, snapshot.tick), snapshot
         if snapshot.now_ps > self.env.now:
-            self.env.run(until=snapshot.now_ps)
+            self.env.timeout(snapshot.now_ps - self.env.now)
+            self.env.run()
 
     def _about(self) -> dict[str, Any]:
         """What a snapshot belongs to."""
@@ -359,6 +360,9 @@ class Engine:
         passed: list[Block] = []
         for block in self._blocks(self._at[0], stimulus, n_ticks, lambda: 1):
             self.env.run(until=self.env.process(self._pass(block, passed.append)))
+            # SimPy puts the event that it stopped at back into the queue, where it would look like
+            # somebody who waits.
+            self.env.step()
             yield passed.pop()
 
     def _start(self, n_ticks: int) -> None:
