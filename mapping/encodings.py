@@ -59,8 +59,8 @@ def regular(values: Array, rng: np.random.Generator, *, rate: float = 0.5) -> Ar
     rate : float
         Spikes a tick of the value 1.
     """
-    phase = rng.random(values.shape[1])
-    return _crossings(np.multiply(values, _positive("rate", rate)), phase)
+    phase = rng.random((values.shape[1],))
+    return _crossings(values * _positive("rate", rate), phase)
 
 
 def accumulate(values: Array, rng: np.random.Generator, *, threshold: float = 1.0) -> Array:
