@@ -22,7 +22,7 @@ def print_divergence(found: Divergence) -> None:
         _print_look(found, found.look)
     if found.recorded is not None:
         _print_recorded(found.recorded)
-    if found.causes is not None and found.causes.shares and not found.causes.unlike:
+    if found.causes is not None and found.causes.samples and not found.causes.unlike:
         _print_causes(found.causes)
     for line in lines(found):
         say(line)

@@ -138,6 +138,8 @@ def lines(found: Divergence) -> Iterator[str]:
 def _about(found: Divergence, causes: Causes) -> Iterator[str]:
     if causes.broken_off:
         yield f"interrupted: what {len(causes.samples)} samples showed until then"
+    if not causes.samples:
+        return
     if causes.unlike:
         yield (
             f"run again, {found.full} differs from what was recorded in {causes.unlike:,} spikes: "

@@ -51,7 +51,7 @@ def one_layer(rng, **values):
             Projection(
                 source="in", target="hidden",
                 linear=Dense(
-                    weight=values.pop("weights", weights), pre_shape=(N_IN,), post_shape=(8,)
+                    weight=weights, pre_shape=(N_IN,), post_shape=(8,)
                 ),
             ),
             Projection(
@@ -531,6 +531,84 @@ def test_spikes_that_saturate_one_by_one(seed, tmp_path):
         run_network(deploy_fixed(fixed, chip), samples, folder=tmp_path / rule)
         paths.append(tmp_path / rule / "trace.h5")
     only(explain_difference(*paths), "accumulate order")
+
+
+def test_effects_that_hide_each_other_are_seen_alone(tmp_path, rng):
+    """A bias in whole units, into a membrane of whole units: either rounds as both do."""
+    network = one_layer(rng, bias=rng.uniform(0.02, 0.2, 8), tau_mem_s=np.inf)
+    chip = floating("membrane", numbers={"membrane_bits": 10})
+    silent = Samples(x=np.zeros((2, 90, N_IN), np.int64), y=None, n_ticks=90, spiking=True)
+    found = explained(deploy(network, chip, direct=False), silent, tmp_path / "o", samples=1)
+    causes = found.causes
+    of = {share.name: share for share in causes.shares}
+    total = causes.differing["hidden"]
+    assert total > 0
+    for name in ("bias rounding", "membrane width"):
+        assert (of[name].vanish["hidden"], of[name].alone["hidden"]) == (0, total)
+    assert causes.unexplained < causes.total
+    assert causes.left_in_turn == 0
+    assert "made by others as well" in sentence(found) or "vanish" in sentence(found)
+
+
+def integrator(weight, bias, threshold):
+    """Neurons that add up one input."""
+    return Network(
+        dt_s=1e-3, inputs=(Input(name="in", shape=(1,)),), outputs=("hidden",),
+        populations=(Population(name="hidden", shape=(4,), threshold=threshold, bias=bias),),
+        projections=(
+            Projection(
+                source="in", target="hidden",
+                linear=Dense(weight=np.full((4, 1), weight), pre_shape=(1,), post_shape=(4,)),
+            ),
+        ),
+    )  # fmt: skip
+
+
+def off(network, chip, weight, bias, threshold):
+    """The same network with other constants on the chip, which keeps everything in float."""
+    fixed = quantise(network, chip)
+    (part,), (projection,) = fixed.populations, fixed.projections
+    return replace(
+        fixed,
+        populations=(
+            replace(
+                part, scale=1.0, sum_shift=0, bias=np.full(4, bias),
+                threshold=np.full(4, threshold), initial_current=np.zeros(4),
+            ),
+        ),
+        projections=(
+            replace(
+                projection, exponent=0, shift=0,
+                linear=replace(projection.linear, weight=np.full((4, 1), weight)),
+            ),
+        ),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("float_", "chip", "gone", "unexplained"),
+    [
+        # 5 spikes are 1.25 in float; rounded, the 5th is below the threshold if both are off.
+        ((0.25, 0.0, 1.0), (0.2475, 0.0, 1.24), 1, 0),
+        # 1.37 against 1.28 at the 5th spike: each of three takes 0.06, and any two are enough.
+        ((0.25, 0.02, 1.28), (0.238, 0.01, 1.34), 0, 1),
+    ],
+)
+def test_effects_that_act_only_together(float_, chip, gone, unexplained, tmp_path):
+    network, kept = integrator(*float_), floating()
+    ones = Samples(x=np.ones((1, 8, 1), np.int64), y=None, n_ticks=8, spiking=True)
+    found = explained(deploy_fixed(off(network, kept, *chip), kept), ones, tmp_path / "o")
+    causes = found.causes
+    assert causes.total == 8  # four neurons, a spike missed and one that comes a tick later
+    assert causes.unlike == causes.noise == 0
+    for share in causes.shares:
+        assert sum(share.alone.values()) == 0
+        moved = share.name in ("weight rounding", "threshold rounding", "bias rounding")
+        assert sum(share.vanish.values()) == gone * moved * causes.total
+    assert causes.unexplained == unexplained * causes.total
+    assert sum(share.in_turn for share in causes.shares) == causes.total
+    if unexplained:
+        assert "100 % come from several effects together" in sentence(found)
 
 
 def test_chips_of_other_scales_add_up(tmp_path, rng):
