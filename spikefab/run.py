@@ -22,8 +22,10 @@ from mapping.reference import FloatRun, prepare, simulate
 from spikefab.data import Samples, check_classes
 from spikefab.decisions import Decisions
 from spikefab.deployment import Deployment
+from spikefab.embedded import embed
 from spikefab.host import Host
 from spikefab.record import Recorder, carried_of_run
+from traces.writer import TraceWriter
 
 Array = NDArray[Any]
 Progress = Callable[[str, int, int], None]
@@ -134,19 +136,27 @@ def run_network(
     about = _provenance(deployment, seed) | (provenance or {})
     record = Recorder(folder, deployment, samples, ticks, about)
     latency = deployment.chip.arithmetic.input_latency
-    float_counts, float_readout, instant = _float_runs(
-        network, output, samples, ticks, latency, record, progress
-    )
-    halfway = time.perf_counter()
-    host = Host(deployment)
-    silent = [p for p in program.populations if p.output and not p.spiking]
-    engine = Engine(
-        program, deployment.chip, watched=_neurons_of(program, silent), seed=seed, strict=strict,
-        fabric=fabric, n_threads=threads,
-    )  # fmt: skip
-    chip_counts, chip_readout, times, settled = _chip_run(
-        deployment, engine, host, output, silent, samples, ticks, record, progress
-    )
+    how = {
+        "seed": seed, "strict": strict, "fabric": fabric, "readout": output.name,
+        "tick_period_s": tick_period_s, "quantiser": deployment.quantiser,
+        "direct": not samples.spiking,
+    }  # fmt: skip
+    with record.chip_trace() as writer:
+        if writer is not None:
+            embed(writer, deployment, samples, how)
+        float_counts, float_readout, instant = _float_runs(
+            network, output, samples, ticks, latency, record, progress
+        )
+        halfway = time.perf_counter()
+        host = Host(deployment)
+        silent = [p for p in program.populations if p.output and not p.spiking]
+        engine = Engine(
+            program, deployment.chip, watched=_neurons_of(program, silent), seed=seed,
+            strict=strict, fabric=fabric, n_threads=threads,
+        )  # fmt: skip
+        chip_counts, chip_readout, times, settled = _chip_run(
+            deployment, engine, host, output, silent, samples, ticks, record, writer, progress
+        )
     duration = int(engine.env.now)
     record.finish()
     ended = time.perf_counter()
@@ -230,6 +240,7 @@ def _chip_run(
     samples: Samples,
     ticks: int,
     record: "Recorder",
+    writer: TraceWriter | None,
     progress: Progress,
 ) -> tuple[dict[str, Array], Array, dict[str, Array], Array]:
     program, network = deployment.program, deployment.network
@@ -237,37 +248,36 @@ def _chip_run(
     decisions = _decisions(program, output, silent)
     counts = np.zeros((len(samples), program.n_neurons), np.int64)
     frame_sums = np.zeros((len(samples), sum(part.size for part in silent)))
-    with record.chip_trace() as writer:
-        if writer is not None:
-            record.cores(writer)
+    if writer is not None:
+        record.cores(writer)
 
-        def events() -> Iterator[Stimulus]:
-            for index in range(len(samples)):
-                events = host.stimulus(samples.drive(index, network), ticks)
-                if writer is not None:
-                    record.stimulus(writer, events, index)
-                yield events
-
-        def observe(block: Block) -> None:
-            np.add.at(counts[block.sample], block.spike_neuron, np.abs(block.spike_payload))
-            frame_sums[block.sample] += block.frames.sum(axis=0)
-            now = slice(block.first_tick, block.first_tick + block.tick_ps.size)
-            for name, attribute in _TIMES.items():
-                times[name][block.sample, now] = getattr(block, attribute)
-            decisions.add(
-                block.tick_ps.size, block.spike_tick - block.first_tick, block.spike_neuron,
-                block.spike_payload, block.frames,
-            )  # fmt: skip
-            if now.stop == ticks:
-                decisions.end_sample()
+    def events() -> Iterator[Stimulus]:
+        for index in range(len(samples)):
+            events = host.stimulus(samples.drive(index, network), ticks)
             if writer is not None:
-                record.block(writer, block, silent)
-            if now.stop == ticks:
-                progress("chip", block.sample + 1, len(samples))
+                record.stimulus(writer, events, index)
+            yield events
 
-        engine.run(events(), ticks, observe)
+    def observe(block: Block) -> None:
+        np.add.at(counts[block.sample], block.spike_neuron, np.abs(block.spike_payload))
+        frame_sums[block.sample] += block.frames.sum(axis=0)
+        now = slice(block.first_tick, block.first_tick + block.tick_ps.size)
+        for name, attribute in _TIMES.items():
+            times[name][block.sample, now] = getattr(block, attribute)
+        decisions.add(
+            block.tick_ps.size, block.spike_tick - block.first_tick, block.spike_neuron,
+            block.spike_payload, block.frames,
+        )  # fmt: skip
+        if now.stop == ticks:
+            decisions.end_sample()
         if writer is not None:
-            record.totals(writer, engine)
+            record.block(writer, block, silent)
+        if now.stop == ticks:
+            progress("chip", block.sample + 1, len(samples))
+
+    engine.run(events(), ticks, observe)
+    if writer is not None:
+        record.totals(writer, engine)
     by_name = {p.name: counts[:, program.neurons_of(p.name)] for p in program.populations}
     readout = by_name[output.name].astype(np.float64)
     first = 0
