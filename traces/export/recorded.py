@@ -1,4 +1,4 @@
-"""Frames and packets as every layout of a trace gives them."""
+"""Frames, counters and packets of a window of ticks, in pieces of bounded size."""
 
 from collections.abc import Iterator
 from typing import Any, NamedTuple
@@ -6,12 +6,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from traces.export.selection import Selection
+from traces.export.selection import MOST_TICKS, Selection
 
 Array = NDArray[Any]
 
 MOST_VALUES = 1 << 20
-"""Values of frames, or rows of packets, that are held at once."""
+"""Values of frames that are held at once, if one tick has no more."""
 
 
 class Frames(NamedTuple):
@@ -22,24 +22,38 @@ class Frames(NamedTuple):
     values: Array
 
 
-def frames(selection: Selection, population: str, variable: str) -> Iterator[Frames]:
-    """Read the frames of the selected ticks in pieces of bounded size, none of them empty."""
-    trace = selection.trace
-    step = max(1, MOST_VALUES // max(trace.population(population).size, 1))
-    for start in range(selection.start, selection.stop, step):
-        stop = min(start + step, selection.stop)
-        values = trace.state(population, variable, start, stop)
-        if len(values):
-            ticks, neurons = np.arange(start, start + len(values)), np.arange(values.shape[1])
-            yield Frames(ticks, neurons, values)
+def frames(selection: Selection, population: str, variable: str, start: int, stop: int) -> Frames:
+    """Read the frames of some ticks."""
+    values = selection.trace.state(population, variable, start, stop)
+    return Frames(np.arange(start, start + len(values)), np.arange(values.shape[1]), values)
+
+
+def frame_pieces(selection: Selection, population: str, variable: str) -> Iterator[Frames]:
+    """Read the frames of all selected ticks, none of the pieces empty."""
+    most_ticks = ticks_at_once(selection.trace.population(population).size)
+    for start, stop in selection.windows(most_ticks=most_ticks):
+        found = frames(selection, population, variable, start, stop)
+        if found.ticks.size:
+            yield found
+
+
+def ticks_at_once(n_values: int) -> int:
+    """Ticks of which so many values each can be held."""
+    return min(max(1, MOST_VALUES // max(n_values, 1)), MOST_TICKS)
 
 
 def counters(selection: Selection, start: int, stop: int) -> dict[str, Array]:
-    """Read the counters of some ticks; int64 [n]; those of ticks that are missing are not there."""
+    """Read the counters of some ticks; int64 [n]; nothing from a trace without."""
     return selection.trace.tick_counters(start, stop)
 
 
 def packets(selection: Selection, start: int, stop: int) -> Any:
     """Read the packets of some ticks; None where none were recorded."""
     read = getattr(selection.trace, "packets", None)
+    return None if read is None else read(start, stop)
+
+
+def update_ps(selection: Selection, start: int, stop: int) -> Array | None:
+    """Read how long each core worked in some ticks; int64 [n_ticks, n_cores]; None where not kept."""
+    read = getattr(selection.trace, "core_update_ps", None)
     return None if read is None else read(start, stop)

@@ -56,8 +56,8 @@ class Selection:
         Ticks of the trace; tick t of sample k is ``k * trace.ticks + t``.
     table : str
         Which table, for formats of one: see `traces.export.tables.TABLES`.
-    clock : {"model", "chip"}
-        Whether a tick lasts as long as in the network or as on the chip.
+    clock : {"model", "chip"} or None
+        Whether a tick lasts as long as in the network or as on the chip; None as the format likes.
     """
 
     trace: Trace
@@ -65,7 +65,7 @@ class Selection:
     start: int
     stop: int
     table: str = "spikes"
-    clock: str = "model"
+    clock: str | None = None
 
     @property
     def populations(self) -> tuple[Source, ...]:
@@ -89,22 +89,24 @@ class Selection:
         count = self.trace.n_stimulus_spikes if source.is_input else self.trace.n_spikes
         return count(source.name, start, stop)
 
-    def windows(self, *sources: Source, most: int = MOST_EVENTS) -> Iterator[tuple[int, int]]:
-        """Cut the ticks into windows (start, stop) with at most so many spikes of these sources.
+    def windows(
+        self, *sources: Source, most_ticks: int = MOST_TICKS
+    ) -> Iterator[tuple[int, int]]:
+        """Cut the ticks into windows (start, stop) of few spikes of these sources.
 
         A single tick is never cut: it holds as many spikes as there are neurons, at most.
         """
-        start, n_ticks = self.start, MOST_TICKS
+        start, n_ticks = self.start, most_ticks
         while start < self.stop:
             stop = min(start + n_ticks, self.stop)
             n = sum(self.n_spikes(source, start, stop) for source in sources)
-            if n > most and stop - start > 1:
+            if n > MOST_EVENTS and stop - start > 1:
                 n_ticks = (stop - start) // 2
                 continue
             yield start, stop
             start = stop
-            if n < most // 4:
-                n_ticks = min(2 * n_ticks, MOST_TICKS)
+            if n < MOST_EVENTS // 4:
+                n_ticks = min(2 * n_ticks, most_ticks)
 
     def pieces(self, source: Source) -> Iterator[Spikes]:
         """Read the spikes of one source in pieces of bounded size, none of them empty."""
@@ -135,7 +137,7 @@ def select(
     ticks: tuple[int | None, int | None] = (None, None),
     samples: tuple[int | None, int | None] = (None, None),
     table: str = "spikes",
-    clock: str = "model",
+    clock: str | None = None,
 ) -> Selection:
     """Choose what to export.
 

@@ -1,7 +1,5 @@
 """Spikes and states in SONATA (Dai et al., PLoS Computational Biology 16(2), 2020), in milliseconds."""
 
-import shutil
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from traces.disk import MARGIN_BYTES
-from traces.errors import TraceWriteError
-from traces.export.recorded import Frames, frames
+from traces.export.recorded import Frames, frame_pieces
 from traces.export.selection import Selection, Source
+from traces.export.whole import check_room
 
 Array = NDArray[Any]
 
@@ -32,15 +30,12 @@ def write_sonata(selection: Selection, path: Path) -> tuple[str, ...]:
     tuple of str
         What the file does not hold.
     """
-    try:
-        with h5py.File(path, "w") as file:
-            for source in selection.sources:
-                _write_spikes(file, selection, source)
-            return tuple(
-                note for pair in selection.states() for note in _write_report(file, selection, *pair)
-            )
-    except RuntimeError as error:  # as HDF5 says most of what goes wrong
-        raise TraceWriteError(f"{path}: cannot be written ({error})") from error
+    with h5py.File(path, "w") as file:
+        for source in selection.sources:
+            _write_spikes(file, selection, source)
+        return tuple(
+            note for pair in selection.states() for note in _write_report(file, selection, *pair)
+        )
 
 
 def _write_spikes(file: Any, selection: Selection, source: Source) -> None:
@@ -61,22 +56,25 @@ def _write_report(file: Any, selection: Selection, population: str, variable: st
     """Write the frames of one variable; returns what cannot be written."""
     key = f"reports/{population}_{variable}"
     group = data = None
-    ticks: list[int] = []
-    for piece in frames(selection, population, variable):
+    first = last = -1
+    steps: set[int] = set()
+    for piece in frame_pieces(selection, population, variable):
         if group is None:
             group = file.create_group(f"{key}/{population}")
             data = _growing(group, "data", np.float32, width=piece.neurons.size)
             data.attrs["units"] = "membrane units"
+            first = last = int(piece.ticks[0])
+            steps |= set(np.diff(piece.ticks).tolist())
+        else:
+            steps |= set(np.diff(piece.ticks, prepend=last).tolist())
         _append(data, piece.values)
-        ticks += piece.ticks.tolist()
-        last = piece
+        last = int(piece.ticks[-1])
     if group is None:
         return []
-    steps = {after - before for before, after in pairwise(ticks)}
     if len(steps) > 1:
         del file[key]
         return [f"states {variable} of {population}: not at regular ticks, which SONATA asks for"]
-    _describe(group, selection, last, (ticks[0], ticks[-1], steps.pop() if steps else 1))
+    _describe(group, selection, piece, (first, last, steps.pop() if steps else 1))
     if f"report/{population}" not in file:
         file[f"report/{population}"] = h5py.SoftLink(f"/{key}/{population}")
     return []
@@ -106,15 +104,9 @@ def _growing(group: Any, name: str, dtype: type, *, width: int = 0) -> Any:
 
 
 def _append(dataset: Any, values: Array) -> None:
-    # HDF5 does not stand a write that fails, so trouble is met before.
     chunk_bytes = int(np.prod(dataset.chunks)) * dataset.dtype.itemsize
     needed = values.size * dataset.dtype.itemsize + chunk_bytes + MARGIN_BYTES
-    free = shutil.disk_usage(Path(dataset.file.filename).parent).free
-    if free < needed:
-        raise TraceWriteError(
-            f"{dataset.file.filename}: cannot be written, {needed:,} more bytes are needed, but "
-            f"{free:,} are free"
-        )
+    check_room(Path(dataset.file.filename), needed)
     before = dataset.shape[0]
     dataset.resize(before + len(values), axis=0)
     dataset[before:] = values

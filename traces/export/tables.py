@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from traces.errors import ExportError
-from traces.export.recorded import counters, frames, packets
+from traces.export.recorded import counters, frame_pieces, packets
 from traces.export.selection import Selection
 
 Array = NDArray[Any]
@@ -85,7 +85,7 @@ def states(selection: Selection) -> Table:
 
     def batches() -> Iterator[Batch]:
         for population, variable in pairs:
-            for ticks, neurons, values in frames(selection, population, variable):
+            for ticks, neurons, values in frame_pieces(selection, population, variable):
                 n = values.size
                 yield _when(selection, np.repeat(ticks, neurons.size)) | {
                     "population": _same(populations, population, n),

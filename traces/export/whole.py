@@ -1,6 +1,8 @@
 """Files that are there whole or not at all."""
 
+import errno
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -34,6 +36,19 @@ def check_target(path: Path, source: Path, *, force: bool) -> None:
         raise ExportError(f"{path}: is there already; choose another, or use --force")
 
 
+def check_room(path: Path, n_bytes: int) -> None:
+    """Meet a full disk before HDF5 does, which does not stand a write that fails.
+
+    Raises
+    ------
+    OSError
+        If there is no room for so much more.
+    """
+    free = shutil.disk_usage(path.parent).free
+    if free < n_bytes:
+        raise OSError(errno.ENOSPC, f"{free:,} bytes are free, {n_bytes:,} are needed")
+
+
 @contextmanager
 def whole_file(path: Path, *, force: bool = False) -> Iterator[Path]:
     """Give a path to write to; it becomes ``path`` if all goes well, and vanishes if not.
@@ -57,8 +72,6 @@ def whole_file(path: Path, *, force: bool = False) -> Iterator[Path]:
                     f"{path}: was made by another while this was written; nothing was replaced"
                 )
             os.replace(unfinished, path)
-    except TraceWriteError:
-        raise
     except OSError as error:
         raise TraceWriteError(
             f"{path}: cannot be written ({error.strerror or error}); nothing of it is left"
