@@ -95,13 +95,23 @@ def _units(nwb: Any, selection: Selection, path: Path, counts: dict[str, Array])
     if any(source.payload for source in selection.sources):
         worth = by_neuron(lambda at, worth: worth, np.int32)
         ragged.append(("payload", "what each spike counts for", worth))
+    # All are observed all the time; Neo's reader asks for it.
+    span = np.array([selection.start, selection.stop]) * dt_s
+    observed = common.VectorData(
+        name="obs_intervals", description="from when to when the trace has it",
+        data=np.tile(span, (neurons.size, 1)),
+    )  # fmt: skip
+    whole = common.VectorIndex(
+        name="obs_intervals_index", target=observed, data=np.arange(1, neurons.size + 1)
+    )
+    columns += [whole, observed]
     for name, about, data in ragged:
         column = common.VectorData(name=name, description=about, data=data)
         # The index first: hdmf forgets a streamed column before it meets the index behind it.
         columns += [common.VectorIndex(name=f"{name}_index", target=column, data=ends), column]
     return nwb.misc.Units(
         name="units", description="neurons and input channels", id=np.arange(neurons.size),
-        resolution=dt_s, columns=columns, colnames=["population", "neuron", *(name for name, _, _ in ragged)],
+        resolution=dt_s, columns=columns, colnames=["population", "neuron", "obs_intervals", *(name for name, _, _ in ragged)],
     )  # fmt: skip
 
 
@@ -177,8 +187,9 @@ def _streamed(batches: Iterator[Array], path: Path, shape: tuple[int, ...], dtyp
             rows = next(batches)
             check_room(path, rows.shape[0] * width + CHUNK_ROWS * 8 + MARGIN_BYTES)
             first, self._row = self._row, self._row + rows.shape[0]
+            across = tuple(slice(0, n) for n in shape[1:])
             return data_utils.DataChunk(
-                data=rows.astype(self.dtype), selection=np.s_[first : self._row, ...]
+                data=rows.astype(self.dtype), selection=(slice(first, self._row), *across)
             )
 
         def recommended_chunk_shape(self) -> tuple[int, ...]:
