@@ -11,3 +11,7 @@ class TraceFormatError(ValueError):
 
 class ExportError(ValueError):
     """What was asked for cannot be exported: it is not there, or something is not installed."""
+
+
+class MissingExtraError(ValueError):
+    """A library that only some formats need is not installed."""

@@ -47,7 +47,7 @@ def dt_ps(selection: Selection) -> int:
         If it is too short or too long to be counted in them.
     """
     length = round(selection.trace.dt_s * 1e12)
-    if not 1 <= length or length * selection.stop >= 1 << 63:
+    if not length >= 1 or length * selection.stop >= 1 << 63:
         raise ExportError(
             f"{selection.trace.path}: {selection.stop:,} ticks of {selection.trace.dt_s:g} s each "
             "cannot be counted in picoseconds"

@@ -41,8 +41,8 @@ def _values(column: Array | Names, first: int, last: int) -> list[Any]:
     if isinstance(column, Names):
         quoted = [_quoted(name) for name in column.names]
         return [quoted[code] for code in column.codes[first:last].tolist()]
-    part: Array = np.asarray(column)[first:last]
-    return part.tolist()
+    values: list[Any] = np.asarray(column)[first:last].tolist()
+    return values
 
 
 def _quoted(name: str) -> str:

@@ -7,9 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from traces.errors import ExportError
-from traces.export.extras import extra
 from traces.export.recorded import frames
 from traces.export.selection import Selection, Source
+from traces.extras import extra
 
 Array = NDArray[Any]
 

@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from traces.export.extras import extra
 from traces.export.selection import Selection
 from traces.export.tables import TABLES, Names
+from traces.extras import extra
 
 Array = NDArray[Any]
 

@@ -12,8 +12,25 @@ from numpy.typing import NDArray
 
 from traces.export.clock import Ticks, has_chip_clock, ticking
 from traces.export.perfetto_tracks import (
-    CORES, FLIGHTS, IN, LINKS, MACHINE, OUT, OUTSIDE, SAMPLES, TICKS, WORK, Tracks, begin,
-    core_thread, counter, counter_name, end, flight, flow, slice_,
+    CORES,
+    FLIGHTS,
+    IN,
+    LINKS,
+    MACHINE,
+    OUT,
+    OUTSIDE,
+    SAMPLES,
+    TICKS,
+    WORK,
+    Tracks,
+    begin,
+    core_thread,
+    counter,
+    counter_name,
+    end,
+    flight,
+    flow,
+    slice_,
 )  # fmt: skip
 from traces.export.recorded import packets, update_ps
 from traces.export.selection import Selection

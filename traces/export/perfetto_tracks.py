@@ -121,9 +121,7 @@ def flow(
 
 def flight(step: str, name: str, at_ps: int, number: int, **args: Any) -> str:
     """Write the begin ``b`` or end ``e`` of what may overlap others of its kind."""
-    return _event(
-        step, FLIGHTS, None, at_ps // 1000, name=name, cat="packet", id=number, args=args
-    )
+    return _event(step, FLIGHTS, None, at_ps // 1000, name=name, cat="packet", id=number, args=args)
 
 
 def _about(process: int, thread: int | None, what: str, **args: Any) -> str:

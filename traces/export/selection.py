@@ -89,9 +89,7 @@ class Selection:
         count = self.trace.n_stimulus_spikes if source.is_input else self.trace.n_spikes
         return count(source.name, start, stop)
 
-    def windows(
-        self, *sources: Source, most_ticks: int = MOST_TICKS
-    ) -> Iterator[tuple[int, int]]:
+    def windows(self, *sources: Source, most_ticks: int = MOST_TICKS) -> Iterator[tuple[int, int]]:
         """Cut the ticks into windows (start, stop) of few spikes of these sources.
 
         A single tick is never cut: it holds as many spikes as there are neurons, at most.
@@ -154,9 +152,9 @@ def select(
     ExportError
         If a population or tick is not there.
     """
-    there = [
-        Source(name=p.name, shape=p.shape, payload=p.payload) for p in trace.populations
-    ] + [Source(name=name, shape=None, payload=True) for name in trace.stimuli("spikes")]
+    there = [Source(name=p.name, shape=p.shape, payload=p.payload) for p in trace.populations] + [
+        Source(name=name, shape=None, payload=True) for name in trace.stimuli("spikes")
+    ]
     names = [source.name for source in there]
     for name in populations:
         if name not in names:

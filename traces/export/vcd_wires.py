@@ -65,7 +65,9 @@ def wires_of(selection: Selection, clock: str) -> tuple[Wires, list[str]]:
         return own
 
     labels = _machine_wires(selection, clock)
-    machine = dict(zip([label for label, _ in labels], declare(Module("machine", labels)), strict=True))
+    machine = dict(
+        zip([label for label, _ in labels], declare(Module("machine", labels)), strict=True)
+    )
     spikes, states = {}, {}
     for source in selection.sources:
         variables = [variable for name, variable in selection.states() if name == source.name]
