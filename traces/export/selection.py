@@ -176,6 +176,8 @@ def select(
 def _window(
     trace: Trace, what: str, asked: tuple[int | None, int | None], n: int
 ) -> tuple[int, int]:
+    if n == 0:
+        raise ExportError(f"{trace.path}: no {what} of it is whole, so there is nothing to export")
     start, stop = asked[0] or 0, n if asked[1] is None else asked[1]
     if not 0 <= start < stop <= n:
         whole = "" if trace.complete else " that are whole (the run broke off)"

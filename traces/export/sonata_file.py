@@ -30,6 +30,7 @@ def write_sonata(selection: Selection, path: Path) -> tuple[str, ...]:
     tuple of str
         What the file does not hold.
     """
+    check_room(path, MARGIN_BYTES * (1 + len(selection.sources)))
     with h5py.File(path, "w") as file:
         for source in selection.sources:
             _write_spikes(file, selection, source)
@@ -110,3 +111,4 @@ def _append(dataset: Any, values: Array) -> None:
     before = dataset.shape[0]
     dataset.resize(before + len(values), axis=0)
     dataset[before:] = values
+    dataset.file.flush()  # so that the next look at the disk sees this
