@@ -82,7 +82,7 @@ def _units(nwb: Any, selection: Selection, path: Path, counts: dict[str, Array])
     def by_neuron(column: Callable[[Array, Array], Array], dtype: type) -> Any:
         def batches() -> Iterator[Array]:
             for source in selection.sources:
-                yield from _by_neuron(selection, source, counts[source.name], column)
+                yield from _by_neuron(selection, source, counts[source.name], column, dtype)
 
         return _streamed(batches(), path, (int(ends[-1]) if ends.size else 0,), dtype)
 
@@ -120,6 +120,7 @@ def _by_neuron(
     source: Source,
     counts: Array,
     column: Callable[[Array, Array], Array],
+    dtype: type,
 ) -> Iterator[Array]:
     """Give a column of spikes by neuron, then time, though the trace has them by time."""
     before = np.concatenate([[0], np.cumsum(counts)])
@@ -127,15 +128,18 @@ def _by_neuron(
     while first < counts.size:
         last = int(np.searchsorted(before, before[first] + SPIKES_OF_A_GROUP, side="right")) - 1
         last = min(max(last, first + 1), counts.size)
-        found = []
+        n = int(before[last] - before[first])
+        who, row = np.empty(n, np.int32), 0
+        value: Array = np.empty(n, dtype)
         for ticks, neurons, payload in selection.pieces(source):
             mine = (neurons >= first) & (neurons < last)
             worth = np.ones_like(ticks) if payload is None else payload
-            found.append((neurons[mine], ticks[mine], worth[mine]))
-        if found:
-            who, at, worth = (np.concatenate(part) for part in zip(*found, strict=True))
-            order = np.argsort(who, kind="stable")
-            yield column(at[order], worth[order])
+            stop = row + int(np.count_nonzero(mine))
+            who[row:stop] = neurons[mine] - first
+            value[row:stop] = column(ticks[mine], worth[mine])
+            row = stop
+        if n:
+            yield value[np.argsort(who, kind="stable")]
         first = last
 
 
