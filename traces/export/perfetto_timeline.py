@@ -32,7 +32,7 @@ from traces.export.perfetto_tracks import (
     flow,
     slice_,
 )  # fmt: skip
-from traces.export.recorded import packets, update_ps
+from traces.export.recorded import Packets, packets, update_ps
 from traces.export.selection import Selection
 from traces.export.tables import source_names
 
@@ -97,7 +97,7 @@ def _events(selection: Selection, clock: str) -> Iterator[str]:
         found = packets(selection, ticks.start, ticks.stop)
         if found is not None:
             yield from _packet_events(selection, tracks, ticks, found, n_packets)
-            n_packets += len(found.timestamps)
+            n_packets += len(found.ticks)
         last = int(ticks.edges_ps[-1])
     yield end(MACHINE, SAMPLES, last)
 
@@ -186,11 +186,11 @@ def _link_slices(tracks: Tracks, ticks: Ticks) -> Iterator[str]:
 
 
 def _packet_events(
-    selection: Selection, tracks: Tracks, ticks: Ticks, found: Any, first: int
+    selection: Selection, tracks: Tracks, ticks: Ticks, found: Packets, first: int
 ) -> Iterator[str]:
     """Show each packet leave, travel, and be served, with an arrow from the first to the last."""
     names = source_names(selection)
-    begun = ticks.edges_ps[found.timestamps - ticks.start]
+    begun = ticks.edges_ps[found.ticks - ticks.start]
     free: dict[int, int] = {}
     # As they are served: a core serves one after the other, and waits are no slices of its own.
     for k in np.argsort(begun + found.done_ps, kind="stable").tolist():

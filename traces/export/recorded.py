@@ -22,8 +22,24 @@ class Frames(NamedTuple):
     values: Array
 
 
+class Packets(NamedTuple):
+    """One row for each packet and destination; int64 [n]; see ``docs/trace-format.md``."""
+
+    ticks: Array
+    source_kind: Array
+    source: Array
+    core: Array
+    hops: Array
+    left_ps: Array
+    arrived_ps: Array
+    done_ps: Array
+
+
 def frames(selection: Selection, population: str, variable: str, start: int, stop: int) -> Frames:
     """Read the frames of some ticks."""
+    read = getattr(selection.trace, "frames", None)  # traces of layout 2 have them
+    if read is not None:
+        return Frames(*read(population, variable, start, stop))
     values = selection.trace.state(population, variable, start, stop)
     return Frames(np.arange(start, start + len(values)), np.arange(values.shape[1]), values)
 
@@ -47,13 +63,15 @@ def counters(selection: Selection, start: int, stop: int) -> dict[str, Array]:
     return selection.trace.tick_counters(start, stop)
 
 
-def packets(selection: Selection, start: int, stop: int) -> Any:
+def packets(selection: Selection, start: int, stop: int) -> Packets | None:
     """Read the packets of some ticks; None where none were recorded."""
-    read = getattr(selection.trace, "packets", None)
-    return None if read is None else read(start, stop)
+    read = getattr(selection.trace, "packets", None)  # traces of layout 2 may have them
+    found = None if read is None else read(start, stop)
+    return None if found is None else Packets(*found)
 
 
 def update_ps(selection: Selection, start: int, stop: int) -> Array | None:
     """Read how long each core worked in some ticks; int64 [n_ticks, n_cores]; None where not kept."""
     read = getattr(selection.trace, "core_update_ps", None)
-    return None if read is None else read(start, stop)
+    found: Array | None = None if read is None else read(start, stop)
+    return found

@@ -125,7 +125,9 @@ def packet_table(selection: Selection) -> Table:
     def batches() -> Iterator[Batch]:
         for start, stop in selection.windows(*selection.sources):
             found = packets(selection, start, stop)
-            yield _when(selection, found.timestamps) | {
+            if found is None:
+                continue
+            yield _when(selection, found.ticks) | {
                 "source": Names(found.source_kind.astype(np.int32), names),
                 "neuron": found.source,
                 **{name: getattr(found, name) for name in whole},

@@ -135,10 +135,10 @@ def _show_states(moments: Moments, selection: Selection, ticks: Ticks, wires: Wi
 
 
 def _show_arrivals(moments: Moments, selection: Selection, ticks: Ticks, wires: Wires) -> None:
-    if not wires.arrivals:
+    found = packets(selection, ticks.start, ticks.stop) if wires.arrivals else None
+    if found is None:
         return
-    found = packets(selection, ticks.start, ticks.stop)
-    row = found.timestamps - ticks.start
+    row = found.ticks - ticks.start
     # What is late for its own tick must not be written behind the next.
     at = np.minimum(ticks.edges_ps[row] + found.arrived_ps, ticks.edges_ps[row + 1])
     for moment, core in zip(at.tolist(), found.core.tolist(), strict=True):

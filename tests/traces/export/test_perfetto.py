@@ -3,7 +3,6 @@
 import gzip
 import json
 from collections import Counter, defaultdict
-from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -12,6 +11,7 @@ from traces.export.clock import ticking
 from traces.export.formats import export
 from traces.export.perfetto_timeline import _packet_events
 from traces.export.perfetto_tracks import Tracks
+from traces.export.recorded import Packets
 from traces.export.selection import select
 
 NEEDS = {
@@ -21,19 +21,6 @@ NEEDS = {
     "f": {"pid", "tid", "ts", "name", "cat", "id", "bp"},
     "e": {"pid", "ts", "name", "cat", "id"},
 }  # fmt: skip
-
-
-class Packets(NamedTuple):
-    """As a trace gives them."""
-
-    timestamps: np.ndarray
-    source_kind: np.ndarray
-    source: np.ndarray
-    core: np.ndarray
-    hops: np.ndarray
-    left_ps: np.ndarray
-    arrived_ps: np.ndarray
-    done_ps: np.ndarray
 
 
 def checked(events):
