@@ -1,55 +1,15 @@
 """VCD, read by the rules of IEEE 1364-2005, clause 18, and by pyvcd."""
 
-import re
-from collections import defaultdict
-from fractions import Fraction
-
 import pytest
+from vcd_reader import read_vcd
 
 from traces.export.formats import export
-
-SECONDS = {"s": 1, "ms": 10**-3, "us": 10**-6, "ns": 10**-9, "ps": 10**-12}
-
-
-def read(path):
-    """Return {scope.name: [(time_ps, value)]}, and the last time; every line must be a rule's."""
-    text = path.read_text(encoding="ascii")
-    head, body = text.split("$enddefinitions $end\n")
-    number, unit = re.search(r"\$timescale (1|10|100) (s|ms|us|ns|ps) \$end", head).groups()
-    ps = int(Fraction(number) * Fraction(SECONDS[unit]).limit_denominator(10**12) * 10**12)
-    scopes, names, codes = [], {}, set()
-    for line in head.splitlines():
-        parts = line.split()
-        if parts[0] == "$scope":
-            assert re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", parts[2])
-            scopes.append(parts[2])
-        elif parts[0] == "$upscope":
-            scopes.pop()
-        elif parts[0] == "$var":
-            _, kind, _, code, name, _ = parts
-            assert code not in codes
-            assert all("!" <= sign <= "~" for sign in code)
-            codes.add(code)
-            names[code] = (".".join([*scopes, name]), kind)
-    assert scopes == []
-    changes, now = defaultdict(list), -1
-    for line in body.splitlines():
-        if line.startswith("#"):
-            assert int(line[1:]) > now
-            now = int(line[1:])
-            continue
-        value, code = line.split() if line[0] in "br" else (line[0], line[1:])
-        name, kind = names[code]
-        assert (kind == "real") == (value[0] == "r")
-        number = float(value[1:]) if kind == "real" else int(value.lstrip("b"), 2)
-        changes[name].append((now * ps, number))
-    return changes, now * ps
 
 
 @pytest.mark.parametrize("clock", ["model", "chip"])
 def test_every_spike_is_an_event_at_its_tick(everything, tmp_path, clock):
     export(everything.trace, "vcd", tmp_path / "x.vcd", clock=clock, ticks=(4, 57))
-    changes, last = read(tmp_path / "x.vcd")
+    changes, last = read_vcd(tmp_path / "x.vcd")
     lengths = [500_000_000] * 60 if clock == "model" else everything.duration.tolist()
     starts = [sum(lengths[:tick]) for tick in range(61)]
     assert last == starts[57]
@@ -62,7 +22,7 @@ def test_every_spike_is_an_event_at_its_tick(everything, tmp_path, clock):
 
 def test_spikes_of_other_worth_are_numbers_that_fall_back(everything, tmp_path):
     export(everything.trace, "vcd", tmp_path / "x.vcd")
-    changes, _ = read(tmp_path / "x.vcd")
+    changes, _ = read_vcd(tmp_path / "x.vcd")
     for neuron in range(4):
         mine = [(t, w) for t, n, w in everything.spikes["out"] if n == neuron]
         found = changes[f"trace.out.n{neuron}"]
@@ -73,7 +33,7 @@ def test_spikes_of_other_worth_are_numbers_that_fall_back(everything, tmp_path):
 def test_states_and_counters_change_as_recorded(everything, tmp_path, monkeypatch):
     monkeypatch.setattr("traces.export.recorded.MOST_VALUES", 12)
     export(everything.trace, "vcd", tmp_path / "x.vcd")
-    changes, _ = read(tmp_path / "x.vcd")
+    changes, _ = read_vcd(tmp_path / "x.vcd")
     expected = [(t * 500_000_000, float(v)) for t, v in enumerate(everything.frames[:, 2])]
     assert changes["trace.out.v_2"] == expected
     held, found = None, iter(changes["trace.machine.busiest_link"])
@@ -115,7 +75,7 @@ def test_codes_are_short_and_each_is_used_once():
 def test_pyvcd_reads_the_same(everything, tmp_path):
     reader = pytest.importorskip("vcd.reader", reason="needs pip install '.[test]'")
     export(everything.trace, "vcd", tmp_path / "x.vcd")
-    changes, last = read(tmp_path / "x.vcd")
+    changes, last = read_vcd(tmp_path / "x.vcd")
     with (tmp_path / "x.vcd").open("rb") as file:
         tokens = list(reader.tokenize(file))
     kinds = reader.TokenKind
