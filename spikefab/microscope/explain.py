@@ -149,9 +149,12 @@ def explain_difference(
             raise BadInputError(str(error)) from error
         start = _first_of(comparison) or first_state(first, second, comparison)
         asked = (neuron, ticks, sample) != (None, None, None)
-        place = _place(first, start, neuron, ticks, sample) if samples or asked else None
+        place = (
+            _place(traces, comparison, start, neuron, ticks, sample) if samples or asked else None
+        )
         pair, why_not = None, ""
-        if samples or asked:
+        # What is equal has no cause; but it may still differ from the network as it was trained.
+        if asked or (samples and (as_trained or not comparison.equal)):
             pair, why_not = _pair(traces, as_trained, _most_ticks(traces, place), stack, samples)
         found = None
         if pair is not None and samples:
@@ -164,7 +167,7 @@ def explain_difference(
                 )
         if as_trained and found is not None:
             start = found.first
-            place = _place(first, start, neuron, ticks, sample)
+            place = _place(traces, comparison, start, neuron, ticks, sample)
         look = seen = None
         if place is not None:
             look, seen = _look(pair, first, second, place)
@@ -244,7 +247,8 @@ def _pair(
 
 
 def _place(
-    trace: Trace,
+    traces: list[Trace],
+    comparison: Comparison,
     first: First | None,
     neuron: str | None,
     ticks: tuple[int, int] | None,
@@ -264,19 +268,23 @@ def _place(
         population, index = first.population, first.neuron
     else:
         raise BadInputError("the two do not differ: say which neuron to look at (--neuron)")
-    sizes = {p.name: p.size for p in trace.populations}
+    names = [p.name for p in comparison.populations]
+    sizes = {name: traces[0].population(name).size for name in names}
     if population not in sizes:
-        raise BadInputError(f"there is no population {population!r}; there are {', '.join(sizes)}")
+        raise BadInputError(
+            f"there is no population {population!r} in both; there are {', '.join(sizes)}"
+        )
     if not 0 <= index < sizes[population]:
         raise BadInputError(
             f"there is no {population}[{index}]; {population!r} has 0..{sizes[population] - 1}"
         )
     chosen = sample if sample is not None else first.sample if first is not None else 0
-    if not 0 <= chosen < trace.samples:
-        raise BadInputError(f"there is no sample {chosen}; there are 0..{trace.samples - 1}")
+    n_samples = min(trace.samples for trace in traces)
+    if not 0 <= chosen < n_samples:
+        raise BadInputError(f"there is no sample {chosen}; there are 0..{n_samples - 1}")
     around = first.tick if first is not None and first.sample == chosen else BEFORE
     start, stop = ticks or (max(around - BEFORE, 0), around + AFTER + 1)
-    length = trace.ticks - trace.population(population).lag
+    length = min(trace.ticks - trace.population(population).lag for trace in traces)
     if not 0 <= start < stop or start >= length:
         raise BadInputError(
             f"ticks {start}:{stop} are not there; {population!r} has 0:{length} without its lag"

@@ -344,7 +344,7 @@ def test_looking_at_what_is_not_there_is_told(rng, tmp_path):
     run_network(deployment, spikes_for(rng), folder=tmp_path)
     paths = tmp_path / "float.h5", tmp_path / "trace.h5"
     for how, message in (
-        ({"neuron": "hiden[1]"}, "no population 'hiden'; there are hidden, out"),
+        ({"neuron": "hiden[1]"}, "no population 'hiden' in both; there are hidden, out"),
         ({"neuron": "hidden[8]"}, r"no hidden\[8\]; 'hidden' has 0..7"),
         ({"neuron": "hidden[1]", "sample": 5}, "no sample 5; there are 0..4"),
         ({"neuron": "hidden[1]", "ticks": (90, 95)}, "ticks 90:95 are not there"),
@@ -390,6 +390,12 @@ def test_traces_that_carry_nothing_are_compared_as_recorded(two):
     at = first.tick - seen.place.first_tick
     assert seen.spikes[at].tolist() == [first.payload_a, first.payload_b]
     assert np.isnan(seen.membrane).all()
+
+
+def test_what_is_equal_needs_no_cause(two):
+    without_attachments(two[1])
+    found = explain_difference(two[1], two[1])
+    assert (found.comparison.equal, found.why_not) == (True, "")
 
 
 def test_a_program_of_another_hash_is_no_cause(two):
@@ -682,3 +688,25 @@ def test_integers_of_lava_dl_are_decays_alone(shared, tmp_path):
     names = {share.name for share in found.causes.shares}
     assert found.causes.unlike == found.causes.left_in_turn == 0
     assert not names & {"weight rounding", "threshold rounding", "bias rounding"}
+
+
+def test_networks_of_other_populations_are_compared_without_a_cause(rng, tmp_path):
+    network = one_layer(rng)
+    small = replace(
+        network, populations=network.populations[:1], projections=network.projections[:1],
+        outputs=("hidden",),
+    )  # fmt: skip
+    samples, paths = replace(spikes_for(rng), y=None), []
+    for k, one in enumerate((network, small)):
+        (tmp_path / str(k)).mkdir()
+        chip = chip_with(numbers={"weight_bits": 8 - 4 * k})
+        run_network(deploy(one, chip, direct=False), samples, folder=tmp_path / str(k))
+        paths.append(tmp_path / str(k) / "trace.h5")
+    found = explain_difference(*paths)
+    assert found.comparison.partial
+    assert [p.name for p in found.comparison.populations] == ["hidden"]
+    assert found.comparison.first is not None
+    assert "different populations" in found.why_not
+    assert found.recorded.place.population == "hidden"
+    with pytest.raises(BadInputError, match="no population 'out' in both"):
+        explain_difference(*paths, neuron="out[1]")
