@@ -265,8 +265,8 @@ class Engine:
             self._state = self._lane().restored(snapshot.arrays)
         self._counted, self._n_ticks = counted, int(snapshot.header["n_ticks"])
         self._at, self._saved = (snapshot.sample, snapshot.tick), snapshot
-        if snapshot.now_ps > self.env.now:
-            self.env.run(until=snapshot.now_ps)
+        self.env.timeout(snapshot.now_ps - int(self.env.now))
+        self.env.step()
 
     def _about(self) -> dict[str, Any]:
         """What a snapshot belongs to."""
@@ -335,7 +335,7 @@ class Engine:
         self._start(n_ticks)
         chip = self.env.process(self._tick_loop(stimuli, n_ticks, observe))
         try:
-            self.env.run(until=chip)
+            self._let(chip)
         except Exception as error:
             if chip.triggered:
                 raise
@@ -358,8 +358,19 @@ class Engine:
         self._start(n_ticks)
         passed: list[Block] = []
         for block in self._blocks(self._at[0], stimulus, n_ticks, lambda: 1):
-            self.env.run(until=self.env.process(self._pass(block, passed.append)))
+            self._let(self.env.process(self._pass(block, passed.append)))
             yield passed.pop()
+
+    def _let(self, process: simpy.Process) -> None:
+        """Let time pass until a process has ended; unlike `env.run`, leaves nothing in `env`."""
+        process.callbacks.append(lambda event: setattr(event, "defused", True))
+        try:
+            while not process.processed:
+                self.env.step()
+        except simpy.core.EmptySchedule as error:
+            raise RuntimeError("nothing is left that would let the next tick begin") from error
+        if isinstance(process.value, BaseException):
+            raise process.value
 
     def _start(self, n_ticks: int) -> None:
         if self._started:
