@@ -80,6 +80,10 @@ class Block:
         threshold, or the number of spikes where neurons fire several times a tick.
     frames : int64 or float64 [n_ticks, n_watched]
         Membranes of the watched neurons at the end of each tick.
+    currents : int64 or float64 [n_ticks, n_currents, n_sensed]
+        The same of the currents of neurons whose currents are watched.
+    spilled : uint8 [n_ticks, n_alert]
+        Bits of `emulator.sweep.SPILLED`: what left its register, of neurons that are watched for it.
     counted
         What `tick_counters` are made of when they are asked for.
     activity : Activity, optional
@@ -95,6 +99,8 @@ class Block:
     spike_neuron: Array
     spike_payload: Array
     frames: Array
+    currents: Array
+    spilled: Array
     counted: Counted
     activity: Activity | None = None
 
@@ -114,5 +120,6 @@ class Block:
                 tick_ps=self.tick_ps[k : k + 1], slowest_core=self.slowest_core[k : k + 1],
                 busiest_link=self.busiest_link[k : k + 1], spike_tick=self.spike_tick[mine],
                 spike_neuron=self.spike_neuron[mine], spike_payload=self.spike_payload[mine],
-                frames=self.frames[k : k + 1], counted=self.counted.tick(k),
+                frames=self.frames[k : k + 1], currents=self.currents[k : k + 1],
+                spilled=self.spilled[k : k + 1], counted=self.counted.tick(k),
             )  # fmt: skip

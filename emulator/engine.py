@@ -26,7 +26,7 @@ from emulator.chip import Chip
 from emulator.counting import carried_by_counters, fresh_counters, totals
 from emulator.errors import EngineError, OverflowAlarm, SnapshotError
 from emulator.fabric import FABRIC_NAMES, FABRICS, Carry, barrier_ps
-from emulator.lane import Lane
+from emulator.lane import Lane, Watched
 from emulator.loading import load
 from emulator.noc.scratch import Traffic
 from emulator.program import Program
@@ -70,8 +70,8 @@ class Engine:
     ----------
     program : Program
     chip : Chip
-    watched : int array, optional
-        Neurons whose membrane is reported at every tick.
+    watched, watched_currents, watched_overflows : int array, optional
+        Neurons whose membrane, or synaptic currents, or overflows are reported at every tick.
     block_ticks : int
         Ticks in one compiled call; changes nothing but speed.
     seed : int
@@ -104,6 +104,8 @@ class Engine:
         chip: Chip,
         *,
         watched: Array | None = None,
+        watched_currents: Array | None = None,
+        watched_overflows: Array | None = None,
         block_ticks: int = BLOCK_TICKS,
         seed: int = 0,
         strict: bool = False,
@@ -117,9 +119,6 @@ class Engine:
             raise ValueError(f"n_threads must be at least 1, but is {n_threads}")
         if fabric not in FABRIC_NAMES:
             raise ValueError(f"fabric must be one of {', '.join(FABRIC_NAMES)}, not {fabric!r}")
-        watched = np.asarray([] if watched is None else watched, np.int64)
-        if watched.size and not 0 <= watched.min() <= watched.max() < program.n_neurons:
-            raise ValueError(f"watched neurons must lie in 0..{program.n_neurons - 1}")
         self.env = simpy.Environment(initial_time=0)
         self.program = program
         self._chip = chip
@@ -132,7 +131,11 @@ class Engine:
             self.fabric = Simulation(self.env, program, chip, packets, barrier_ps(program, chip))
         else:
             self._carry = FABRICS[fabric](program, chip, packets)
-        self._lane_about: dict[str, Any] = {"watched": watched, "seed": seed, "strict": strict}
+        lists = (watched, watched_currents, watched_overflows)
+        self._lane_about: dict[str, Any] = {
+            "watched": Watched(*(_neurons(listed, program.n_neurons) for listed in lists)),
+            "seed": seed, "strict": strict,
+        }  # fmt: skip
         self._side_by_side, self._threads = _threads(n_threads, program.n_neurons)
         self._origin: dict[str, Any] = {"form": FORM, "fabric": fabric, "seed": seed}
         self._counted = fresh_counters(program)
@@ -544,6 +547,13 @@ def _run_ahead(lanes: "SimpleQueue[Lane]", sample: int, stimulus: Stimulus, n_ti
         return _Ahead(blocks, counters, lane.traffic, lane.state)
     finally:
         lanes.put(lane)
+
+
+def _neurons(listed: Array | None, n_neurons: int) -> Array:
+    watched = np.asarray([] if listed is None else listed, np.int64)
+    if watched.size and not 0 <= watched.min() <= watched.max() < n_neurons:
+        raise ValueError(f"watched neurons must lie in 0..{n_neurons - 1}")
+    return watched
 
 
 def _added(one: Counters, other: Counters) -> Counters:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,6 +41,9 @@ CORE_TICKS_A_BLOCK = 1 << 18
 NEURON_TICKS_A_BLOCK = 1 << 28
 """Ticks of one call times neurons; bounds the time until a run notices that it is interrupted."""
 
+WATCHED_VALUES_A_BLOCK = 1 << 22
+"""Ticks of one call times values that are watched."""
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class _Machine:
@@ -50,6 +53,14 @@ class _Machine:
     neurons: Neurons
     state: State
     pending: Pending
+
+
+class Watched(NamedTuple):
+    """Neurons that are looked at in every tick: their membranes, currents, and overflows."""
+
+    membranes: Array
+    currents: Array
+    overflows: Array
 
 
 class Lane:
@@ -62,13 +73,13 @@ class Lane:
         The fabric; without one, blocks come with their activity and no times.
     n_threads : int
         Threads that share the cores; fewer where rules need one order of delivery for all cores.
-    watched : int64 [n_watched]
+    watched : Watched
     seed : int
     strict : bool
     """
 
     def __init__(
-        self, loaded: Loaded, carry: Carry | None, *, n_threads: int, watched: Array, seed: int,
+        self, loaded: Loaded, carry: Carry | None, *, n_threads: int, watched: Watched, seed: int,
         strict: bool,
     ) -> None:  # fmt: skip
         program = loaded.program
@@ -104,14 +115,14 @@ class Lane:
     @property
     def state(self) -> dict[str, Array]:
         """Copies of current [n_currents, n] and membrane [n]; see `Engine.state`."""
+        columns = {"current": self._shown(), "membrane": self._machine.state.membrane}
+        return {name: array.astype(_wide(array)) for name, array in columns.items()}
+
+    def _shown(self) -> Array:
+        """Currents as the membranes took them in; [n_currents, n]."""
         state = self._machine.state
         shown = self._loaded.chip.arithmetic.current_order == "add-use-decay"
-        current = state.shown[None] if shown else state.current
-        wide = {np.dtype(np.int32): np.int64}
-        return {
-            name: array.astype(wide.get(array.dtype, array.dtype))
-            for name, array in (("current", current), ("membrane", state.membrane))
-        }
+        return state.shown[None] if shown else state.current
 
     @property
     def traffic(self) -> Traffic:
@@ -207,7 +218,8 @@ class Lane:
             CORE_TICKS_A_BLOCK // max(program.n_cores, 1),
             NEURON_TICKS_A_BLOCK // max(program.n_neurons, 1),
         )
-        most = max(most, 1)
+        values = self._watched.membranes.size + self._shown().shape[0] * self._watched.currents.size
+        most = max(min(most, WATCHED_VALUES_A_BLOCK // max(values, 1)), 1)
         marking = self._sleeps or stimulus.current_tick.size > 0
         at = (
             first_tick,
@@ -236,6 +248,8 @@ class Lane:
                 spike_neuron=activity.spike_neuron,
                 spike_payload=activity.spike_payload,
                 frames=listed.frames[:done],
+                currents=listed.currents[:done],
+                spilled=listed.spilled[:done],
                 counted=Counted(
                     self._loaded,
                     activity,
@@ -280,11 +294,12 @@ class Lane:
             wake.marks[:] = 0
             blocks = slice(wake.first_neuron // BLOCK, -(-wake.last_neuron // BLOCK))
             wake.busy[blocks] = self._begins[blocks]
+        self._eights[:] = 0
         self._alarm = np.full((len(self._cores), 4), -1.0)
 
     def _listed(self, ticks: int) -> kernels.Listed:
         program = self._loaded.program
-        floats = self._machine.state.membrane.dtype.kind == "f"
+        watched, membrane, shown = self._watched, self._machine.state.membrane, self._shown()
         if len(self._spent_ps) < ticks:
             self._spent_ps = np.empty((ticks, program.n_cores), np.int64)
         binary = program.row_axon.size > 0
@@ -295,8 +310,13 @@ class Lane:
             start=np.zeros((len(self._cores), ticks + 1), np.int64),
             spent_ps=self._spent_ps,
             merged=np.zeros((ticks, 2 * program.n_cores) if binary else (1, 0), np.int64),
-            watched=self._watched,
-            frames=np.empty((ticks, self._watched.size), np.float64 if floats else np.int64),
+            watched=watched.membranes,
+            frames=np.empty((ticks, watched.membranes.size), _wide(membrane)),
+            sensed=watched.currents,
+            currents=np.empty((ticks, len(shown), watched.currents.size), _wide(shown)),
+            shown=shown,
+            alert=watched.overflows,
+            spilled=np.empty((ticks, watched.overflows.size), np.uint8),
             tally=np.zeros((len(self._cores), ticks + 1, len(kernels.TALLIED)), np.int64),
         )
 
@@ -415,6 +435,10 @@ class Lane:
             tick=tick,
             value=value,
         )
+
+
+def _wide(array: Array) -> type:
+    return np.float64 if array.dtype.kind == "f" else np.int64
 
 
 def _joined(column: Array, start: Array) -> Array:

@@ -221,7 +221,9 @@ def test_compiled_and_plain_machines_go_on_for_each_other(monkeypatch):
     program, chip, stimuli = case(707, "mesh")
     whole, blocks = Engine(program, chip, fabric="queued"), []
     whole.run(stimuli, TICKS, blocks.append)
-    saved, first = broken_off(program, chip, stimuli, 0, 7, block_ticks=1, fabric="queued")
+    saved, first = broken_off(
+        program, chip, stimuli, 0, 7, block_ticks=1, n_threads=1, fabric="queued"
+    )
     with monkeypatch.context() as patched:
         uncompiled(patched)
         engine, rest = gone_on_with(program, chip, stimuli, saved, fabric="queued")
