@@ -29,6 +29,7 @@ from emulator.fabric import FABRIC_NAMES, FABRICS, Carry, barrier_ps
 from emulator.lane import Lane, Watched
 from emulator.loading import load
 from emulator.noc.scratch import Traffic
+from emulator.packet_log import PacketLog, log_of
 from emulator.program import Program
 from emulator.simulation import Simulation
 from emulator.snapshot import FORM, Snapshot, of_columns, take_columns
@@ -78,6 +79,8 @@ class Engine:
         For stochastic rounding alone.
     strict : bool
         End the run with an error at the first value that leaves its register.
+    log_packets : bool
+        List every packet in `Block.packets`; samples then run one after another.
     fabric : str
         What carries packets; one of `emulator.fabric.FABRIC_NAMES`.
     n_threads : int, optional
@@ -109,6 +112,7 @@ class Engine:
         block_ticks: int = BLOCK_TICKS,
         seed: int = 0,
         strict: bool = False,
+        log_packets: bool = False,
         fabric: str = "ideal",
         n_threads: int | None = None,
     ) -> None:
@@ -128,13 +132,16 @@ class Engine:
         self._carry: Carry | None = None
         packets = self._loaded.packets
         if fabric == "simpy":
-            self.fabric = Simulation(self.env, program, chip, packets, barrier_ps(program, chip))
+            self.fabric = Simulation(
+                self.env, program, chip, packets, barrier_ps(program, chip),
+                log_packets=log_packets,
+            )  # fmt: skip
         else:
             self._carry = FABRICS[fabric](program, chip, packets)
         lists = (watched, watched_currents, watched_overflows)
         self._lane_about: dict[str, Any] = {
             "watched": Watched(*(_neurons(listed, program.n_neurons) for listed in lists)),
-            "seed": seed, "strict": strict,
+            "seed": seed, "strict": strict, "log_packets": log_packets,
         }  # fmt: skip
         self._side_by_side, self._threads = _threads(n_threads, program.n_neurons)
         self._origin: dict[str, Any] = {"form": FORM, "fabric": fabric, "seed": seed}
@@ -410,6 +417,7 @@ class Engine:
             self._is_alone()
             and len(first) > 1
             and self._side_by_side > 1
+            and not self._lane_about["log_packets"]
             and n_ticks <= SIDE_BY_SIDE_TICKS
         )
         samples = zip(numbers, chain(first, waiting), strict=False)
@@ -468,6 +476,7 @@ class Engine:
             block = replace(
                 block, tick_ps=ticks.duration_ps, slowest_core=ticks.slowest_core,
                 busiest_link=ticks.busiest_link, activity=None,
+                packets=self._log(block.first_tick),
             )  # fmt: skip
             self._lose(self.fabric, activity)
         else:
@@ -481,6 +490,11 @@ class Engine:
             yield self.env.timeout(0)  # whoever waited for the tick may hold the next one
             while self._holds:
                 yield self._holds.pop()
+
+    def _log(self, first_tick: int) -> PacketLog | None:
+        if self.fabric is None or not self._lane_about["log_packets"]:
+            return None
+        return log_of(self.fabric.log, first_tick, self.program, self._chip)
 
     def _lose(self, fabric: Simulation, activity: Activity) -> None:
         """Take back what lost packets would have done."""

@@ -22,6 +22,7 @@ from emulator.lost import take_back
 from emulator.machine import advance_of
 from emulator.neuron import Neurons, State
 from emulator.noc.scratch import Traffic
+from emulator.packet_log import PACKETS_A_BLOCK, Rows, log_of
 from emulator.registers import fresh_pending, fresh_state, fresh_wake
 from emulator.snapshot import of_machine, on_its_way, take_machine, wake_all
 from emulator.stimulus import Stimulus
@@ -76,11 +77,12 @@ class Lane:
     watched : Watched
     seed : int
     strict : bool
+    log_packets : bool
     """
 
     def __init__(
         self, loaded: Loaded, carry: Carry | None, *, n_threads: int, watched: Watched, seed: int,
-        strict: bool,
+        strict: bool, log_packets: bool = False,
     ) -> None:  # fmt: skip
         program = loaded.program
         self._loaded, self._carry = loaded, carry
@@ -100,8 +102,13 @@ class Lane:
         self._spent_ps = np.empty((0, program.n_cores), np.int64)
         self._eights = np.zeros(-(-program.n_neurons // 8), np.int64)
         self._flags = self._eights.view(np.uint8)
+        self._logs = log_packets and carry is not None
+        n_spikes = SPIKES_A_BLOCK
+        if log_packets:
+            fan_out = int(np.diff(loaded.packets.first).max(initial=1))
+            n_spikes = min(n_spikes, PACKETS_A_BLOCK // max(fan_out, 1))
         # One entry more than can be listed: what is no spike is written and overwritten.
-        self._room = SPIKES_A_BLOCK + program.n_neurons + 1
+        self._room = n_spikes + program.n_neurons + 1
         shape = (len(self._cores), self._room)
         signed = loaded.chip.arithmetic.lower_threshold == "spike" and program.lower.size > 0
         bare = not (program.several_a_tick or signed)
@@ -236,7 +243,7 @@ class Lane:
             self._raise_alarm(sample)
             activity = self._activity(at[0], done, events, listed)
             ticks = fresh_ticks(done)
-            self._time(activity, ticks)
+            log = self._time(activity, ticks)
             self._next_tick = at[0] + done
             yield Block(
                 sample=sample,
@@ -256,6 +263,7 @@ class Lane:
                     listed.tally[:, : done + 1].sum(axis=0),
                     listed.merged[:done],
                 ),
+                packets=log_of(log, at[0], program, self._loaded.chip) if self._logs else None,
                 activity=activity if self._carry is None else None,
             )
             at = (at[0] + done, following[0], following[1])
@@ -384,7 +392,7 @@ class Lane:
             input_channel=events.spike_channel[mine],
             input_payload=events.spike_payload[mine],
             input_ps=events.sent_ps[mine],
-            update_ps=listed.spent_ps[:done],
+            update_ps=listed.spent_ps[:done].copy(),  # the next block is written over it
             merged_events=np.ascontiguousarray(listed.merged[:done, : listed.merged.shape[1] // 2]),
         )
 
@@ -397,20 +405,25 @@ class Lane:
         else:
             np.add.at(counters.repeats, program.n_neurons + channel, payload)
 
-    def _time(self, activity: Activity, ticks: Ticks) -> None:
-        """Let the fabric say how long ticks took, each thread for some of them."""
+    def _time(self, activity: Activity, ticks: Ticks) -> list[Rows]:
+        """Let the fabric say how long ticks took, each thread for some; return packets, if logged."""
         if self._carry is None:
-            return
+            return []
+        logs: list[list[Rows]] = [[] for _ in self._cores]
+        log = logs if self._logs else [None for _ in logs]
         parts = len(self._cores)
         cuts = [ticks.duration_ps.size * k // parts for k in range(parts + 1)]
         others = [
-            self._pool.submit(self._carry, activity, cuts[k], cuts[k + 1], ticks, self._traffics[k])
+            self._pool.submit(
+                self._carry, activity, cuts[k], cuts[k + 1], ticks, self._traffics[k], log[k]
+            )
             for k in range(1, parts)
             if self._pool
         ]
-        self._carry(activity, cuts[0], cuts[1], ticks, self._traffics[0])
+        self._carry(activity, cuts[0], cuts[1], ticks, self._traffics[0], log[0])
         for other in others:
             other.result()
+        return [rows for part in logs for rows in part]
 
     def _raise_alarm(self, sample: int) -> None:
         """End a strict run.
