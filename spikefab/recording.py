@@ -104,7 +104,7 @@ def recording_of(texts: Sequence[str], program: Program, tick_period_s: float) -
                 wishes += _states(words, program, tick_period_s)
         except ValueError as error:
             problems.append(f"--record {text!r}: {error}")
-    problems += _twice(wishes)
+    problems += _twice(wishes) + _anyway(wishes, program)
     if problems:
         raise RecordingError("\n".join(problems))
     chosen = None
@@ -225,6 +225,17 @@ def _trigger(rest: list[str], program: Program, tick_period_s: float) -> Trigger
     if kind not in ("spike", "overflow", "late"):
         raise ValueError(f"around {kind!r}: must be spike, overflow or late")
     return Trigger(kind=kind, before=before, after=after or 0, **about)  # type: ignore[arg-type]
+
+
+def _anyway(wishes: list[Wish], program: Program) -> list[str]:
+    """Refuse what every run records."""
+    silent = {p.name for p in program.populations if p.output and not p.spiking}
+    return [
+        f"--record: v of {wish.population} is recorded at every tick anyway, since it is an output "
+        "that never spikes"
+        for wish in wishes
+        if wish.probe.variable == "v" and wish.population in silent
+    ]
 
 
 def _twice(wishes: list[Wish]) -> list[str]:

@@ -1,10 +1,14 @@
 """Wishes of what is recorded: what they mean, and what is told of those that cannot be met."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
-from random_fabrics import case
+from random_fabrics import TICKS, case
 
+from emulator.engine import Engine
 from spikefab.recording import RecordingError, recording_of
+from spikefab.wished import Wished
 
 PROGRAM = case(3, "mesh")[0]  # populations a of 8 and b of 6 neurons, mixed on the chip
 
@@ -90,3 +94,61 @@ def test_all_problems_are_told_together():
         "--record 'w a'", "--record 'v c'", "--record",
     ]  # fmt: skip
     assert "v of a is wished for more than once" in str(error.value)
+
+
+def test_what_a_run_records_anyway_is_no_wish():
+    silent = replace(PROGRAM.populations[1], spiking=False)
+    program = replace(PROGRAM, populations=(PROGRAM.populations[0], silent))
+    with pytest.raises(RecordingError, match="v of b is recorded at every tick anyway"):
+        recording_of(["v b"], program, 1e-3)
+    assert recording_of(["u b"], program, 1e-3).wishes
+
+
+@pytest.mark.plain_python
+def test_wishes_become_columns_of_a_trace():
+    program, chip, stimuli = case(1403, "mesh")
+    recording = recording_of(["v a[2:5] every 2", "u b around spike a 1:0", "packets", "spikes b"],
+                             program, 1e-3)  # fmt: skip
+    always = program.neurons_of("b")[:2]
+    wished = Wished(recording, program, TICKS, always, ["b", "a"])
+    engine, blocks = Engine(program, chip, block_ticks=5, n_threads=1, **wished.engine), []
+    whole = Engine(program, chip, block_ticks=1, n_threads=1)
+    membranes = {}
+
+    def look(block):
+        membranes[block.sample * TICKS + block.first_tick] = whole.state["membrane"]
+
+    whole.run(stimuli, TICKS, look)
+    engine.run(stimuli, TICKS, blocks.append)
+    n_frames = n_packets = 0
+    for block in blocks:
+        own = wished.own(block).frames
+        at = block.sample * TICKS + block.first_tick
+        assert own.tolist() == [membranes[at + k][always].tolist() for k in range(len(own))]
+        states, triggers = wished.states(block)
+        for state in states:
+            if state["variable"] == "v":
+                assert state["neurons"].tolist() == [2, 3, 4]
+                mine = program.neurons_of("a")[2:5]
+                assert state["frames"].tolist() == [
+                    membranes[tick][mine].tolist() for tick in state["ticks"]
+                ]
+                n_frames += len(state["ticks"])
+        for columns in triggers:
+            assert set(columns["kind"]) == {"spike"}
+            assert set(columns["population"]) == {1}
+        packets = wished.packets(block)
+        outside = packets["source_kind"] == 2
+        assert np.all(packets["source_kind"] <= 2)
+        known = np.where(
+            outside, program.n_neurons + packets["source"],
+            [program.neurons_of("ab"[1 - kind % 2])[source % 6]
+             for kind, source in zip(packets["source_kind"], packets["source"], strict=True)],
+        )  # fmt: skip
+        same = outside | (packets["source"] < 6)
+        assert np.all((known == block.packets.source)[same])
+        n_packets += packets["source"].size
+    assert n_frames == len(stimuli) * TICKS // 2
+    assert n_packets > 20
+    assert wished.spikes("a", np.array([1, 2])).tolist() == [False, False]
+    assert wished.spikes("b", np.array([1, 2])).tolist() == [True, True]
