@@ -52,10 +52,10 @@ class Wished:
         """Return the block with the membranes that the run watches for itself."""
         return replace(block, frames=block.frames[:, : self._always.size])
 
-    def spikes(self, name: str, neurons: Array) -> Array | None:
-        """Which spikes of a population are recorded; bool, or None for all."""
+    def spikes(self, name: str, neurons: Array) -> Array:
+        """Which spikes of a population are recorded; bool [n_spikes]."""
         if self._recording.spikes is None:
-            return None
+            return np.ones(neurons.size, np.bool_)
         return np.isin(neurons, self._recording.spikes.get(name, ()))
 
     def states(self, block: Block) -> tuple[list[dict[str, Any]], list[dict[str, Array]]]:
