@@ -267,6 +267,16 @@ def run(
         ),
     ] = None,
     threads: Threads = None,
+    record: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--record",
+            metavar="WISH",
+            help="What the chip's trace holds; again for more: 'spikes output' (or none), "
+            "'v,u hidden[0:64] every 10 ticks 100:200', 'v output around spike hidden 5:10' (or "
+            "around overflow, around late), packets.",
+        ),
+    ] = None,
     mapping: Annotated[
         Path | None, typer.Option("--mapping", help="A program of spikefab map: lie as it has it.")
     ] = None,
@@ -285,6 +295,7 @@ def run(
             network, data, chip,
             physics={
                 "fabric": fabric.value, "threads": threads, "tick_period_s": tick_period,
+                "record": tuple(record or ()),
             },
             conventions={
                 "dt_s": dt, "reset": _value(reset), "spike": _value(spike),

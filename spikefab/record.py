@@ -15,6 +15,7 @@ from emulator.program import ProgramPopulation
 from emulator.stimulus import Stimulus
 from spikefab.data import Samples
 from spikefab.deployment import Deployment
+from spikefab.wished import Wished
 from traces.errors import TraceFormatError
 from traces.layout import RecordedPopulation
 from traces.trace import Trace
@@ -39,10 +40,11 @@ class Recorder:
         samples: Samples,
         ticks: int,
         provenance: dict[str, str | int | float],
+        wished: Wished | None = None,
     ) -> None:
         self._folder = folder
         self._program = deployment.program
-        self._about = provenance
+        self._about, self._wished = provenance, wished
         self._ticks = ticks
         self._common: dict[str, Any] = {
             "samples": len(samples),
@@ -111,6 +113,10 @@ class Recorder:
         for number in np.flatnonzero(np.bincount(owner)):
             mine = np.flatnonzero(owner == number)
             name = self._program.populations[number].name
+            if self._wished is not None:
+                mine = mine[
+                    self._wished.spikes(name, self._program.index[block.spike_neuron[mine]])
+                ]
             writer.spikes(
                 name,
                 at.take(mine),
@@ -131,11 +137,24 @@ class Recorder:
             weights=np.abs(block.spike_payload),
             minlength=block.tick_ps.size,
         ).astype(np.int64)
+        self._write_wishes(writer, block)
         core = self._program.core
         writer.tick_counters(
             duration_ps=block.tick_ps, slowest_core=core[block.slowest_core],
             busiest_link=block.busiest_link, **counted,
         )  # fmt: skip
+
+    def _write_wishes(self, writer: TraceWriter, block: Block) -> None:
+        if self._wished is None:
+            return
+        states, triggers = self._wished.states(block)
+        for state in states:
+            writer.state(**state)
+        for columns in triggers:
+            writer.triggers(**columns)
+        packets = self._wished.packets(block)
+        if packets is not None:
+            writer.packets(**packets)
 
     @staticmethod
     def totals(writer: TraceWriter, engine: Engine) -> None:

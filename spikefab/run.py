@@ -2,7 +2,7 @@
 
 import platform
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
@@ -23,7 +23,9 @@ from spikefab.embedded import embed
 from spikefab.float_side import float_side
 from spikefab.host import Host
 from spikefab.record import Recorder, carried_of_run
+from spikefab.recording import recording_of
 from spikefab.tally import Tally, passed
+from spikefab.wished import Wished
 from traces.writer import TraceWriter
 
 Array = NDArray[Any]
@@ -94,6 +96,7 @@ def run_network(
     fabric: str = "ideal",
     threads: int | None = None,
     tick_period_s: float | None = None,
+    record: Sequence[str] = (),
     provenance: dict[str, str | int | float] | None = None,
     progress: Progress = lambda stage, done, total: None,
 ) -> RunResult:
@@ -115,6 +118,8 @@ def run_network(
         Threads of the engine; changes nothing but speed.
     tick_period_s : float, optional
         What a tick may last in real time; the network's own tick by default.
+    record : sequence of str
+        What the chip's trace records, in the grammar of `spikefab.recording`.
 
     Raises
     ------
@@ -133,32 +138,47 @@ def run_network(
     ticks = samples.n_ticks + max(lag.values())
     began = time.perf_counter()
     about = _provenance(deployment, seed) | (provenance or {})
-    record = Recorder(folder, deployment, samples, ticks, about)
+    silent = [p for p in program.populations if p.output and not p.spiking]
+    period_s = network.dt_s if tick_period_s is None else tick_period_s
+    wished = Wished(
+        recording_of(record, program, period_s), program, ticks, _neurons_of(program, silent),
+        [p.name for p in network.order],
+    )  # fmt: skip
+    recorder = Recorder(folder, deployment, samples, ticks, about, wished)
     how = {
         "seed": seed, "strict": strict, "fabric": fabric, "readout": output.name,
         "tick_period_s": tick_period_s, "quantiser": deployment.quantiser,
         "direct": not samples.spiking,
     }  # fmt: skip
-    with record.chip_trace() as writer:
+    with recorder.chip_trace() as writer:
         if writer is not None:
             embed(writer, deployment, samples, how)
-        with record.float_trace() as float_writer:
+        with recorder.float_trace() as float_writer:
             in_float = float_side(
                 network, output, samples, ticks, deployment.chip.arithmetic.input_latency,
                 float_writer, lambda done: progress("float", done, len(samples)),
             )  # fmt: skip
         halfway = time.perf_counter()
         host = Host(deployment)
-        silent = [p for p in program.populations if p.output and not p.spiking]
         engine = Engine(
-            program, deployment.chip, watched=_neurons_of(program, silent), seed=seed,
-            strict=strict, fabric=fabric, n_threads=threads,
+            program, deployment.chip, seed=seed, strict=strict, fabric=fabric, n_threads=threads,
+            **wished.engine,
         )  # fmt: skip
         tally = _chip_run(
-            deployment, engine, host, output, silent, samples, ticks, record, writer, progress
+            deployment,
+            engine,
+            host,
+            output,
+            silent,
+            samples,
+            ticks,
+            recorder,
+            writer,
+            progress,
+            wished,
         )
     duration = int(engine.env.now)
-    record.finish()
+    recorder.finish()
     ended = time.perf_counter()
     return RunResult(
         deployment=deployment,
@@ -176,7 +196,7 @@ def run_network(
         wall_s={"float": halfway - began, "chip": ended - halfway, "total": ended - began},
         seed=seed,
         fabric=fabric,
-        tick_period_s=network.dt_s if tick_period_s is None else tick_period_s,
+        tick_period_s=period_s,
         ticks=tally.times,
         settled=tally.settled,
         carried=carried_of_run(engine),
@@ -203,6 +223,7 @@ def _chip_run(
     record: "Recorder",
     writer: TraceWriter | None,
     progress: Progress,
+    wished: Wished,
 ) -> Tally:
     network = deployment.network
     tally = Tally(deployment.program, output, silent, len(samples), ticks)
@@ -217,7 +238,7 @@ def _chip_run(
             yield events
 
     def observe(block: Block) -> None:
-        ended = tally.add(passed(block))
+        ended = tally.add(passed(wished.own(block)))
         if writer is not None:
             record.block(writer, block, silent)
         if ended:

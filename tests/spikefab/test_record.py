@@ -76,6 +76,7 @@ def block(neurons, payloads):
     return Block(
         sample=0, first_tick=0, tick_ps=np.ones(20, np.int64), spike_tick=5 + np.arange(at.size),
         spike_neuron=at, spike_payload=np.array(payloads), frames=np.zeros((20, 0)),
+        currents=np.empty((20, 1, 0)), spilled=np.empty((20, 0), np.uint8),
         slowest_core=np.zeros(20, np.int64), busiest_link=np.full(20, -1),
         counted=SimpleNamespace(by_tick=dict),
     )  # fmt: skip
