@@ -9,6 +9,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from traces.bundle import Bundle, read_bundle
 from traces.content import content_hash_of
 from traces.errors import TraceFormatError
 from traces.events import Events, first_outside
@@ -319,6 +320,23 @@ class Trace:
         self._known("stimulus of currents", name, self.stimuli("currents"))
         columns = ["timestamps", "node_ids", "values"]
         return Currents(*self._events(f"stimulus/currents/{name}", columns).window(start, stop))
+
+    def attachments(self) -> tuple[str, ...]:
+        """List the bundles that the run was made from."""
+        return tuple(self._file.get("attached", {}))
+
+    def attached(self, name: str) -> Bundle:
+        """Read a bundle.
+
+        Raises
+        ------
+        KeyError
+            If there is none of this name.
+        TraceFormatError
+            If it differs from its hash.
+        """
+        self._known("attachment", name, self.attachments())
+        return read_bundle(self._group(f"attached/{name}"))
 
     def cores(self) -> dict[str, Array]:
         """Place and number of neurons of each core, int64 [n_cores]; empty in earlier traces."""
