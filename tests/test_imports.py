@@ -16,7 +16,8 @@ DOORS = {
         "emulator/noc/simulated.py", "emulator/noc/simulated_tick.py",
     },
     "h5py": {
-        "emulator/program_file.py", "traces/bundle.py", "traces/content.py", "traces/trace.py", "traces/writer.py", "mapping/netx_file.py",
+        "emulator/program_file.py", "traces/bundle.py", "traces/content.py", "traces/reports.py", "traces/seal.py", "traces/tables.py",
+        "traces/trace.py", "traces/walk.py", "traces/writer.py", "mapping/netx_file.py",
         "mapping/nir_file.py", "mapping/vector_case.py", "spikefab/data.py",
     },
     "nir": {"mapping/nir_file.py", "mapping/nir_import.py"},
