@@ -46,7 +46,7 @@ class Columns:
         self.group = group
         self._types = {name: np.dtype(dtype) for name, dtype in columns.items()}
         self._widths = widths or {}
-        self._how = {"chunk_rows": chunk_rows, "compression": compression}
+        self._chunk_rows, self._compression = chunk_rows, compression
         self._held: dict[str, list[Array]] = {name: [] for name in columns}
         there = [name for name in columns if name in group]
         # Kept open: each dataset that is opened again would read its last block again.
@@ -58,7 +58,7 @@ class Columns:
     def _create(self, path: str, name: str) -> Any:
         width = self._widths.get(name)
         tail = () if width is None else (width,)
-        rows = max(min(CHUNK_VALUES // max(width or 1, 1), self._how["chunk_rows"]), 1)
+        rows = max(min(CHUNK_VALUES // max(width or 1, 1), self._chunk_rows), 1)
         return self.group.create_dataset(
             path,
             shape=(0, *tail),
@@ -67,7 +67,7 @@ class Columns:
             chunks=(rows, *(max(n, 1) for n in tail)),
             dtype=self._types[name],
             fletcher32=True,
-            **COMPRESSION[self._how["compression"]],
+            **COMPRESSION[self._compression],
         )
 
     def dtype(self, name: str) -> Any:

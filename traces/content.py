@@ -80,7 +80,7 @@ class Header(NamedTuple):
 def header_of(file: Any) -> Header:
     """Collect the header of an open file."""
     root = {n: _canonical(v) for n, v in file.attrs.items() if n != "header_sha256"}
-    spikes = file["spikes"] if "spikes" in file else {}
+    spikes = file.get("spikes", {})
     return Header(
         root,
         {

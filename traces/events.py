@@ -31,7 +31,7 @@ class Events:
 
     def count(self, start: int | None, stop: int | None) -> int:
         """Number of events of ticks ``start`` to ``stop`` (exclusive)."""
-        first, last = self._between(start, stop)
+        first, last = self.between(start, stop)
         return last - first
 
     def window(self, start: int | None, stop: int | None) -> tuple[Array, ...]:

@@ -159,7 +159,7 @@ class Reports:
         path = report_path(population, variable)
         self._neurons[path] = frames.neurons
         rows = {"data": frames.values} | ({"ticks": frames.ticks} if with_ticks else {})
-        self._tables.add(path, **rows)
+        self._tables.add(path, rows)
         if with_ticks and frames.ticks.size:
             self._tables.latest[f"{path}/ticks"] = int(frames.ticks[-1])
 

@@ -104,7 +104,7 @@ def _packed(seal: Seal) -> bytes:
     return table + _FOOTER.pack(seal.end, len(seal.blocks), seal.rest, digest, SEAL_MAGIC)
 
 
-def _digest(table: bytes, end: int, rest: bytes) -> bytes:
+def _digest(table: bytes | bytearray, end: int, rest: bytes) -> bytes:
     return hashlib.sha256(table + struct.pack("<Q", end) + rest).digest()
 
 

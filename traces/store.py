@@ -56,7 +56,7 @@ class Store:
         self._trouble: OSError | None = None
         self._journal_counts = False
         self._holds_all = False
-        self._sums: Mapping[int, tuple[int, int]] = {}
+        self._sums: dict[int, tuple[int, int]] = {}
         self._identity = os.fstat(file.fileno()).st_ino
 
     @staticmethod
@@ -77,8 +77,7 @@ class Store:
             file.close()
             unnamed.unlink(missing_ok=True)
             raise
-        store = Store(file, path, whole=0, pages={})
-        return store
+        return Store(file, path, whole=0, pages={})
 
     @property
     def _unfinished(self) -> Path:
@@ -185,6 +184,7 @@ class Store:
     def write(self, data: Any) -> int:
         """Write at the place, or keep in mind why that is impossible."""
         view = memoryview(data).cast("B")
+        self._sums.pop(self._at, None)
         if self._trouble is None:
             try:
                 self._put(self._at, view)
@@ -195,8 +195,8 @@ class Store:
         return len(view)
 
     def verify(self, sums: Mapping[int, tuple[int, int]]) -> None:
-        """Check blocks when they are read: address to length and CRC-32."""
-        self._sums = sums
+        """Check blocks when they are read, until they are written: address to length, CRC-32."""
+        self._sums = dict(sums)
 
     def truncate(self, size: int) -> int:
         """Take note of the length that HDF5 wants at the next `commit`."""
@@ -384,7 +384,7 @@ def uninterrupted() -> Iterator[None]:
         return
     heard: list[tuple[int, Any]] = []
     before = {
-        number: handler
+        int(number): handler
         for number in (signal.SIGINT, signal.SIGTERM)
         if callable(handler := signal.getsignal(number))
     }
@@ -396,4 +396,4 @@ def uninterrupted() -> Iterator[None]:
         for number, handler in before.items():
             signal.signal(number, handler)
         for number, frame in heard:
-            before[signal.Signals(number)](number, frame)
+            before[number](number, frame)

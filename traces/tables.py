@@ -75,7 +75,7 @@ class Tables:
                     widths={name: group[name].shape[1] for name in names if group[name].ndim == 2},
                 )
 
-    def add(self, path: str, fitting: tuple[str, ...] = (), **rows: Array) -> None:
+    def add(self, path: str, rows: Mapping[str, Array], *, fitting: tuple[str, ...] = ()) -> None:
         """Hold rows of a table; events come with their ticks in ``timestamps``."""
         self.n_held_bytes += self._columns[path].add(fitting=fitting, **rows)
         if "timestamps" in rows and len(rows["timestamps"]):

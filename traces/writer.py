@@ -105,7 +105,8 @@ class TraceWriter:
             store = Store.create(path)
         except OSError as error:
             raise _not_created(path, error) from error
-        self._store, self._file = store, None
+        self._store = store
+        self._file: Any = None
         try:
             with uninterrupted():
                 self._file = file = _h5(
@@ -200,7 +201,8 @@ class TraceWriter:
             raise TraceWriteError(f"{path}: is held by another process; wait for it") from None
         except OSError as error:
             raise TraceWriteError(f"{path}: cannot be written on ({_reason(error)})") from error
-        writer._store, writer._file = store, None
+        writer._store = store
+        writer._file = None
         try:
             unsealed(store)
             with uninterrupted():
@@ -315,7 +317,7 @@ class TraceWriter:
             rows = in_order(what, events, latest=latest, n_ticks=self._n_ticks, size=size)
             # Looked at by `in_order`, unless numbers have no end.
             known = ("timestamps", "node_ids") if size is not None else ("timestamps",)
-            self._tables.add(key, fitting=known, **rows)
+            self._tables.add(key, rows, fitting=known)
 
     def state(
         self,
@@ -449,7 +451,7 @@ class TraceWriter:
             latest = self._tables.latest[key]
             by = layout.sorted_by
             rows_in_time = in_time(name, columns, by, latest=latest, n_ticks=self._n_ticks)
-            self._tables.add(key, **rows_in_time)
+            self._tables.add(key, rows_in_time)
         self._after()
 
     def tick_counters(self, **columns: Array) -> None:
@@ -458,7 +460,7 @@ class TraceWriter:
         rows = min(max(self._n_ticks, 1), 1 << 13)
         self._open(key, dict.fromkeys(columns, np.int64), chunk_rows=rows)
         before = self._tables[key].n_added
-        self._tables.add(key, **columns)
+        self._tables.add(key, columns)
         # As with spikes: what else belongs to the ticks before this batch has come.
         self._whole_tick = max(self._whole_tick, before - 1)
         self._after()
@@ -475,7 +477,7 @@ class TraceWriter:
             chunk_rows=min(max(self._n_ticks, 1), 1 << 13),
             widths={name: values.shape[1] for name, values in wide.items()},
         )
-        self._tables.add(key, **wide)
+        self._tables.add(key, wide)
         self._after()
 
     def totals(self, table: str, columns: Mapping[str, Array]) -> None:
