@@ -1,20 +1,21 @@
 """The content hash: equal for equal recordings, however the file is laid out.
 
-SHA-256 over everything but ``/provenance`` and ``/attached``; ``docs/trace-format.md`` has the
-exact rule. Order of creation, chunks and compression do not matter.
+SHA-256 over everything but ``/provenance``, ``/attached`` and ``/checkpoints``;
+``docs/trace-format.md`` has the exact rule. Order of creation, chunks and compression do not matter.
 """
 
 import hashlib
 import json
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import h5py
 import numpy as np
 
 from traces.errors import TraceFormatError
 
-_OWN_HASH = ("provenance", "attached")
+_OWN_HASH = ("provenance", "attached", "checkpoints")
 """Groups that the hash leaves out; bundles have their own."""
 _LEFT_OUT = ("content_sha256", "complete")
 _PIECE_BYTES = 1 << 22
@@ -67,6 +68,32 @@ def _add_dataset(digest: Any, dataset: Any) -> None:
     rows = max(_PIECE_BYTES // max(row_bytes, 1), 1)
     for start in range(0, dataset.shape[0], rows):
         digest.update(np.ascontiguousarray(dataset[start : start + rows], dtype=dtype).data)
+
+
+class Header(NamedTuple):
+    """What an incomplete trace says of itself: attributes of the root and of populations."""
+
+    root: dict[str, str]
+    populations: dict[str, dict[str, str]]
+
+
+def header_of(file: Any) -> Header:
+    """Collect the header of an open file."""
+    root = {n: _canonical(v) for n, v in file.attrs.items() if n != "header_sha256"}
+    spikes = file.get("spikes", {})
+    return Header(
+        root,
+        {
+            name: {n: _canonical(v) for n, v in spikes[name].attrs.items()}
+            for name in map(str, file.attrs["populations"])
+        },
+    )
+
+
+def header_hash(header: Header, lengths: Mapping[str, list[int]]) -> str:
+    """Hash a header and the rows of each column of each table that grows; hexadecimal."""
+    text = json.dumps([header.root, header.populations, lengths], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _canonical(value: Any) -> str:
