@@ -2,7 +2,7 @@
 
 import warnings
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -27,6 +27,16 @@ def carried_of_run(engine: Engine) -> Carried | None:
         return engine.carried
     except FabricChoiceError:
         return None
+
+
+class GoingOn(NamedTuple):
+    """How a trace that an earlier run left is gone on with: from which tick, if any."""
+
+    tick: int | None
+    complete: bool
+
+
+NEW = GoingOn(None, complete=False)
 
 
 class Recorder:
@@ -55,17 +65,19 @@ class Recorder:
         self._parts = [parts[p.name] for p in deployment.network.order]
         self._carrying = _carrying(deployment)
 
-    def float_trace(self) -> "Writing":
+    def float_trace(self, going_on: GoingOn = NEW) -> "Writing":
         """Open ``float.h5``."""
-        return self._open("float.h5", "float")
+        return self._open("float.h5", "float", going_on)
 
-    def chip_trace(self) -> "Writing":
+    def chip_trace(self, going_on: GoingOn = NEW) -> "Writing":
         """Open ``trace.h5``."""
-        return self._open("trace.h5", "chip")
+        return self._open("trace.h5", "chip", going_on)
 
-    def _open(self, name: str, kind: Any) -> "Writing":
-        if self._folder is None:
+    def _open(self, name: str, kind: Any, going_on: GoingOn) -> "Writing":
+        if self._folder is None or going_on.complete:
             return Writing(None)
+        if going_on.tick is not None:
+            return Writing(TraceWriter.resume(self._folder / name, going_on.tick))
         populations = [
             RecordedPopulation(
                 name=p.name, shape=p.shape, lag=p.lag, output=p.output, spiking=p.spiking,
@@ -85,9 +97,12 @@ class Recorder:
         program = self._program
         writer.cores(place=program.core, neurons=np.diff(program.core_start))
 
-    def stimulus(self, writer: TraceWriter, events: Stimulus, sample: int) -> None:
-        """Record a sample's input."""
+    def stimulus(
+        self, writer: TraceWriter, events: Stimulus, sample: int, *, first_tick: int = 0
+    ) -> None:
+        """Record a sample's input, that of ticks before ``first_tick`` of the trace excepted."""
         first = sample * self._ticks
+        events = events.since(first_tick - first)
         for name, size in self._program.inputs:
             channel = events.spike_channel - self._program.first_channel(name)
             mine = (channel >= 0) & (channel < size)
