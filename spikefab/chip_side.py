@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emulator.block import Block
-from emulator.engine import Engine, Snapshot
+from emulator.engine import Engine
 from emulator.program import Program, ProgramPopulation
+from emulator.snapshot import Snapshot
 from emulator.stimulus import Stimulus
 from mapping.network import Population
 from spikefab.data import Samples
@@ -64,7 +65,7 @@ class ChipSide:
         header = checkpoint.header
         self._first_tick = int(header["tick"])
         self._due = Due(self._checkpoint_ticks, first_tick=self._first_tick)
-        self.engine.restore(Snapshot(header["engine"], checkpoint.arrays))
+        self.engine.restore(Snapshot(header=header["engine"], arrays=checkpoint.arrays))
         self.host.n_handed.update(header["host"]["handed"])
         self.host.n_cut.update(header["host"]["cut"])
         for some in recorded(trace, self._deployment.program, self._silent, self._first_tick):

@@ -76,14 +76,14 @@ def rehearse(
         make_output(output)
     elif new is not None:
         output = make_new(new)
-    about = {
+    about: dict[str, str | int | float] = {
         "command": printable(" ".join(["spikefab", *sys.argv[1:]]))[:LONGEST_COMMAND],
         "network_name": printable(network_path.name), "chip_name": printable(chip_name),
     }  # fmt: skip
     run = partial(run_network, deployment, samples, folder=output, provenance=about, **how)
     with replacing(output) as earlier:
         result = _run_with_progress(run, len(samples), output, earlier)
-    _tell(result, about["network_name"], chip_name, output, time.perf_counter() - began)
+    _tell(result, str(about["network_name"]), chip_name, output, time.perf_counter() - began)
 
 
 def go_on(folder: Path, *, threads: int | None = None) -> None:
