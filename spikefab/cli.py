@@ -277,6 +277,15 @@ def run(
             "around overflow, around late), packets.",
         ),
     ] = None,
+    checkpoint: Annotated[
+        int | None,
+        typer.Option(
+            "--checkpoint",
+            min=1,
+            help="Keep the machine's state every so many ticks, to seek and to resume from.",
+            show_default="every few seconds, the last two",
+        ),
+    ] = None,
     mapping: Annotated[
         Path | None, typer.Option("--mapping", help="A program of spikefab map: lie as it has it.")
     ] = None,
@@ -296,6 +305,7 @@ def run(
             physics={
                 "fabric": fabric.value, "threads": threads, "tick_period_s": tick_period,
                 "record": tuple(record or ()),
+                "checkpoint_ticks": checkpoint,
             },
             conventions={
                 "dt_s": dt, "reset": _value(reset), "spike": _value(spike),
@@ -339,6 +349,21 @@ def demo(
             physics={"fabric": fabric.value},
             new=None if output else "spikefab-demo",
         )  # fmt: skip
+
+
+@app.command()
+def resume(
+    folder: Annotated[
+        Path, typer.Argument(help="Where the run was writing to.", show_default=False)
+    ],
+    threads: Threads = None,
+    debug: Debug = False,
+) -> None:
+    """Go on with a run that broke off or was killed, from its last checkpoint."""
+    with told(debug):
+        from spikefab.rehearsal import go_on
+
+        go_on(folder, threads=threads)
 
 
 @app.command()

@@ -133,6 +133,8 @@ def _states(words: list[str], program: Program, tick_period_s: float) -> list[Wi
         word = rest.pop(0)
         if word == "every" and "every" not in about:
             about["every"] = _number(rest)
+            if rest[:1] == ["ticks"] and not (rest[1:] and _SPAN.fullmatch(rest[1])):
+                rest.pop(0)
         elif word == "ticks" and "window" not in about:
             about["window"] = _span(rest, "ticks")
         elif word == "around" and "trigger" not in about:

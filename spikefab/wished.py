@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from emulator.block import Block
 from emulator.packet_log import PacketLog
-from emulator.probes import NOBODY, Fired, Frames
+from emulator.probes import KINDS, NOBODY, Fired, Frames
 from emulator.program import Program
 from spikefab.recording import Recording, Wish
 
@@ -47,6 +47,22 @@ class Wished:
         watched = self._probing.watched
         behind = np.concatenate([self._always, watched["watched"]])
         return {**watched, "watched": behind, "log_packets": self._recording.packets}
+
+    @property
+    def all_spikes(self) -> bool:
+        """Whether the trace gets every spike."""
+        return self._recording.spikes is None
+
+    @property
+    def activity(self) -> bool:
+        """Whether the trace gets when spikes were sent, and how long cores were busy."""
+        return self._recording.activity
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether nothing is left out, and nothing held back until something happens."""
+        waits = any(wish.probe.trigger is not None for wish in self._recording.wishes)
+        return self.all_spikes and not waits
 
     def own(self, block: Block) -> Block:
         """Return the block with the membranes that the run watches for itself."""
@@ -94,7 +110,7 @@ class Wished:
         alone, neuron = fired.neuron == NOBODY, np.maximum(fired.neuron, 0)
         return {
             "timestamps": fired.ticks + fired.sample * self._ticks,
-            "kind": np.full(fired.ticks.size, wish.probe.trigger.kind),
+            "kind": np.full(fired.ticks.size, KINDS.index(wish.probe.trigger.kind)),
             "population": np.where(alone, NOBODY, self._place[neuron]),
             "neuron": np.where(alone, NOBODY, self._program.index[neuron]),
         }
