@@ -81,6 +81,10 @@ class Engine:
         Threads that share the cores of a sample, or run short samples side by side; changes
         nothing but speed. By default samples take all processors, and a sample by itself one for
         every 16,384 neurons.
+    first_sample : int
+        Number of the first sample, by which stochastic rounding is drawn and blocks are named.
+    identity : int64 [n], optional
+        Numbers of the neurons in the whole that the program is a part of (`emulator.excerpt`).
 
     Attributes
     ----------
@@ -106,6 +110,8 @@ class Engine:
         strict: bool = False,
         fabric: str = "ideal",
         n_threads: int | None = None,
+        first_sample: int = 0,
+        identity: Array | None = None,
     ) -> None:
         program.check(chip)
         if block_ticks < 1:
@@ -121,7 +127,7 @@ class Engine:
         self.program = program
         self._chip = chip
         self._block_ticks = block_ticks
-        self._loaded = load(program, chip)
+        self._loaded = load(program, chip, identity)
         self.fabric: Simulation | None = None
         self._carry: Carry | None = None
         packets = self._loaded.packets
@@ -136,7 +142,7 @@ class Engine:
         self._main: Lane | None = None
         self._state: dict[str, Array] | None = None
         self._started = False
-        self._at = (0, 0)
+        self._at = (first_sample, 0)
         self._ticked = self.env.event()
         self._holds: list[simpy.Event] = []
 
@@ -264,7 +270,7 @@ class Engine:
             and self._side_by_side > 1
             and n_ticks <= SIDE_BY_SIDE_TICKS
         )
-        samples = enumerate(chain(first, waiting))
+        samples = enumerate(chain(first, waiting), self._at[0])
         if many:
             with ThreadPoolExecutor(self._side_by_side) as pool:
                 yield from self._together(pool, samples, n_ticks, observe)

@@ -51,3 +51,7 @@ class EngineError(RuntimeError):
 
 class ChipDoesNotRunError(ValueError):
     """A chip whose discipline is not built was asked to run; the text says why, and what runs."""
+
+
+class ExcerptError(ValueError):
+    """A part of a program cannot run alone and be the same; the text says why, and what can."""
