@@ -264,9 +264,11 @@ def _whole_rows(program: Program, row: Array, kept: Array) -> _Rows:
     moved = np.zeros(row.size, np.int64)
     moved[dense] = _renumbered(kept)[program.core_start[program.row_core[row[dense]]]]
     moved[dense] -= program.core_start[program.row_core[row[dense]]]
+    listed = ~dense & (program.row_size[row] > 0)
     return _Rows(
         row=row, weight_at=program.row_weight[row], target_at=target_at + moved,
-        size=program.row_size[row], dense=dense, weight=program.weight, target=program.target,
+        size=program.row_size[row], dense=dense, weight=program.weight, 
+        target=program.target if listed.any() else program.target[:0],
     )  # fmt: skip
 
 
