@@ -55,3 +55,7 @@ class ChipDoesNotRunError(ValueError):
 
 class ExcerptError(ValueError):
     """A part of a program cannot run alone and be the same; the text says why, and what can."""
+
+
+class RetimingError(ValueError):
+    """Recorded spikes cannot be timed this way; the text says why."""

@@ -267,7 +267,7 @@ def _whole_rows(program: Program, row: Array, kept: Array) -> _Rows:
     listed = ~dense & (program.row_size[row] > 0)
     return _Rows(
         row=row, weight_at=program.row_weight[row], target_at=target_at + moved,
-        size=program.row_size[row], dense=dense, weight=program.weight, 
+        size=program.row_size[row], dense=dense, weight=program.weight,
         target=program.target if listed.any() else program.target[:0],
     )  # fmt: skip
 
