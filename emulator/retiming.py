@@ -193,6 +193,7 @@ class Timer:
     def __init__(self, clock: Clock, fabric: str) -> None:
         self._clock = clock
         self._carry = FABRICS[fabric](clock.program, clock.chip, clock.packets)
+        self._traffic = self._carry.fresh_traffic()
         binary = clock.program.row_axon.size > 0
         self._merging = Merging(clock.program, clock.chip) if binary else None
 
@@ -219,12 +220,12 @@ class Timer:
             update_ps=np.ascontiguousarray(times.update_ps),
             merged_events=merged,
         )
-        self._carry(activity, 0, happened.n_ticks, ticks)
+        self._carry(activity, 0, happened.n_ticks, ticks, self._traffic)
         return ticks
 
     def carried(self) -> Carried | None:
         """Statistics so far; None where the fabric follows no packets."""
-        return self._carry.carried()
+        return self._carry.carried(self._traffic)
 
 
 class Moved:
