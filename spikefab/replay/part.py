@@ -116,11 +116,15 @@ def _run(
         first_sample=first, identity=part.identity,
     )  # fmt: skip
 
+    sources = part.sources[part.sources < whole.n_neurons]
+    reaching = {whole.populations[k].name for k in np.unique(whole.population[sources])}
+
     def stimuli() -> Iterator[Stimulus]:
         for sample in range(first, last):
             given = shortened(recording.stimulus(sample), n_ticks)
             begins = sample * ticks
-            yield part.stimulus(given, recording.fired(begins, begins + n_ticks), n_ticks)
+            fired = recording.fired(begins, begins + n_ticks, reaching)
+            yield part.stimulus(given, fired, n_ticks)
 
     def observe(block: Block) -> None:
         begins = block.sample * ticks

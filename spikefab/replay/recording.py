@@ -1,5 +1,6 @@
 """A chip's trace as its machine sees it: what went in, and who fired, in the program's numbers."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -9,6 +10,7 @@ from numpy.typing import NDArray
 
 from emulator.chip import Chip
 from emulator.excerpt import Fired
+from emulator.happened import Happened
 from emulator.program import Program
 from emulator.stimulus import Stimulus
 from spikefab.embedded import Embedded
@@ -109,15 +111,61 @@ class Recording:
             current_tick=current[0], current_neuron=current[1], current_value=current[2],
         )  # fmt: skip
 
-    def fired(self, start: int, stop: int) -> Fired:
-        """Read all spikes of some ticks, which count from ``start``, by ascending neuron."""
+    def fired(self, start: int, stop: int, names: Collection[str] | None = None) -> Fired:
+        """Read the spikes of some ticks, which count from ``start``, by ascending neuron.
+
+        Parameters
+        ----------
+        names : collection of str, optional
+            Populations to read; all by default.
+        """
         found = [_NOTHING]
         for part in self.program.populations:
+            if names is not None and part.name not in names:
+                continue
             spikes = self.trace.spikes(part.name, start, stop)
             payload = np.ones_like(spikes.ticks) if spikes.payload is None else spikes.payload
             neurons = self.program.neurons_of(part.name)[spikes.neurons]
             found.append((spikes.ticks - start, neurons, payload))
         return Fired(*_joined(found))
+
+    def inputs(self, sample: int) -> tuple[Array, Array, Array]:
+        """Tick, channel and payload of a sample's input spikes, as the machine takes them."""
+        given, most = self.stimulus(sample), self.chip.numbers.input_payload_max
+        payload = np.minimum(given.spike_payload, most) if most else given.spike_payload
+        order = np.arange(payload.size)
+        if np.any(self.program.channel_core >= 0):
+            order = np.lexsort((given.spike_channel, given.spike_tick))
+        return given.spike_tick[order], given.spike_channel[order], payload[order]
+
+    def happened(self, inputs: tuple[Array, Array, Array], start: int, stop: int) -> Happened:
+        """What happened in some ticks of one sample, whose `inputs` these are."""
+        within = start % self.trace.ticks
+        tick, channel, payload = inputs
+        mine = slice(*np.searchsorted(tick, [within, within + stop - start]))
+        fired = self.fired(start, stop)
+        return Happened(
+            n_ticks=stop - start, spike_tick=fired.tick, spike_neuron=fired.neuron,
+            spike_payload=fired.payload, input_tick=tick[mine] - within,
+            input_channel=channel[mine], input_payload=payload[mine],
+        )  # fmt: skip
+
+    @cached_property
+    def has_activity(self) -> bool:
+        """Whether the trace holds when spikes left and how long cores updated."""
+        return self.activity(0, 1) is not None
+
+    def activity(self, start: int, stop: int) -> tuple[Array, Array] | None:
+        """Read when spikes left, as `fired` orders them, and updates [n_ticks, n_cores]; ps."""
+        sent = []
+        for part in self.program.populations:
+            spikes: Any = self.trace.spikes(part.name, start, stop)
+            left = getattr(spikes, "sent_ps", None)
+            if left is None:
+                return None
+            sent.append((spikes.ticks, self.program.neurons_of(part.name)[spikes.neurons], left))
+        trace: Any = self.trace
+        return _joined([_NOTHING, *sent])[2], trace.core_ticks(start, stop)["update_ps"]
 
     @cached_property
     def _has_stimulus(self) -> bool:

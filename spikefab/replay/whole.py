@@ -139,9 +139,9 @@ def _verdict(trace: Trace, window: Window, checker: Checker, first: Mismatch | N
     if not trace.complete:
         notes.append(
             f"the run broke off: its first {trace.whole_ticks:,} of {trace.samples * trace.ticks:,} "
-            "ticks are whole; totals were not written"
+            "ticks are whole"
         )
-    elif window != Window(0, trace.samples * trace.ticks):
+    elif trace.kind == "chip" and window != Window(0, trace.samples * trace.ticks):
         notes.append("totals of cores and links are those of the whole run, and were not compared")
     return Verdict(
         what=f"the {trace.kind} run", start=window.start, stop=window.stop,
@@ -150,25 +150,25 @@ def _verdict(trace: Trace, window: Window, checker: Checker, first: Mismatch | N
     )  # fmt: skip
 
 
-def replay_float(trace: Trace, samples: str | None = None) -> Verdict:
+def replay_float(trace: Trace, window: Window | None = None) -> Verdict:
     """Simulate a float trace again, from the network and input in its partner.
 
     Parameters
     ----------
-    samples : str, optional
-        ``A:B``; all that are whole by default.
+    window : Window, optional
+        Ticks to compare; all that are whole by default.
 
     Raises
     ------
     BadInputError
         If the partner is not beside it.
     """
+    window = window or window_of(trace)
     with Trace.open(partner_of(trace)) as chip:
         recording = Recording(chip)
         embedded: Embedded = recording.embedded
         network, data = embedded.network, embedded.samples
         latency = embedded.chip.arithmetic.input_latency
-        window = window_of(trace, samples)
     in_step = prepare(network, timing="chip", input_latency=latency)
     checker = Checker(trace, window)
     try:
