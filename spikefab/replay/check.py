@@ -5,75 +5,19 @@ records is compared, and nothing is kept beyond the ticks that are being compare
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from emulator.program import Program
 from spikefab.replay.recording import Window
+from spikefab.replay.tables import core_counters_differ, packets_differ
+from spikefab.replay.verdict import Differs, Mismatch
 from traces.trace import Trace
 
 Array = NDArray[Any]
-
-
-class Mismatch(NamedTuple):
-    """A value that differs.
-
-    ``tick`` as the trace counts, None for totals of the run; ``core`` is a place on the chip.
-    ``recorded`` and ``replayed`` are numbers of spikes (the payload), or values as stored; None
-    where a value is not there.
-    """
-
-    tick: int | None
-    core: int | None
-    population: str | None
-    neuron: int | None
-    variable: str
-    recorded: float | None
-    replayed: float | None
-
-
-@dataclass(frozen=True, kw_only=True)
-class Verdict:
-    """Whether a run was made again.
-
-    Attributes
-    ----------
-    what : str
-        What was made again, in words.
-    start, stop : int
-        Ticks that were compared; up to the first difference if there is one.
-    compared : mapping of str to int
-        How many values of each kind.
-    not_compared : tuple of str
-        Recorded, but not compared.
-    first : Mismatch or None
-    notes : tuple of str
-    """
-
-    what: str
-    start: int
-    stop: int
-    compared: Mapping[str, int]
-    not_compared: tuple[str, ...] = ()
-    first: Mismatch | None = None
-    notes: tuple[str, ...] = ()
-
-    @property
-    def identical(self) -> bool:
-        """Whether nothing differs."""
-        return self.first is None
-
-
-class Differs(Exception):  # noqa: N818 - ends a run, and is no error of anybody
-    """Carries the first difference out of a run."""
-
-    def __init__(self, first: Mismatch) -> None:
-        super().__init__(first)
-        self.first = first
 
 
 class Checker:
@@ -99,27 +43,50 @@ class Checker:
         self._only = only or {p.name: np.ones(p.size, np.bool_) for p in trace.populations}
         self._spikes: dict[str, list[tuple[Array, ...]]] = defaultdict(list)
         self._frames: dict[tuple[str, str], list[Array]] = defaultdict(list)
+        self._framed: dict[tuple[str, str], list[Array]] = defaultdict(list)
         self._counters: dict[str, list[Array]] = defaultdict(list)
+        self._of_cores: dict[str, list[Array]] = defaultdict(list)
+        self._packets: list[dict[str, Array]] = []
         self._order = {p.name: k for k, p in enumerate(trace.populations)}
         self._seen: set[str] = set()
         self.compared: Counter[str] = Counter()
 
     def spikes(
-        self, population: str, ticks: Array, neurons: Array, payload: Array | None = None
-    ) -> None:
+        self, population: str, ticks: Array, neurons: Array, payload: Array | None = None,
+        sent_ps: Array | None = None,
+    ) -> None:  # fmt: skip
         """Take spikes; see `TraceWriter.spikes`."""
         counts = np.ones(len(ticks), np.int64) if payload is None else np.asarray(payload)
-        self._spikes[population].append((np.asarray(ticks), np.asarray(neurons), counts))
+        left = np.zeros(len(ticks), np.int64) if sent_ps is None else np.asarray(sent_ps)
+        self._spikes[population].append((np.asarray(ticks), np.asarray(neurons), counts, left))
 
-    def state(self, population: str, variable: str, frames: Array, **about: Any) -> None:
-        """Take frames of consecutive ticks; see `TraceWriter.state`."""
+    def state(
+        self, population: str, variable: str, frames: Array, *, ticks: Array | None = None,
+        **about: Any,
+    ) -> None:  # fmt: skip
+        """Take frames, of consecutive ticks where none are named; see `TraceWriter.state`."""
         del about
+        if ticks is not None:
+            self._framed[population, variable].append(np.asarray(ticks))
         self._frames[population, variable].append(np.asarray(frames))
 
     def tick_counters(self, **columns: Array) -> None:
         """Take counters of consecutive ticks."""
         for name, values in columns.items():
             self._counters[name].append(np.asarray(values))
+
+    def core_tick_counters(self, **columns: Array) -> None:
+        """Take counters of each core in consecutive ticks, [n_ticks, n_cores]."""
+        for name, values in columns.items():
+            self._of_cores[name].append(np.asarray(values))
+
+    def packets(self, *, inputs: Sequence[str] = (), **columns: Array) -> None:
+        """Take packets; see `TraceWriter.packets`."""
+        del inputs
+        self._packets.append(columns)
+
+    def triggers(self, *, kinds: Sequence[str] = (), **columns: Array) -> None:
+        """Take nothing: what fires a trigger is compared by itself."""
 
     def cores(self, **columns: Array) -> None:
         """Compare where cores lie."""
@@ -144,8 +111,19 @@ class Checker:
             for population, variable in self._trace.states():
                 found += self._states_of(population, variable, first, start, stop)
             found += self._counters_of(first, start, stop)
+            found += core_counters_differ(
+                self._trace, self._of_cores, first, start, stop, self.compared
+            )
+            found += packets_differ(self._trace, self._packets, start, stop, self.compared)
             self.compared["ticks"] += stop - start
-        for held in (self._spikes, self._frames, self._counters):
+        for held in (
+            self._spikes,
+            self._frames,
+            self._framed,
+            self._counters,
+            self._of_cores,
+            self._packets,
+        ):
             held.clear()
         if found:
             raise Differs(min(found, key=self._rank))
@@ -169,14 +147,23 @@ class Checker:
     def _spikes_of(self, name: str, start: int, stop: int) -> Iterator[Mismatch]:
         recorded = self._trace.spikes(name, start, stop)
         payload = np.ones_like(recorded.ticks) if recorded.payload is None else recorded.payload
-        given = self._spikes.get(name) or [(recorded.ticks[:0],) * 3]
-        ticks, neurons, counts = (np.concatenate(column) for column in zip(*given, strict=True))
+        given = self._spikes.get(name) or [(recorded.ticks[:0],) * 4]
+        ticks, neurons, counts, left = (
+            np.concatenate(column) for column in zip(*given, strict=True)
+        )
         inside = (ticks >= start) & (ticks < stop)
         size, mine = self._only[name].size, self._only[name][recorded.neurons]
         there = _numbered(recorded.ticks[mine], recorded.neurons[mine], payload[mine], size)
         here = _numbered(ticks[inside], neurons[inside], counts[inside], size)
         self.compared["spikes"] += len(there)
         if np.array_equal(there, here):
+            yield from self._sent(
+                name,
+                start,
+                stop,
+                mine,
+                _numbered(ticks[inside], neurons[inside], left[inside], size),
+            )
             return
         keys = np.union1d(there[:, 0], here[:, 0])
         values = [_values_at(keys, side) for side in (there, here)]
@@ -188,6 +175,23 @@ class Checker:
             "payload" if all(both) else "spike", both[0], both[1],
         )  # fmt: skip
 
+    def _sent(
+        self, name: str, start: int, stop: int, mine: Array, here: Array
+    ) -> Iterator[Mismatch]:
+        """Compare when spikes left, where that was recorded."""
+        trace: Any = self._trace
+        if not getattr(trace.population(name), "sent_ps", False):
+            return
+        there = trace.sent_ps(name, start, stop)[mine]
+        self.compared["times of spikes"] += there.size
+        odd = np.flatnonzero(there != here[:, 1])
+        if odd.size:
+            tick, neuron = divmod(int(here[odd[0], 0]), self._only[name].size)
+            yield Mismatch(
+                tick, self._core(name, neuron), name, neuron, "sent_ps", int(there[odd[0]]),
+                int(here[odd[0], 1]),
+            )  # fmt: skip
+
     def _states_of(
         self, population: str, variable: str, first: int, start: int, stop: int
     ) -> Iterator[Mismatch]:
@@ -195,10 +199,38 @@ class Checker:
         if given is None:
             return
         self._seen.add(f"{population}.{variable}")
+        if (population, variable) in self._framed:
+            yield from self._chosen_frames(population, variable, start, stop)
+            return
         here = np.concatenate(given)[start - first : stop - first]
         there = self._trace.raw_state(population, variable, start, stop)[:, self._only[population]]
         self.compared["states"] += there.size
         yield from self._frames_differ(population, variable, start, there, here)
+
+    def _chosen_frames(
+        self, population: str, variable: str, start: int, stop: int
+    ) -> Iterator[Mismatch]:
+        """Compare frames of some ticks and neurons."""
+        trace: Any = self._trace
+        ticks = np.concatenate(self._framed[population, variable])
+        inside = (ticks >= start) & (ticks < stop)
+        here = np.concatenate(self._frames[population, variable])[inside]
+        recorded = trace.raw_frames(population, variable, start, stop)
+        there = np.asarray(recorded.values)
+        self.compared["states"] += there.size
+        odd = np.setxor1d(ticks[inside], recorded.ticks)
+        if odd.size or there.shape != here.shape:
+            tick = int(odd[0]) if odd.size else start
+            yield Mismatch(tick, None, population, None, variable, None, None)
+            return
+        wrong = np.asarray(here, there.dtype) != there
+        if np.any(wrong):
+            row, column = (int(k[0]) for k in np.nonzero(wrong))
+            neuron = int(recorded.neurons[column])
+            yield Mismatch(
+                int(recorded.ticks[row]), self._core(population, neuron), population, neuron,
+                variable, float(there[row, column]), float(here[row, column]),
+            )  # fmt: skip
 
     def _frames_differ(
         self, population: str, variable: str, start: int, there: Array, here: Array

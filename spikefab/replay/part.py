@@ -12,8 +12,9 @@ from emulator.errors import ExcerptError
 from emulator.excerpt import Excerpt, excerpt
 from emulator.program import Program
 from emulator.stimulus import Stimulus
-from spikefab.replay.check import Checker, Differs, Verdict
+from spikefab.replay.check import Checker
 from spikefab.replay.recording import Recording, Window, window_of
+from spikefab.replay.verdict import Differs, Verdict
 from spikefab.replay.whole import shortened, spans
 from spikefab.telling import BadInputError
 

@@ -157,15 +157,17 @@ class Recording:
 
     def activity(self, start: int, stop: int) -> tuple[Array, Array] | None:
         """Read when spikes left, as `fired` orders them, and updates [n_ticks, n_cores]; ps."""
-        sent = []
-        for part in self.program.populations:
-            spikes: Any = self.trace.spikes(part.name, start, stop)
-            left = getattr(spikes, "sent_ps", None)
-            if left is None:
-                return None
-            sent.append((spikes.ticks, self.program.neurons_of(part.name)[spikes.neurons], left))
         trace: Any = self.trace
-        return _joined([_NOTHING, *sent])[2], trace.core_ticks(start, stop)["update_ps"]
+        # Traces of earlier layouts know no times of sending.
+        if not all(getattr(part, "sent_ps", False) for part in trace.populations):
+            return None
+        found = [_NOTHING]
+        for part in self.program.populations:
+            spikes = self.trace.spikes(part.name, start, stop)
+            neurons = self.program.neurons_of(part.name)[spikes.neurons]
+            found.append((spikes.ticks, neurons, trace.sent_ps(part.name, start, stop)))
+        update = trace.core_tick_counters(start, stop, names=("update_ps",))["update_ps"]
+        return _joined(found)[2], update
 
     @cached_property
     def _has_stimulus(self) -> bool:

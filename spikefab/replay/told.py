@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 
 from spikefab.replay.changed import Changed
-from spikefab.replay.check import Mismatch, Verdict
 from spikefab.replay.retimed import Retimed, Side
+from spikefab.replay.verdict import Mismatch, Verdict
 from spikefab.tables import comparison_json
 from spikefab.telling import say
 from spikefab.timing import timing_numbers

@@ -14,8 +14,9 @@ from mapping.reference import prepare, simulate
 from spikefab.data import Samples
 from spikefab.embedded import Embedded, embed
 from spikefab.record import Recorder
-from spikefab.replay.check import Checker, Differs, Mismatch, Verdict
+from spikefab.replay.check import Checker
 from spikefab.replay.recording import Recording, Window, window_of
+from spikefab.replay.verdict import Differs, Mismatch, Verdict
 from spikefab.telling import BadInputError
 from traces.errors import TraceFormatError
 from traces.trace import Trace
