@@ -37,7 +37,7 @@ def print_verdict(found: Verdict, trace: Trace) -> None:
     """Say whether a run was made again, and how much was compared."""
     ticks = f"ticks {found.start:,}:{found.stop:,}"
     if found.first is None:
-        compared = ", ".join(f"{n:,} {what}" for what, n in found.compared.items())
+        compared = ", ".join(f"{n:,} {what}" for what, n in found.compared.items() if n)
         say(f"identical: {found.what}, {ticks}")
         say(f"compared: {compared}")
     else:
@@ -103,11 +103,11 @@ def print_retimed(found: Retimed, period_s: float) -> None:
     """Print before and after, side by side."""
     before = side_json(found.before, period_s)
     ends = [side_json(side, period_s) for side in (found.least, found.most)]
-    say(f"{'':16} {'recorded':>24}   {'replayed':>24}")
+    say(f"{'':16} {'recorded':>24}   {'replayed':>28}")
     for name, told in _ROWS.items():
         low, high = (told(end) for end in ends)
-        after = low if found.exact or low == high else f"{low} .. {high}"
-        say(f"{name:16} {told(before):>24}   {after:>24}")
+        after = low if found.exact or (low == high and name in _NO_BAND) else f"{low} .. {high}"
+        say(f"{name:16} {told(before):>24}   {after:>28}")
     for note in found.notes:
         say(f"note: {note}")
 
@@ -173,6 +173,8 @@ def changed_json(found: Changed) -> dict[str, Any]:
     }  # fmt: skip
 
 
+_NO_BAND = ("fabric", "busiest link", "packets, p50 max")
+"""Rows that say one thing where both ends say it."""
 _MOST_NAMED = 8
 
 
