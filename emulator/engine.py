@@ -87,6 +87,10 @@ class Engine:
         Threads that share the cores of a sample, or run short samples side by side; changes
         nothing but speed. By default samples take all processors, and a sample by itself one for
         every 16,384 neurons.
+    first_sample : int
+        Number of the first sample, by which stochastic rounding is drawn and blocks are named.
+    identity : int64 [n], optional
+        Numbers of the neurons in the whole that the program is a part of (`emulator.excerpt`).
 
     Attributes
     ----------
@@ -115,6 +119,8 @@ class Engine:
         log_packets: bool = False,
         fabric: str = "ideal",
         n_threads: int | None = None,
+        first_sample: int = 0,
+        identity: Array | None = None,
     ) -> None:
         program.check(chip)
         if block_ticks < 1:
@@ -127,7 +133,7 @@ class Engine:
         self.program = program
         self._chip = chip
         self._block_ticks = block_ticks
-        self._loaded = load(program, chip)
+        self._loaded = load(program, chip, identity)
         self.fabric: Simulation | None = None
         self._carry: Carry | None = None
         packets = self._loaded.packets
@@ -151,7 +157,7 @@ class Engine:
         self._main: Lane | None = None
         self._state: dict[str, Array] | None = None
         self._started = False
-        self._at = (0, 0)
+        self._at = (first_sample, 0)
         self._n_of_sample = 0
         self._is_accompanied = False
         self._saved: Snapshot | None = None

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from spikefab.replay.options import replay
 from spikefab.telling import EXITS, BadInputError, run_patiently, say, told
 from spikefab.wording import as_json
 
@@ -167,6 +168,9 @@ InputShape = Annotated[
     typer.Option("--input-shape", help="Channels,rows,columns where a .net file has none."),
 ]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
+
+
+app.command("replay")(replay)
 
 
 def main() -> None:

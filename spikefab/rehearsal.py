@@ -148,14 +148,15 @@ def _tell(
     numbers = summary(result, network=network, wall_s=round(wall_s, 3))
     try:
         if output is not None:
-            _save(result, numbers, chip_name, output)
+            save(result, numbers, chip_name, output)
     finally:
         print_run(numbers, chip_name)
     if output is not None:
         say(f"written to {output}/: {', '.join(FILES)}")
 
 
-def _save(result: RunResult, numbers: dict[str, Any], chip_name: str, output: Path) -> None:
+def save(result: RunResult, numbers: dict[str, Any], chip_name: str, output: Path) -> None:
+    """Write the summary and the report."""
     # Its notes about fonts and folders are no answer to anything that the user asked.
     logging.getLogger("matplotlib").setLevel(logging.CRITICAL)
     from spikefab.report import write_report  # takes seconds, and most runs that fail do so before
