@@ -12,12 +12,13 @@ from emulator.engine import Engine
 from emulator.program import Program, ProgramPopulation
 from emulator.snapshot import Snapshot
 from emulator.stimulus import Stimulus
-from mapping.network import Population
+from mapping.network import Network, Population
 from spikefab.data import Samples
 from spikefab.deployment import Deployment
 from spikefab.due import Due
 from spikefab.host import Host
 from spikefab.record import Recorder
+from spikefab.recording import recording_of
 from spikefab.tally import Tally, passed, recorded
 from spikefab.wished import Wished
 from traces.bundle import Bundle
@@ -54,7 +55,7 @@ class ChipSide:
     ) -> None:  # fmt: skip
         program = deployment.program
         self._deployment, self._samples, self._ticks = deployment, samples, ticks
-        self._silent, self._wished = _silent(program), wished
+        self._silent, self._wished = silent_outputs(program), wished
         self.host = Host(deployment)
         self.engine = Engine(program, deployment.chip, **wished.engine, **engine_choices)
         self.tally = Tally(program, output, self._silent, len(samples), ticks)
@@ -126,12 +127,25 @@ class ChipSide:
         self._due.done(tick, time.perf_counter() - began)
 
 
-def _silent(program: Program) -> list[ProgramPopulation]:
+def silent_outputs(program: Program) -> list[ProgramPopulation]:
     """Outputs that never spike: their membranes are read."""
     return [p for p in program.populations if p.output and not p.spiking]
 
 
-def watched_by_runs(program: Program) -> Array:
-    """Machine numbers of the neurons whose membranes every run watches; int64 [n]."""
-    numbers = [program.neurons_of(part.name) for part in _silent(program)]
-    return np.concatenate(numbers) if numbers else np.empty(0, np.int64)
+def wished_of(how: dict[str, Any], program: Program, network: Network, ticks: int) -> Wished:
+    """What a run records.
+
+    Parameters
+    ----------
+    how : dict
+        The run's choices, as its trace carries them.
+    ticks : int
+        Of each sample.
+    """
+    numbers = [program.neurons_of(part.name) for part in silent_outputs(program)]
+    period_s = network.dt_s if how["tick_period_s"] is None else how["tick_period_s"]
+    return Wished(
+        recording_of(how.get("record", ()), program, period_s), program, ticks,
+        np.concatenate(numbers) if numbers else np.empty(0, np.int64),
+        [p.name for p in network.order],
+    )  # fmt: skip

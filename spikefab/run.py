@@ -13,14 +13,12 @@ from numpy.typing import NDArray
 from emulator.carried import Carried
 from emulator.energy import Joules, energy_j
 from mapping.network import Population
-from spikefab.chip_side import ChipSide, watched_by_runs
+from spikefab.chip_side import ChipSide, wished_of
 from spikefab.data import Samples, check_classes
 from spikefab.deployment import Deployment
 from spikefab.embedded import Embedded, embed
 from spikefab.float_side import Before, FloatSide, before, float_side
 from spikefab.record import NEW, GoingOn, Recorder, carried_of_run
-from spikefab.recording import recording_of
-from spikefab.wished import Wished
 from traces.trace import Trace
 from traces.writer import TraceWriter
 
@@ -205,11 +203,7 @@ class _Sides:
         self._how, self._folder = how, folder
         program, network = deployment.program, deployment.network
         self._ticks = samples.n_ticks + max(p.lag for p in program.populations)
-        period_s = network.dt_s if how["tick_period_s"] is None else how["tick_period_s"]
-        wished = Wished(
-            recording_of(how.get("record", ()), program, period_s), program, self._ticks,
-            watched_by_runs(program), [p.name for p in network.order],
-        )  # fmt: skip
+        wished = wished_of(how, program, network, self._ticks)
         self.record = Recorder(folder, deployment, samples, self._ticks, about, wished)
         self.chip = ChipSide(
             deployment, samples, output, self._ticks, wished,

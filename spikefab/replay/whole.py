@@ -11,6 +11,7 @@ from emulator.block import Block
 from emulator.engine import Engine
 from emulator.stimulus import Stimulus
 from mapping.reference import prepare, simulate
+from spikefab.chip_side import silent_outputs, wished_of
 from spikefab.data import Samples
 from spikefab.embedded import Embedded, embed
 from spikefab.record import Recorder
@@ -18,6 +19,7 @@ from spikefab.replay.check import Checker
 from spikefab.replay.recording import Recording, Window, window_of
 from spikefab.replay.verdict import Differs, Mismatch, Verdict
 from spikefab.telling import BadInputError
+from spikefab.wished import Wished
 from traces.errors import TraceFormatError
 from traces.trace import Trace
 
@@ -60,7 +62,8 @@ def replay_whole(
     trace = recording.trace
     window = window or window_of(trace)
     checker: Any = Checker(trace, window, recording.program)
-    record = _recorder(recording, folder)
+    wished = wished_of(recording.how, recording.program, recording.embedded.network, trace.ticks)
+    record = _recorder(recording, folder, wished)
     complete = window == Window(0, trace.samples * trace.ticks) and trace.complete
     try:
         with record.chip_trace() as writer:
@@ -71,27 +74,27 @@ def replay_whole(
             for sink in sinks:
                 record.cores(sink)
             for span in spans(window, trace.ticks):
-                _run(recording, record, sinks, span, threads, totals=complete)
+                _run(recording, record, wished, sinks, span, threads, totals=complete)
     except Differs as differs:
         return _verdict(trace, window, checker, differs.first)
     return _verdict(trace, window, checker, None)
 
 
 def _run(
-    recording: Recording, record: Recorder, sinks: list[Any], span: tuple[int, int, int],
-    threads: int | None, *, totals: bool,
+    recording: Recording, record: Recorder, wished: Wished, sinks: list[Any],
+    span: tuple[int, int, int], threads: int | None, *, totals: bool,
 ) -> None:  # fmt: skip
     """Run some samples and hand them to the checker, which is the first of the sinks."""
     first, last, n_ticks = span
     program, ticks = recording.program, recording.trace.ticks
-    silent = [p for p in program.populations if p.output and not p.spiking]
-    watched = [program.neurons_of(part.name) for part in silent]
+    silent = silent_outputs(program)
     engine = Engine(
-        program, recording.chip,
-        watched=np.concatenate(watched) if watched else None,
+        program, recording.chip, **wished.engine,
         seed=int(recording.how["seed"]), strict=bool(recording.how["strict"]),
         fabric=str(recording.how["fabric"]), n_threads=threads, first_sample=first,
     )  # fmt: skip
+
+    settled = first * ticks
 
     def stimuli() -> Iterator[Stimulus]:
         for sample in range(first, last):
@@ -103,8 +106,14 @@ def _run(
     def observe(block: Block) -> None:
         for sink in sinks:
             record.block(sink, block, silent)
-        begins = block.sample * ticks + block.first_tick
-        sinks[0].settle(begins, begins + block.tick_ps.size)
+        nonlocal settled
+        ends = block.first_tick + block.tick_ps.size
+        # What waits for a trigger comes later than its ticks, but not after their sample.
+        if wished.is_plain or ends == n_ticks:
+            sinks[0].settle(settled, block.sample * ticks + ends)
+            settled = block.sample * ticks + ends
+            if ends == n_ticks:
+                settled = (block.sample + 1) * ticks
 
     engine.run(stimuli(), n_ticks, observe)
     if totals:
@@ -123,7 +132,7 @@ def shortened(stimulus: Stimulus, n_ticks: int) -> Stimulus:
     )
 
 
-def _recorder(recording: Recording, folder: Path | None) -> Recorder:
+def _recorder(recording: Recording, folder: Path | None, wished: Wished) -> Recorder:
     """Say again what was said of the run."""
     trace = recording.trace
     about = {k: v for k, v in trace.provenance.items() if k not in _OF_THE_FILE}
@@ -132,7 +141,7 @@ def _recorder(recording: Recording, folder: Path | None) -> Recorder:
         x=np.empty((trace.samples, 0)), y=None, n_ticks=trace.input_ticks,
         spiking=not recording.how.get("direct"),
     )  # fmt: skip
-    return Recorder(folder, recording.embedded.deployment, samples, trace.ticks, about)
+    return Recorder(folder, recording.embedded.deployment, samples, trace.ticks, about, wished)
 
 
 def _verdict(trace: Trace, window: Window, checker: Checker, first: Mismatch | None) -> Verdict:

@@ -7,6 +7,7 @@ import pytest
 from random_fabrics import TICKS, case
 
 from emulator.engine import Engine
+from emulator.probes import KINDS
 from spikefab.recording import RecordingError, recording_of
 from spikefab.wished import Wished
 
@@ -135,7 +136,7 @@ def test_wishes_become_columns_of_a_trace():
                 ]
                 n_frames += len(state["ticks"])
         for columns in triggers:
-            assert set(columns["kind"]) == {"spike"}
+            assert set(columns["kind"]) == {KINDS.index("spike")}
             assert set(columns["population"]) == {1}
         packets = wished.packets(block)
         outside = packets["source_kind"] == 2
