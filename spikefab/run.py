@@ -134,6 +134,7 @@ def run_network(
     how = {
         "seed": seed, "strict": strict, "fabric": fabric, "readout": output.name,
         "tick_period_s": tick_period_s, "quantiser": deployment.quantiser,
+        "direct": not samples.spiking,
         "checkpoint_ticks": checkpoint_ticks, "record": list(record),
     }  # fmt: skip
     about = _provenance(deployment, seed) | (provenance or {})

@@ -9,6 +9,8 @@ from networks import random_network
 from emulator.chip_file import load_chip
 from spikefab.data import Samples
 from spikefab.deployment import deploy
+from spikefab.replay.recording import Recording
+from spikefab.replay.whole import replay_whole
 from spikefab.run import resume_network, run_network
 from spikefab.summary import summary
 from traces.trace import Trace
@@ -109,3 +111,16 @@ def test_a_complete_run_is_read_back(tmp_path):
     before = hashes(tmp_path)
     same(whole, resume_network(tmp_path))
     assert hashes(tmp_path) == before
+
+
+@pytest.mark.parametrize(
+    ("record", "fabric"), [(("packets", "activity"), "queued"), (TRIGGERED, "ideal"),
+                           (("spikes out", "v conv[3:30] every 2"), "links")],
+)  # fmt: skip
+def test_all_that_was_recorded_is_replayed(tmp_path, record, fabric):
+    deployment, samples = case(9)
+    run_network(deployment, samples, folder=tmp_path, record=record, fabric=fabric)
+    with Trace.open(tmp_path / "trace.h5") as trace:
+        verdict = replay_whole(Recording(trace))
+    assert verdict.identical, verdict
+    assert verdict.not_compared == ()
