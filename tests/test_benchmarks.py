@@ -482,3 +482,27 @@ def test_a_few_digits_side_by_side_are_told_in_one_line(shared):
         fabric("batch", "--samples", "6", "--ticks", "12", "--threads", "1", "--json")[1]
     )
     assert (one["spikes"], one["accuracy"]) == (found["spikes"], found["accuracy"])
+
+
+def test_damaged_traces_are_refused_or_read_right():
+    code, out, errors = fabric("fuzz_trace", "--mutations", "40", "--seed", "5", "--json")
+    assert (code, out.count("\n")) == (0, 1), errors
+    found = json.loads(out)
+    assert found["holds"]
+    assert (
+        found["equal"] + found["fewer"] + found["refused"] + found["wrong_where_nothing_covers"]
+        == 40
+    )
+    assert found["refused"] > 10
+    assert fabric("fuzz_trace", "--mutations", "0")[0] == 2
+    assert fabric("fuzz_trace", "--mutations", "many")[0] == 2
+
+
+def test_speed_and_memory_of_traces_are_told_in_one_line():
+    few = ("--spikes", "200000", "--plain-spikes", "100000")
+    _, out, _ = fabric("trace_speed", *few, "--json")
+    found = json.loads(out)
+    assert found["window_spikes"] == 200_000
+    assert found["bytes_a_spike"] > 12
+    assert found["write_peak_mb"] > 0
+    assert fabric("trace_speed", "--spikes", "1")[0] == 2

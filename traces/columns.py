@@ -75,9 +75,9 @@ class Columns:
         return self._types[name]
 
     @property
-    def lengths(self) -> list[int]:
+    def lengths(self) -> dict[str, int]:
         """Rows of each column in the file."""
-        return [int(dataset.shape[0]) for dataset in self._datasets.values()]
+        return {name: int(dataset.shape[0]) for name, dataset in self._datasets.items()}
 
     def last(self, name: str) -> int:
         """Last number in the file of a column of whole numbers; -1 if there is none."""

@@ -14,10 +14,12 @@ import h5py
 import numpy as np
 
 from traces.errors import TraceFormatError
+from traces.store import Store
+from traces.walk import check
 
 _OWN_HASH = ("provenance", "attached", "checkpoints")
 """Groups that the hash leaves out; bundles have their own."""
-_LEFT_OUT = ("content_sha256", "complete")
+_LEFT_OUT = ("content_sha256", "complete", "whole_ticks", "header_sha256")
 _PIECE_BYTES = 1 << 22
 
 
@@ -34,10 +36,17 @@ def content_hash(path: str | Path) -> str:
     if not Path(path).exists():
         raise FileNotFoundError(f"{path}: there is no such file")
     try:
-        with h5py.File(path, "r") as file:
+        store = Store.read(Path(path))
+    except OSError as error:
+        raise TraceFormatError(f"{path}: cannot be read ({error.strerror or error})") from None
+    try:
+        check(store)
+        with h5py.File(store, "r") as file:
             return content_hash_of(file)
     except (OSError, RuntimeError) as error:
         raise TraceFormatError(f"{path}: no HDF5 file, or a damaged one ({error})") from None
+    finally:
+        store.close()
 
 
 def content_hash_of(file: Any) -> str:
@@ -90,7 +99,7 @@ def header_of(file: Any) -> Header:
     )
 
 
-def header_hash(header: Header, lengths: Mapping[str, list[int]]) -> str:
+def header_hash(header: Header, lengths: Mapping[str, Mapping[str, int]]) -> str:
     """Hash a header and the rows of each column of each table that grows; hexadecimal."""
     text = json.dumps([header.root, header.populations, lengths], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()

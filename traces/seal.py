@@ -11,6 +11,7 @@ import hashlib
 import struct
 import zlib
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 import h5py
@@ -69,13 +70,24 @@ def unsealed(store: Store) -> bool:
     seal = _read(store)
     if seal is None:
         return True
-    blocks = seal.blocks
-    if _hash_of_rest(store, seal.end, blocks) != seal.rest:
+    if _hash_of_rest(store, seal.end, seal.blocks) != seal.rest:
         raise TraceFormatError(f"{store}: damaged, it differs from its seal; {_HELP}")
     store.end = seal.end
-    columns = (blocks[name].tolist() for name in ("address", "size", "crc32"))
-    store.verify({address: (size, crc) for address, size, crc in zip(*columns, strict=True)})
+    _verify(store, seal)
     return False
+
+
+def verify_blocks(store: Store) -> None:
+    """Have the blocks of a file checked when they are read, if it has a seal that can be read."""
+    with suppress(TraceFormatError):
+        seal = _read(store)
+        if seal is not None:
+            _verify(store, seal)
+
+
+def _verify(store: Store, seal: Seal) -> None:
+    columns = (seal.blocks[name].tolist() for name in ("address", "size", "crc32"))
+    store.verify({address: (size, crc) for address, size, crc in zip(*columns, strict=True)})
 
 
 _HELP = "spikefab recover saves what can be read"

@@ -56,6 +56,7 @@ class Store:
         self._trouble: OSError | None = None
         self._journal_counts = False
         self._holds_all = False
+        self._cut_off_at = 1 << 62
         self._sums: dict[int, tuple[int, int]] = {}
         self._identity = os.fstat(file.fileno()).st_ino
 
@@ -174,6 +175,8 @@ class Store:
     def readinto(self, buffer: Any) -> int:
         """Read at the place; zeros where nothing was written yet."""
         view = memoryview(buffer).cast("B")
+        if self._at + len(view) > self._cut_off_at:
+            raise OSError(errno.EIO, f"the file is cut off at byte {self._cut_off_at:,}")
         self._read_at(self._at, view)
         size, told = self._sums.get(self._at, (0, 0))
         if size == len(view) and zlib.crc32(view) != told:
@@ -197,6 +200,11 @@ class Store:
     def verify(self, sums: Mapping[int, tuple[int, int]]) -> None:
         """Check blocks when they are read, until they are written: address to length, CRC-32."""
         self._sums = dict(sums)
+
+    def salvage(self) -> None:
+        """Let HDF5 read a file that was cut off: what is missing cannot be read, and no zeros."""
+        self._cut_off_at = os.fstat(self._file.fileno()).st_size
+        self.end = 1 << 60
 
     def truncate(self, size: int) -> int:
         """Take note of the length that HDF5 wants at the next `commit`."""

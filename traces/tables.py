@@ -68,7 +68,7 @@ class Tables:
         for path in growing(self._file):
             if path not in self._columns:
                 group = self._file[path]
-                names = [n for n, item in group.items() if _grows(item)]
+                names = [n for n, item in group.items() if grows(item)]
                 self.open(
                     path,
                     {name: group[name].dtype for name in names},
@@ -87,17 +87,17 @@ class Tables:
             columns.write()
         self.n_held_bytes = 0
 
-    def lengths(self) -> dict[str, list[int]]:
+    def lengths(self) -> dict[str, dict[str, int]]:
         """Rows of each column of each table in the file."""
-        return {path: columns.lengths for path, columns in sorted(self._columns.items())}
+        return {path: columns.lengths for path, columns in self._columns.items()}
 
     def cut(self, tick: int, stimulus_tick: int) -> None:
         """Drop all that belongs to a tick or to later ones, of stimuli to another."""
         for path, columns in self._columns.items():
             at = stimulus_tick if path.startswith("/stimulus/") else tick
             by = next((n for n in ("timestamps", "ticks") if n in columns.group), None)
-            rows = min([at, *columns.lengths] if by is None else [columns.rows_before(by, at)])
-            columns.cut(rows)
+            shortest = min(columns.lengths.values(), default=0)
+            columns.cut(min(at, shortest) if by is None else columns.rows_before(by, at))
             if by == "timestamps":
                 self.latest[path] = columns.last(by)
             self.latest.pop(f"{path}/ticks", None)
@@ -110,8 +110,16 @@ def growing(file: Any) -> Iterator[str]:
         f"/{path}"
         for parent in ("spikes", "stimulus/spikes", "stimulus/currents", "counters", "reports", "")
         for path in _children(file, parent)
-        if any(_grows(item) for item in file[path].values())
+        if any(grows(item) for item in file[path].values())
     )
+
+
+def lengths_of(file: Any) -> dict[str, dict[str, int]]:
+    """Rows of each column of each growing table of an open file."""
+    return {
+        path: {name: int(item.shape[0]) for name, item in file[path].items() if grows(item)}
+        for path in growing(file)
+    }
 
 
 def _children(file: Any, parent: str) -> Iterator[str]:
@@ -128,7 +136,8 @@ def _children(file: Any, parent: str) -> Iterator[str]:
                 yield path
 
 
-def _grows(item: Any) -> bool:
+def grows(item: Any) -> bool:
+    """Whether an item of a file is a dataset that rows are appended to."""
     return isinstance(item, h5py.Dataset) and item.maxshape[:1] == (None,)
 
 

@@ -10,14 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from traces.bundle import Bundle, read_bundle
-from traces.content import content_hash_of
+from traces.content import content_hash_of, header_hash, header_of
 from traces.errors import TraceFormatError
 from traces.events import Events, first_outside
 from traces.layout import LAYOUT_VERSION, MAGIC, TABLES, RecordedPopulation
 from traces.reports import Frames, report_path
-from traces.seal import unsealed
 from traces.store import Store
-from traces.walk import walk
+from traces.tables import lengths_of
+from traces.walk import check
 
 Array = NDArray[Any]
 
@@ -118,6 +118,14 @@ class Trace:
         self.content_sha256 = None if told is None else str(told)
         self.populations = tuple(self._population(str(name)) for name in root["populations"])
         self._whole_ticks = root.get("whole_ticks")
+        header = root.get("header_sha256")
+        if header is not None and bytes(header).decode() != header_hash(
+            header_of(file), lengths_of(file)
+        ):
+            raise TraceFormatError(
+                f"{path}: damaged, its header differs from its checksum; spikefab recover saves "
+                f"what can be read"
+            )
         notes = self._group("provenance").attrs
         self.provenance = {name: _note(notes, name) for name in notes}
 
@@ -149,8 +157,7 @@ class Trace:
             raise TraceFormatError(f"{path}: cannot be read ({error.strerror})") from None
         file = None
         try:
-            if unsealed(store):
-                walk(store)
+            check(store)
             file = _h5(store)
             return Trace(file, store)
         except BaseException as error:

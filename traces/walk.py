@@ -15,11 +15,24 @@ from typing import Any
 import h5py
 
 from traces.errors import TraceFormatError
+from traces.seal import unsealed
 from traces.store import Store
 
 WALK_S = 60.0
 MEMORY_BYTES = 8 << 30
 _SOUND: set[tuple[str, int, int, int]] = set()
+
+
+def check(store: Store) -> None:
+    """Make sure that HDF5 survives a file: by its seal, or by a child process.
+
+    Raises
+    ------
+    TraceFormatError
+        If the file is damaged.
+    """
+    if unsealed(store):
+        walk(store)
 
 
 def walk(store: Store) -> None:
@@ -77,7 +90,7 @@ def _look_at(item: Any, name: str) -> None:
 
 def main(path: str) -> int:
     """Walk through a file; 0 if HDF5 comes through."""
-    _limit_memory()
+    limit_memory()
     try:
         store = Store.read(Path(path))
         with h5py.File(store, "r") as file:
@@ -88,7 +101,8 @@ def main(path: str) -> int:
     return 0
 
 
-def _limit_memory() -> None:
+def limit_memory() -> None:
+    """Keep this process from taking all memory, for which damage may ask."""
     try:
         import resource
     except ImportError:  # not there on Windows

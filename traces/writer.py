@@ -71,6 +71,15 @@ class TraceWriter:
     overwrite : bool
         Whether a file of this name may be replaced.
 
+    Attributes
+    ----------
+    path : Path
+    n_ticks : int
+        Ticks of all samples.
+    file : h5py.File
+    tables : Tables
+        For `traces.recover`, which copies also what there is no call for.
+
     Raises
     ------
     FileExistsError
@@ -106,10 +115,10 @@ class TraceWriter:
         except OSError as error:
             raise _not_created(path, error) from error
         self._store = store
-        self._file: Any = None
+        self.file: Any = None
         try:
             with uninterrupted():
-                self._file = file = _h5(
+                self.file = file = _h5(
                     store, "w", n_tables=len(populations), buffer_bytes=buffer_bytes
                 )
                 root = file.attrs
@@ -122,6 +131,7 @@ class TraceWriter:
                 self._begin(store, file, populations, samples * ticks, buffer_bytes, compression)
                 for population in populations:
                     self._add_population(population)
+                self._header = header_of(file)
                 self._commit()
                 store.publish(overwrite=overwrite)
         except FileExistsError:
@@ -144,10 +154,10 @@ class TraceWriter:
         compression: str,
     ) -> None:
         self.path = store.path
-        self._store, self._file, self._n_ticks = store, file, n_ticks
+        self._store, self.file, self.n_ticks = store, file, n_ticks
         self._populations = {p.name: p for p in populations}
-        self._tables = Tables(file, compression=compression)
-        self._reports = Reports(file, self._tables, n_ticks)
+        self.tables = Tables(file, compression=compression)
+        self._reports = Reports(file, self.tables, n_ticks)
         self._buffer_bytes = buffer_bytes
         self._last_flush = time.monotonic()
         self._whole_tick = self._flushed_tick = -1
@@ -202,15 +212,16 @@ class TraceWriter:
         except OSError as error:
             raise TraceWriteError(f"{path}: cannot be written on ({_reason(error)})") from error
         writer._store = store
-        writer._file = None
+        writer.file = None
         try:
             unsealed(store)
             with uninterrupted():
-                writer._file = file = _h5(
+                writer.file = file = _h5(
                     store, "r+", n_tables=len(populations), buffer_bytes=buffer_bytes
                 )
                 writer._begin(store, file, populations, n_ticks, buffer_bytes, compression)
                 writer._cut(tick, tick if stimulus_tick is None else stimulus_tick)
+                writer._header = header_of(file)
                 writer._commit()
         except _DISK_TROUBLE as error:
             writer._close_quietly()
@@ -222,16 +233,16 @@ class TraceWriter:
 
     def _cut(self, tick: int, stimulus_tick: int) -> None:
         for name, population in self._populations.items():
-            self._tables.open(f"/spikes/{name}", population.columns)
-        self._tables.reopen()
-        self._tables.cut(tick, stimulus_tick)
+            self.tables.open(f"/spikes/{name}", population.columns)
+        self.tables.reopen()
+        self.tables.cut(tick, stimulus_tick)
         # Totals are written at the end of a run, which the run that broke off may have seen.
-        for name in list(self._file.get("counters", {})):
-            if f"/counters/{name}" not in self._tables:
-                del self._file[f"counters/{name}"]
+        for name in list(self.file.get("counters", {})):
+            if f"/counters/{name}" not in self.tables:
+                del self.file[f"counters/{name}"]
         for at in self._checkpoints():
             if at > tick:
-                del self._file[_checkpoint_path(at)]
+                del self.file[_checkpoint_path(at)]
         self._whole_tick = self._flushed_tick = tick - 1
 
     @staticmethod
@@ -254,18 +265,18 @@ class TraceWriter:
             )
 
     def _add_population(self, population: RecordedPopulation) -> None:
-        group = self._file.create_group(f"spikes/{population.name}")
+        group = self.file.create_group(f"spikes/{population.name}")
         sorting = h5py.enum_dtype({"none": 0, "by_id": 1, "by_time": 2}, basetype="u1")
         group.attrs.create("sorting", 2, dtype=sorting)
         group.attrs["shape"] = population.shape
         for name in ("lag", "output", "spiking"):
             group.attrs[name] = getattr(population, name)
         # Large blocks for long runs; a short one must not take more space than it needs.
-        most = self._n_ticks * population.size
+        most = self.n_ticks * population.size
         rows = 1 << min(max((most // 256).bit_length(), 10), 16)
         share = self._buffer_bytes // (64 * max(len(self._populations), 1))
         rows = min(rows, max(1 << share.bit_length() >> 1, 1 << 10))
-        self._tables.open(group.name, population.columns, chunk_rows=rows)
+        self.tables.open(group.name, population.columns, chunk_rows=rows)
         group["timestamps"].attrs["units"] = "ticks"
 
     def spikes(
@@ -301,23 +312,23 @@ class TraceWriter:
             if values is not None:
                 columns[name] = values
         key = f"/spikes/{population}"
-        before = self._tables.latest[key]
+        before = self.tables.latest[key]
         self._append(key, f"population {population!r}", columns, recorded.size)
         if len(ticks):
             # Other populations may still owe the ticks of this batch, but not those of the last.
             alone = len(self._populations) == 1
-            self._whole_tick = max(self._whole_tick, self._tables.latest[key] if alone else before)
+            self._whole_tick = max(self._whole_tick, self.tables.latest[key] if alone else before)
         self._after()
 
     def _append(
         self, key: str, what: str, events: Mapping[str, Array], size: int | None = None
     ) -> None:
         if len(events["timestamps"]):
-            latest = self._tables.latest[key]
-            rows = in_order(what, events, latest=latest, n_ticks=self._n_ticks, size=size)
+            latest = self.tables.latest[key]
+            rows = in_order(what, events, latest=latest, n_ticks=self.n_ticks, size=size)
             # Looked at by `in_order`, unless numbers have no end.
             known = ("timestamps", "node_ids") if size is not None else ("timestamps",)
-            self._tables.add(key, rows, fitting=known)
+            self.tables.add(key, rows, fitting=known)
 
     def state(
         self,
@@ -394,10 +405,10 @@ class TraceWriter:
 
     def _open(self, key: str, types: Mapping[str, Any], **how: Any) -> bool:
         """Make a table at its first use; whether it was made."""
-        if key in self._tables:
+        if key in self.tables:
             return False
         with self._writing():
-            self._tables.open(key, types, **how)
+            self.tables.open(key, types, **how)
         return True
 
     def packets(self, *, inputs: Sequence[str] = (), **columns: Array) -> None:
@@ -441,26 +452,26 @@ class TraceWriter:
                 f"{name}: columns must be {', '.join(layout.types)}, not {', '.join(columns)}"
             )
         # Large blocks for long runs, as with spikes.
-        rows = min(CHUNK_VALUES, max(self._n_ticks, 1 << 10))
+        rows = min(CHUNK_VALUES, max(self.n_ticks, 1 << 10))
         if self._open(key, layout.types, chunk_rows=rows):
             with self._writing():
                 for about, values in names.items():
                     text = h5py.string_dtype()
-                    self._tables[key].group.attrs.create(about, list(values), dtype=text)
+                    self.tables[key].group.attrs.create(about, list(values), dtype=text)
         if len(columns["timestamps"]):
-            latest = self._tables.latest[key]
+            latest = self.tables.latest[key]
             by = layout.sorted_by
-            rows_in_time = in_time(name, columns, by, latest=latest, n_ticks=self._n_ticks)
-            self._tables.add(key, rows_in_time)
+            rows_in_time = in_time(name, columns, by, latest=latest, n_ticks=self.n_ticks)
+            self.tables.add(key, rows_in_time)
         self._after()
 
     def tick_counters(self, **columns: Array) -> None:
         """Append counters of consecutive ticks, int64 [n_ticks] each; always the same names."""
         key = "/counters/tick"
-        rows = min(max(self._n_ticks, 1), 1 << 13)
+        rows = min(max(self.n_ticks, 1), 1 << 13)
         self._open(key, dict.fromkeys(columns, np.int64), chunk_rows=rows)
-        before = self._tables[key].n_added
-        self._tables.add(key, columns)
+        before = self.tables[key].n_added
+        self.tables.add(key, columns)
         # As with spikes: what else belongs to the ticks before this batch has come.
         self._whole_tick = max(self._whole_tick, before - 1)
         self._after()
@@ -474,10 +485,10 @@ class TraceWriter:
         self._open(
             key,
             dict.fromkeys(wide, np.int64),
-            chunk_rows=min(max(self._n_ticks, 1), 1 << 13),
+            chunk_rows=min(max(self.n_ticks, 1), 1 << 13),
             widths={name: values.shape[1] for name, values in wide.items()},
         )
-        self._tables.add(key, wide)
+        self.tables.add(key, wide)
         self._after()
 
     def totals(self, table: str, columns: Mapping[str, Array]) -> None:
@@ -506,14 +517,14 @@ class TraceWriter:
         with self._writing():
             for name, values in columns.items():
                 path = f"{group}/{name}"
-                if path in self._file:
-                    del self._file[path]
-                self._file[path] = np.asarray(values, np.int64)
+                if path in self.file:
+                    del self.file[path]
+                self.file[path] = np.asarray(values, np.int64)
 
     def attach(self, name: str, header: Mapping[str, Any], arrays: Mapping[str, Array]) -> None:
         """Write what the run was made from as a bundle; see `traces.bundle`."""
         with self._writing():
-            write_bundle(self._file.create_group(f"attached/{name}"), header, arrays)
+            write_bundle(self.file.create_group(f"attached/{name}"), header, arrays)
 
     def checkpoint(
         self,
@@ -537,28 +548,28 @@ class TraceWriter:
         keep : bool
             Whether it stays whatever comes later.
         """
-        if not 0 <= tick <= self._n_ticks:
+        if not 0 <= tick <= self.n_ticks:
             raise ValueError(
-                f"checkpoint at tick {tick}: the trace has {self._n_ticks} ticks (samples × ticks)"
+                f"checkpoint at tick {tick}: the trace has {self.n_ticks} ticks (samples × ticks)"
             )
         with self._writing():
             path = _checkpoint_path(tick)
-            if path in self._file:
-                del self._file[path]
-            group = self._file.create_group(path)
+            if path in self.file:
+                del self.file[path]
+            group = self.file.create_group(path)
             write_bundle(group, header, arrays)
             group.attrs["keep"] = keep
             passing = [at for at in self._checkpoints() if not self._kept(at)]
             for at in passing[:-CHECKPOINTS_KEPT]:
-                del self._file[_checkpoint_path(at)]
+                del self.file[_checkpoint_path(at)]
         self._whole_tick = max(self._whole_tick, tick - 1)
         self.flush()
 
     def _checkpoints(self) -> list[int]:
-        return sorted(int(name) for name in self._file.get("checkpoints", {}))
+        return sorted(int(name) for name in self.file.get("checkpoints", {}))
 
     def _kept(self, tick: int) -> bool:
-        return bool(self._file[_checkpoint_path(tick)].attrs["keep"])
+        return bool(self.file[_checkpoint_path(tick)].attrs["keep"])
 
     def note(self, **provenance: str | int | float) -> None:
         """Add to the provenance.
@@ -570,7 +581,7 @@ class TraceWriter:
         """
         _check_notes(provenance)
         with self._writing():
-            self._file["provenance"].attrs.update(provenance)
+            self.file["provenance"].attrs.update(provenance)
 
     @staticmethod
     def add_notes(path: str | Path, **provenance: str | int | float) -> None:
@@ -604,7 +615,7 @@ class TraceWriter:
 
     def _after(self) -> None:
         late = time.monotonic() - self._last_flush > FLUSH_S
-        held = self._tables.n_held_bytes + self._store.n_held_bytes
+        held = self.tables.n_held_bytes + self._store.n_held_bytes
         if late or held >= self._buffer_bytes:
             self.flush()
 
@@ -617,12 +628,13 @@ class TraceWriter:
         self._last_flush = time.monotonic()
 
     def _commit(self) -> None:
-        self._tables.write()
+        self.tables.write()
         whole = self._whole_tick + 1
-        self._file.attrs.modify("whole_ticks", whole)
-        digest = header_hash(header_of(self._file), self._tables.lengths())
-        self._file.attrs["header_sha256"] = np.bytes_(digest)
-        self._file.flush()
+        self.file.attrs.modify("whole_ticks", whole)
+        self._header.root["whole_ticks"] = str(whole)
+        digest = header_hash(self._header, self.tables.lengths())
+        self.file.attrs["header_sha256"] = np.bytes_(digest)
+        self.file.flush()
         self._store.commit()
         self._flushed_tick = self._whole_tick
 
@@ -654,9 +666,9 @@ class TraceWriter:
         """Close without a second error; what was flushed is on disk already."""
         self._broken = True
         self._store.abandon()
-        if self._file is not None:
+        if self.file is not None:
             with suppress(*_DISK_TROUBLE):
-                self._file.close()
+                self.file.close()
         self._store.close()
 
     def close(self) -> None:
@@ -666,12 +678,32 @@ class TraceWriter:
         self.flush()
         with self._writing():
             self._reports.finish()
-            del self._file.attrs["whole_ticks"], self._file.attrs["header_sha256"]
-            self._file.attrs["content_sha256"] = content_hash_of(self._file)
-            self._file.attrs["complete"] = True
-            close_sealed(self._file, self._store)
+            del self.file.attrs["whole_ticks"], self.file.attrs["header_sha256"]
+            self.file.attrs["content_sha256"] = content_hash_of(self.file)
+            self.file.attrs["complete"] = True
+            close_sealed(self.file, self._store)
         self._store.close()
         self._broken = True
+
+    def break_off(self) -> None:
+        """Write the rest and close, without calling the trace complete."""
+        if self._broken:
+            return
+        self.flush()
+        with self._writing():
+            close_sealed(self.file, self._store)
+        self._store.close()
+        self._broken = True
+
+    def of_layout(self, version: int) -> None:
+        """Call the trace one of another layout, as a copy of what an earlier version wrote."""
+        with self._writing():
+            self.file.attrs["layout_version"] = version
+            self._header = header_of(self.file)
+
+    def reaches(self, whole_ticks: int) -> None:
+        """Take note that all is there of so many ticks from the start."""
+        self._whole_tick = whole_ticks - 1
 
     def __enter__(self) -> "TraceWriter":
         return self
@@ -684,13 +716,9 @@ class TraceWriter:
     ) -> None:
         if kind is None:
             self.close()
-        elif not self._broken:
-            # The run broke off: keep what there is, but do not call it complete.
+        else:
             with suppress(TraceWriteError):
-                self.flush()
-                with self._writing():
-                    close_sealed(self._file, self._store)
-            self._close_quietly()
+                self.break_off()
 
 
 def _h5(store: Store, mode: str, *, n_tables: int, buffer_bytes: int) -> Any:

@@ -166,7 +166,7 @@ def test_an_interrupt_in_the_middle_of_a_write_loses_and_doubles_nothing(recordi
     def interrupted():
         with recording.writer("t.h5") as writer:
             writer.spikes("a", np.array([5, 6]), np.array([1, 2]))
-            held = writer._tables["/spikes/a"]._held
+            held = writer.tables["/spikes/a"]._held
             whole, held["node_ids"] = held["node_ids"], [Interrupting(held["node_ids"])]
             try:
                 writer.flush()

@@ -230,7 +230,7 @@ def test_many_populations_share_one_buffer(tmp_path, rng):
         for tick in range(50):
             for cell in cells:
                 writer.spikes(cell.name, np.full(50, tick), np.arange(50))
-                held.append(writer._tables.n_held_bytes)
+                held.append(writer.tables.n_held_bytes)
     assert 19_000 < max(held) <= 20_000 + 600
     with Trace.open(tmp_path / "t.h5") as trace:
         assert all(trace.n_spikes(cell.name) == 2500 for cell in cells)
