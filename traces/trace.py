@@ -97,6 +97,11 @@ class Trace:
         if root.get("magic") != MAGIC:
             raise TraceFormatError(f"{path}: an HDF5 file, but no trace of spikefab")
         self.layout_version = int(root.get("layout_version", -1))
+        if self.layout_version < 1:
+            raise TraceFormatError(
+                f"{path}: damaged, it does not say which layout it has; this program reads 1 to "
+                f"{LAYOUT_VERSION}"
+            )
         if self.layout_version > LAYOUT_VERSION:
             raise TraceFormatError(
                 f"{path}: layout version {self.layout_version}, but this program reads up to "
@@ -265,6 +270,8 @@ class Trace:
         spikes = Spikes(*self._spike_table(population).window(start, stop))
         size = self.population(population).size
         self._in_range(repr(population), spikes.ticks, spikes.neurons, size)
+        if np.any(spikes.ticks[1:] < spikes.ticks[:-1]):
+            raise TraceFormatError(f"{self.path}: damaged, {population!r} is not in order")
         return spikes
 
     def _spike_table(self, population: str) -> Events:

@@ -176,6 +176,8 @@ def damage(kind, path):
         with h5py.File(path, "r+") as file:
             if kind == "newer":
                 file.attrs["layout_version"] = 3
+            elif kind == "no version":
+                del file.attrs["layout_version"]
             elif kind == "no population":
                 del file["spikes/b"]
             elif kind == "no column":
@@ -198,6 +200,7 @@ def damage(kind, path):
         ("empty", "no HDF5"),
         ("other", "no trace of spikefab"),
         ("newer", "version 3, but this program reads up to 2"),
+        ("no version", "does not say which layout it has"),
         ("no population", "group '/spikes/b' is missing"),
         ("no column", "dataset '/spikes/b/node_ids' is missing"),
         ("no attribute", "lacks the attributes ticks"),
