@@ -18,13 +18,13 @@ import struct
 import sys
 import tempfile
 import time
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from standard import BadInputError, tell
-from traces.recover import recover
 
 from emulator.chip_file import load_chip
 from mapping.linear import Dense
@@ -32,6 +32,7 @@ from mapping.network import Input, Network, Population, Projection
 from spikefab.data import Samples
 from spikefab.deployment import Deployment, deploy
 from spikefab.run import resume_network, run_network
+from traces.recover import recover
 from traces.trace import Trace
 
 GRACE_S = 1.5
@@ -131,7 +132,10 @@ def in_child(
         try:
             work()
             code = 0
+        except BaseException:
+            traceback.print_exc()
         finally:
+            sys.stderr.flush()
             os._exit(code)
     if kill_after_s is not None:
         while not wait_for.exists() and os.waitpid(child, os.WNOHANG) == (0, 0):
