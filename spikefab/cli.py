@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from spikefab.replay.options import replay
 from spikefab.telling import EXITS, BadInputError, run_patiently, say, told
 from spikefab.wording import as_json
 
@@ -169,6 +170,9 @@ InputShape = Annotated[
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
 
 
+app.command("replay")(replay)
+
+
 def main() -> None:
     """Run the command line."""
     run_patiently(app)
@@ -267,6 +271,25 @@ def run(
         ),
     ] = None,
     threads: Threads = None,
+    record: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--record",
+            metavar="WISH",
+            help="What the chip's trace holds; again for more: 'spikes output' (or none), "
+            "'v,u hidden[0:64] every 10 ticks 100:200', 'v output around spike hidden 5:10' (or "
+            "around overflow, around late), packets.",
+        ),
+    ] = None,
+    checkpoint: Annotated[
+        int | None,
+        typer.Option(
+            "--checkpoint",
+            min=1,
+            help="Keep the machine's state every so many ticks, to seek and to resume from.",
+            show_default="every few seconds, the last two",
+        ),
+    ] = None,
     mapping: Annotated[
         Path | None, typer.Option("--mapping", help="A program of spikefab map: lie as it has it.")
     ] = None,
@@ -285,6 +308,8 @@ def run(
             network, data, chip,
             physics={
                 "fabric": fabric.value, "threads": threads, "tick_period_s": tick_period,
+                "record": tuple(record or ()),
+                "checkpoint_ticks": checkpoint,
             },
             conventions={
                 "dt_s": dt, "reset": _value(reset), "spike": _value(spike),
@@ -328,6 +353,21 @@ def demo(
             physics={"fabric": fabric.value},
             new=None if output else "spikefab-demo",
         )  # fmt: skip
+
+
+@app.command()
+def resume(
+    folder: Annotated[
+        Path, typer.Argument(help="Where the run was writing to.", show_default=False)
+    ],
+    threads: Threads = None,
+    debug: Debug = False,
+) -> None:
+    """Go on with a run that broke off or was killed, from its last checkpoint."""
+    with told(debug):
+        from spikefab.rehearsal import go_on
+
+        go_on(folder, threads=threads)
 
 
 @app.command()

@@ -139,6 +139,7 @@ def judged(error: Exception) -> tuple[int, str]:
         UnsupportedNodeError,
     )
     from spikefab.data import DataError
+    from spikefab.recording import RecordingError
     from traces.errors import (
         ExportError,
         MissingExtraError,
@@ -148,7 +149,7 @@ def judged(error: Exception) -> tuple[int, str]:
 
     bad_input = (
         BadInputError, ChipDoesNotRunError, ChipError, DataError, FabricChoiceError, NetworkError, NetxError, NirError, ProgramError,
-        ExportError, MissingExtraError, StimulusError, TraceFormatError, UnsupportedNodeError,
+        RecordingError,        ExportError, MissingExtraError, StimulusError, TraceFormatError, UnsupportedNodeError,
     )  # fmt: skip
     if isinstance(error, CapacityError):
         return 3, str(error)
