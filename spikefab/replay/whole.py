@@ -14,7 +14,7 @@ from emulator.stimulus import Stimulus
 from mapping.reference import prepare, simulate
 from spikefab.chip_side import silent_outputs, wished_of
 from spikefab.data import Samples
-from spikefab.embedded import Embedded
+from spikefab.embedded import Embedded, bundles
 from spikefab.record import Recorder
 from spikefab.replay.check import Checker
 from spikefab.replay.recording import Recording, Window, window_of
