@@ -371,6 +371,26 @@ def resume(
 
 
 @app.command()
+def recover(
+    trace: Annotated[Path, typer.Argument(help="What is left of a trace.", show_default=False)],
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "-o", "--output", help="File for what is saved.", show_default="TRACE-recovered.h5"
+        ),
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace an earlier file.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+    debug: Debug = False,
+) -> None:
+    """Save all that can be read of a killed, cut or damaged trace; the file stays as it is."""
+    with told(debug):
+        from spikefab.recovering import recover_trace
+
+        recover_trace(trace, output, force=force, json=json)
+
+
+@app.command()
 def chips(
     name: Annotated[str | None, typer.Argument(help="A built-in chip or a TOML file.")] = None,
     debug: Debug = False,

@@ -3,15 +3,18 @@
 from collections.abc import Collection
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from emulator.chip import Chip
+from emulator.engine import Engine
 from emulator.excerpt import Fired
 from emulator.happened import Happened
 from emulator.program import Program
+from emulator.snapshot import Snapshot
 from emulator.stimulus import Stimulus
 from spikefab.embedded import Embedded
 from spikefab.host import Host
@@ -51,6 +54,18 @@ def window_of(trace: Trace, samples: str | None = None, ticks: str | None = None
     return Window(start, min(stop, trace.whole_ticks))
 
 
+class MachineState(NamedTuple):
+    """State of a population between two ticks, as registers hold it.
+
+    ``u`` int64 or float64 [n_currents, n], ``v`` [n]; divided by ``scale`` they are in the network's
+    units.
+    """
+
+    u: Array
+    v: Array
+    scale: float
+
+
 class Recording:
     """What a trace carries and holds of a chip's run.
 
@@ -82,6 +97,12 @@ class Recording:
         self.program: Program = self.embedded.program
         self.chip: Chip = self.embedded.chip
         _check_populations(trace, self.program)
+
+    def __enter__(self) -> "Recording":
+        return self
+
+    def __exit__(self, *about: object) -> None:
+        self.trace.close()
 
     @property
     def how(self) -> dict[str, Any]:
@@ -128,6 +149,68 @@ class Recording:
             neurons = self.program.neurons_of(part.name)[spikes.neurons]
             found.append((spikes.ticks - start, neurons, payload))
         return Fired(*_joined(found))
+
+    def seek(self, tick: int) -> dict[str, MachineState]:
+        """Return the exact state of the machine before a tick of the trace.
+
+        Before the first tick of a sample that is what the sample before has left; before tick 0
+        what was loaded. Begins at the nearest checkpoint before it, or with its sample, and runs from there.
+
+        Parameters
+        ----------
+        tick : int
+            As the trace counts them; the ticks before it have passed.
+
+        Returns
+        -------
+        mapping of population to MachineState
+
+        Raises
+        ------
+        BadInputError
+            If there is no such tick, or the run broke off before it.
+        """
+        engine = self.engine_at(tick)
+        state, program = engine.state, self.program
+        return {
+            p.name: MachineState(
+                u=state["current"][:, program.neurons_of(p.name)],
+                v=state["membrane"][program.neurons_of(p.name)],
+                scale=p.scale,
+            )
+            for p in program.populations
+        }
+
+    def engine_at(self, tick: int) -> Engine:
+        """Return an engine that has come to a tick of the trace; see `seek`."""
+        trace = self.trace
+        if not 0 <= tick <= trace.whole_ticks:
+            raise BadInputError(
+                f"{trace.path}: tick {tick} is none of 0..{trace.whole_ticks}, the whole ticks of "
+                f"this trace"
+            )
+        sample, within = divmod(tick, trace.ticks)
+        if not within and tick:  # the end of the sample before, whose state is still there
+            sample, within = sample - 1, trace.ticks
+        engine = Engine(
+            self.program, self.chip, seed=int(self.how["seed"]), fabric=str(self.how["fabric"]),
+            first_sample=sample, n_threads=1,
+        )  # fmt: skip
+        before = [t for t in trace.checkpoints() if sample * trace.ticks < t <= tick]
+        begun = 0
+        if before and before[-1] < (sample + 1) * trace.ticks:
+            saved = trace.checkpoint(before[-1])
+            engine = Engine(
+                self.program, self.chip, seed=int(self.how["seed"]),
+                fabric=str(self.how["fabric"]), n_threads=1,
+            )  # fmt: skip
+            engine.restore(Snapshot(header=saved.header["engine"], arrays=saved.arrays))
+            begun = before[-1] - sample * trace.ticks
+        if begun < within:
+            steps = engine.steps(self.stimulus(sample), trace.ticks)
+            for _ in range(within - begun):
+                next(steps)
+        return engine
 
     def inputs(self, sample: int) -> tuple[Array, Array, Array]:
         """Tick, channel and payload of a sample's input spikes, as the machine takes them."""
@@ -213,3 +296,19 @@ def _check_populations(trace: Trace, program: Program) -> None:
             f"{trace.path}: the populations {', '.join(odd)} are not those of the program that it "
             "carries; it was put together from two files"
         )
+
+
+def open(path: str | Path) -> Recording:  # noqa: A001 - users write spikefab.open(path).seek(tick)
+    """Open a chip's trace for looking at the machine in it; best in a ``with`` statement.
+
+    Raises
+    ------
+    FileNotFoundError, TraceFormatError, BadInputError
+        As `Trace.open` and `Recording` do.
+    """
+    trace = Trace.open(path)
+    try:
+        return Recording(trace)
+    except BaseException:
+        trace.close()
+        raise
