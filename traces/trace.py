@@ -206,10 +206,11 @@ class Trace:
                 + ("" if size is None else f" and {size} neurons")
             )
 
-    def n_spikes(self, population: str) -> int:
-        """Number of recorded spikes."""
+    def n_spikes(self, population: str, start: int | None = None, stop: int | None = None) -> int:
+        """Count the recorded spikes of ticks ``start`` to ``stop`` (exclusive), without reading them."""
         self.population(population)
-        return len(self._events(f"spikes/{population}", ["timestamps", "node_ids"]))
+        table = self._events(f"spikes/{population}", ["timestamps", "node_ids"])
+        return table.count(start, stop)
 
     def spikes(self, population: str, start: int | None = None, stop: int | None = None) -> Spikes:
         """Read the spikes of ticks ``start`` (inclusive) to ``stop`` (exclusive)."""
@@ -312,6 +313,13 @@ class Trace:
         spikes = Spikes(*self._events(f"stimulus/spikes/{name}", columns).window(start, stop))
         self._in_range(f"input {name!r}", spikes.ticks, spikes.neurons)
         return spikes
+
+    def n_stimulus_spikes(
+        self, name: str, start: int | None = None, stop: int | None = None
+    ) -> int:
+        """Count the events that `stimulus_spikes` reads, without reading them."""
+        self._known("stimulus of spikes", name, self.stimuli("spikes"))
+        return self._events(f"stimulus/spikes/{name}", ["timestamps"]).count(start, stop)
 
     def stimulus_currents(
         self, name: str, start: int | None = None, stop: int | None = None
