@@ -214,8 +214,15 @@ def run(
         int | None, typer.Option("--ticks", help="Ticks in which input is applied.")
     ] = None,
     encoding: Annotated[
-        EncodingName | None,
-        typer.Option("--encoding", help="direct current, or spikes; by default as the data says."),
+        str | None,
+        typer.Option(
+            "--encoding",
+            metavar="CODE",
+            help="direct (current), spikes, or a code that makes spikes of values: poisson, "
+            "bernoulli, regular, accumulate, ttfs, phase, burst, delta, population, with parameters "
+            "as in poisson:rate=0.2,high=255 (docs/encodings.md).",
+            show_default="as the data says",
+        ),
     ] = None,
     samples: Annotated[
         int | None, typer.Option("--samples", help="Only the first so many.")
@@ -291,7 +298,7 @@ def run(
                 "compare": _value(compare), "input_shape": input_shape,
             },
             reading={
-                "ticks": ticks, "encoding": _value(encoding), "n_samples": samples,
+                "ticks": ticks, "encoding": encoding, "n_samples": samples, "seed": seed,
                 "need_classes": accuracy, "readout": readout, "population": population,
                 "sensor": sensor_sizes(sensor),
             },

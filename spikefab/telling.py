@@ -130,11 +130,13 @@ def judged(error: Exception) -> tuple[int, str]:
         OverflowAlarm,
         ProgramError,
     )
+    from mapping.encodings import EncodingError
     from mapping.errors import (
         CapacityError,
         NetworkError,
         NetxError,
         NirError,
+        OnnxError,
         StimulusError,
         UnsupportedNodeError,
     )
@@ -147,7 +149,7 @@ def judged(error: Exception) -> tuple[int, str]:
     )
 
     bad_input = (
-        BadInputError, ChipDoesNotRunError, ChipError, DataError, FabricChoiceError, NetworkError, NetxError, NirError, ProgramError,
+        BadInputError, ChipDoesNotRunError, ChipError, DataError, EncodingError, FabricChoiceError, NetworkError, NetxError, NirError, OnnxError, ProgramError,
         ExportError, MissingExtraError, StimulusError, TraceFormatError, UnsupportedNodeError,
     )  # fmt: skip
     if isinstance(error, CapacityError):

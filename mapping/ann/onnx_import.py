@@ -19,6 +19,7 @@ from mapping.ann.rate_network import Layer, RateNetwork
 from mapping.errors import OnnxError
 from mapping.linear import Convolution, Dense, Shape, pool
 from mapping.network import Input
+from traces.errors import MissingExtraError
 
 Array = NDArray[Any]
 
@@ -138,6 +139,8 @@ def read_onnx(
     Raises
     ------
     FileNotFoundError
+    MissingExtraError
+        If the package onnx is not installed.
     OnnxError
         If it is no ONNX file.
     """
@@ -167,7 +170,7 @@ def _onnx() -> Any:
         import onnx.numpy_helper
         import onnx.shape_inference
     except ImportError as error:
-        raise OnnxError(
+        raise MissingExtraError(
             "ONNX files are read with the package onnx, which is not installed: "
             "pip install 'spikefab[onnx]'"
         ) from error
@@ -192,8 +195,6 @@ def _graph(path: Path) -> Any:
             if info.type.HasField("tensor_type"):
                 info.type.tensor_type.ClearField("shape")
         return onnx.shape_inference.infer_shapes(model, data_prop=True).graph
-    except OnnxError:
-        raise
     except Exception as error:  # protobuf and onnx raise many kinds
         raise OnnxError(f"{path}: no ONNX file, or a damaged one ({error})") from error
 
