@@ -58,7 +58,6 @@ class _Walk:
 
     max_pool: str
     values: dict[str, _Value] = field(default_factory=dict)
-    shapes: dict[str, Shape] = field(default_factory=dict)
     layers: list[Layer] = field(default_factory=list)
     report: list[NodeReport] = field(default_factory=list)
 
@@ -150,7 +149,6 @@ def read_onnx(
     walk = _Walk(max_pool=max_pool)
     for tensor in graph.initializer:
         walk.values[tensor.name] = _onnx().numpy_helper.to_array(tensor)
-    walk.shapes = {info.name: _shape(info) for info in (*graph.value_info, *graph.output)}
     inputs = tuple(_inputs(graph, walk, Path(path)))
     for number, node in enumerate(graph.node):
         _take(walk, node, node.name or f"{node.op_type}_{number}")
@@ -168,7 +166,6 @@ def _onnx() -> Any:
     try:
         import onnx
         import onnx.numpy_helper
-        import onnx.shape_inference
     except ImportError as error:
         raise MissingExtraError(
             "ONNX files are read with the package onnx, which is not installed: "
@@ -178,7 +175,7 @@ def _onnx() -> Any:
 
 
 def _graph(path: Path) -> Any:
-    """Read a file, give its samples' axis the length 1, and infer all shapes."""
+    """Read a file, and give its samples' axis the length 1."""
     if not path.exists():
         raise FileNotFoundError(f"{path}: there is no such file")
     onnx = _onnx()
@@ -189,12 +186,7 @@ def _graph(path: Path) -> Any:
             dims = info.type.tensor_type.shape.dim
             if info.name not in held and dims and not dims[0].dim_value:
                 dims[0].dim_value = 1
-        # What an exporter wrote down for other lengths would contradict.
-        del model.graph.value_info[:]
-        for info in model.graph.output:
-            if info.type.HasField("tensor_type"):
-                info.type.tensor_type.ClearField("shape")
-        return onnx.shape_inference.infer_shapes(model, data_prop=True).graph
+        return model.graph
     except Exception as error:  # protobuf and onnx raise many kinds
         raise OnnxError(f"{path}: no ONNX file, or a damaged one ({error})") from error
 
@@ -234,7 +226,7 @@ def _take(walk: _Walk, node: Any, name: str) -> None:
     if any(isinstance(value, _Unknown) for value in given):
         return
     known = [value for value in given if value is not None]
-    if all(isinstance(value, np.ndarray) for value in known) and node.op_type not in _SHAPES:
+    if all(isinstance(value, np.ndarray) for value in known):
         _fold(walk, node)
         return
     tail = next((value for value in known if isinstance(value, _Tail)), None)
@@ -276,12 +268,15 @@ def _fold(walk: _Walk, node: Any) -> None:
 def _outputs(walk: _Walk, names: Iterable[str]) -> tuple[str, ...]:
     """Make layers of what comes out, each once."""
     found: list[str] = []
+    seen: list[Affine] = []
     for name in names:
         value = walk.values.get(name)
         if isinstance(value, _Tail):
             value = value.of
-        if not isinstance(value, Affine):
+        # A class and its probability are read from the same neurons.
+        if not isinstance(value, Affine) or any(value is other for other in seen):
             continue
+        seen.append(value)
         same = [part for part, linear in value.terms.items() if linear is None]
         direct = len(value.terms) == 1 and len(same) == 1 and not value.bias.any()
         layers = {layer.name for layer in walk.layers}
@@ -300,6 +295,7 @@ def _outputs(walk: _Walk, names: Iterable[str]) -> tuple[str, ...]:
 
 
 _Done = tuple[_Value, str, str]
+_ORDER = "no work: an order of neurons"
 
 
 def _as_it_is(walk: _Walk, node: _Node) -> _Done:
@@ -452,11 +448,9 @@ def _global_average(walk: _Walk, node: _Node) -> _Done:
 
 def _mean(walk: _Walk, node: _Node) -> _Done:
     given = node.affine()
-    axes = node.attributes.get("axes")
-    if axes is None and len(node.given) > 1 and node.given[1] is not None:
-        axes = node.constant(1).tolist()
     n_axes = len(given.shape)
-    if axes is None or {int(a) % (n_axes + 1) for a in axes} != set(range(2, n_axes + 1)):
+    axes = _axes(node, n_axes + 1, [])
+    if set(axes) != set(range(2, n_axes + 1)) or not axes:
         raise _Refused(
             f"a mean over the axes {axes}; over all but samples and channels is supported"
         )
@@ -524,21 +518,59 @@ def _flatten(walk: _Walk, node: _Node) -> _Done:
     axis = int(node.attributes.get("axis", 1))
     if axis not in (1, -len(node.affine().shape)):
         raise _Refused(f"flattens from axis {axis} on; samples would mix")
-    return node.affine().folded((node.affine().size,)), SUPPORTED, "no work: an order of neurons"
+    return node.affine().folded((node.affine().size,)), SUPPORTED, _ORDER
 
 
 def _reshape(walk: _Walk, node: _Node) -> _Done:
     given = node.affine()
-    shape = walk.shapes.get(node.outputs[0], ())
-    if not shape or shape[0] not in (0, 1) or 0 in shape[1:]:
-        wanted = node.given[1] if len(node.given) > 1 else None
-        if isinstance(wanted, np.ndarray) and wanted.size == 2:
-            shape = (1, given.size)
-        else:
-            raise _Refused(f"a new shape {shape or '?'} that is not known before the network runs")
-    if prod(shape[1:]) != given.size:
-        raise _Refused(f"a new shape {shape[1:]} for {given.size} values; samples would mix")
-    return given.folded(shape[1:]), SUPPORTED, "no work: an order of neurons"
+    old = (1, *given.shape)
+    wanted = [int(n) for n in node.constant(1)]
+    if not node.attributes.get("allowzero", 0):
+        wanted = [old[k] if n == 0 and k < len(old) else n for k, n in enumerate(wanted)]
+    if wanted.count(-1) == 1:
+        rest = -prod(wanted)
+        # The samples' axis is 1 here; a free first axis is that of the samples, too.
+        wanted = [(prod(old) // rest if rest else 0) if n == -1 else n for n in wanted]
+    return _folded_to(given, tuple(wanted)), SUPPORTED, _ORDER
+
+
+def _folded_to(given: Affine, shape: Shape) -> Affine:
+    if not shape or shape[0] != 1 or prod(shape[1:]) != given.size:
+        raise _Refused(f"a new shape {shape} for samples of {given.shape}; samples would mix")
+    return given.folded(shape[1:])
+
+
+def _squeeze(walk: _Walk, node: _Node) -> _Done:
+    given = node.affine()
+    old = (1, *given.shape)
+    axes = _axes(node, len(old), [k for k, n in enumerate(old) if n == 1 and k > 0])
+    return (
+        _folded_to(given, tuple(n for k, n in enumerate(old) if k not in axes)),
+        SUPPORTED,
+        _ORDER,
+    )
+
+
+def _unsqueeze(walk: _Walk, node: _Node) -> _Done:
+    given = node.affine()
+    old = [1, *given.shape]
+    told = node.attributes.get("axes")
+    axes = [int(a) for a in (node.constant(1).ravel() if told is None else told)]
+    for axis in sorted(a % (len(old) + len(axes)) for a in axes):
+        old.insert(axis, 1)
+    return _folded_to(given, tuple(old)), SUPPORTED, _ORDER
+
+
+def _axes(node: _Node, n: int, default: list[int]) -> list[int]:
+    """Axes as an attribute has them, or in newer files an argument."""
+    told = node.attributes.get("axes")
+    if told is None and len(node.given) > 1 and node.given[1] is not None:
+        told = node.constant(1).ravel().tolist()
+    return [int(axis) % n for axis in (default if told is None else told)]
+
+
+def _lengths(walk: _Walk, node: _Node) -> _Done:
+    return np.array((1, *node.affine().shape)), SUPPORTED, "known in advance"
 
 
 def _transpose(walk: _Walk, node: _Node) -> _Done:
@@ -549,7 +581,7 @@ def _transpose(walk: _Walk, node: _Node) -> _Done:
     axes = [axis - 1 for axis in order[1:]]
     shape = tuple(given.shape[axis] for axis in axes)
     index = np.arange(given.size).reshape(given.shape).transpose(axes).ravel()
-    return given.taken(index, shape), SUPPORTED, "no work: an order of neurons"
+    return given.taken(index, shape), SUPPORTED, _ORDER
 
 
 def _pad(walk: _Walk, node: _Node) -> _Done:
@@ -578,7 +610,6 @@ def _sigmoid(walk: _Walk, node: _Node) -> _Done:
     return found, REWRITTEN, "left off where it ends the network: larger stays larger"
 
 
-_SHAPES = ("Shape",)
 _AFTER = frozenset(
     {"ArgMax", "ArrayFeatureExtractor", "Cast", "Concat", "Gather", "Greater", "Identity", "Mul",
      "Neg", "Normalizer", "Reshape", "Softmax", "Squeeze", "Sub", "Unsqueeze", "Where", "ZipMap"}
@@ -591,7 +622,8 @@ _OPERATORS: dict[str, Callable[[_Walk, _Node], _Done]] = {
     "AveragePool": _average, "MaxPool": _max, "GlobalAveragePool": _global_average,
     "ReduceMean": _mean, "BatchNormalization": _batch_norm,
     "Add": _add, "Sum": _add, "Sub": _subtract, "Mul": _multiply, "Div": _divide,
-    "Flatten": _flatten, "Reshape": _reshape, "Squeeze": _reshape, "Unsqueeze": _reshape,
+    "Flatten": _flatten, "Reshape": _reshape, "Squeeze": _squeeze, "Unsqueeze": _unsqueeze,
+    "Shape": _lengths,
     "Transpose": _transpose, "Pad": _pad,
     "Softmax": _left_off, "LogSoftmax": _left_off, "ArgMax": _left_off, "Hardmax": _left_off,
     "ZipMap": _left_off, "Sigmoid": _sigmoid, "Normalizer": _left_off,
