@@ -114,6 +114,17 @@ def test_foreign_events_are_passed_over(tmp_path, events):
         read_counts(tmp_path / "y.aedat", WANTED)
 
 
+def test_a_clock_of_31_bits_goes_on_in_the_next_packet(tmp_path):
+    head = b"#!AER-DAT3.1\r\n#!END-HEADER\r\n"
+    raw = b"".join(
+        struct.pack("<hhiiiiii", 1, 1, 8, 4, overflow, 1, 1, 1)
+        + struct.pack("<Ii", (3 << 17) | 1, time)
+        for overflow, time in ((0, 2**31 - 1_000), (1, 1_500))
+    )
+    (tmp_path / "x.aedat").write_bytes(head + raw)
+    assert np.flatnonzero(read_counts(tmp_path / "x.aedat", WANTED)[0, :, 3]).tolist() == [0, 2]
+
+
 def test_aedat_4_as_dv_writes_it(tmp_path, events):
     pytest.importorskip("aedat", reason="needs pip install '.[aedat]'")
     dv = pytest.importorskip("dv_processing", reason="writes AEDAT 4; pip install dv-processing")
