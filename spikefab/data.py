@@ -1,5 +1,6 @@
 """Data sets: ``x`` with samples, with or without a tick axis, and ``y`` with classes; or spikes."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
@@ -126,6 +127,28 @@ def load_samples(
     )  # fmt: skip
 
 
+def static_values(path: Path, part: Input) -> Array:
+    """Read the samples of a data file as one value for each channel; in their own type.
+
+    Values that change from tick to tick become samples of their own.
+
+    Returns
+    -------
+    array [samples, n_channels]
+
+    Raises
+    ------
+    FileNotFoundError, DataError
+    """
+    if kind_of(path) is not None:
+        raise DataError(f"{path}: holds spikes; activations are measured on values")
+    arrays, names = _read(path)
+    if "x" not in arrays:
+        raise DataError(f"{path}: no array 'x' in it; there are {', '.join(names) or 'none'}")
+    x, _ = _shaped(_checked(arrays["x"], str(path)), part, str(path))
+    return x.reshape(-1, part.size)
+
+
 def _only_input(network: Network) -> Input:
     if len(network.inputs) != 1:
         names = ", ".join(part.name for part in network.inputs)
@@ -160,7 +183,8 @@ def _read(path: Path) -> tuple[dict[str, Array], list[str]]:
             return _read_archive(path)
         if kind in (".h5", ".hdf5"):
             with h5py.File(path, "r") as file:
-                found = {name: file.get(name) for name in ("x", "y")}  # None for a dead link
+                names = _named(file)
+                found = {name: file.get(own) for name, own in names.items()}  # None: a dead link
                 sets = {n: s[()] for n, s in found.items() if isinstance(s, h5py.Dataset)}
                 return sets, sorted(file)
     except (DataError, FileNotFoundError):
@@ -185,8 +209,13 @@ def _read_archive(path: Path) -> tuple[dict[str, Array], list[str]]:
             )
         # Arrays come in when asked for, so that others may be of any kind.
         with loaded:
-            wanted = {name: loaded[name] for name in ("x", "y") if name in loaded.files}
+            wanted = {name: loaded[own] for name, own in _named(loaded.files).items()}
             return wanted, sorted(loaded.files)
+
+
+def _named(there: Collection[str]) -> dict[str, str]:
+    """How a file calls x and y: some write X, as statisticians do."""
+    return {name: own for name in ("x", "y") for own in (name.upper(), name) if own in there}
 
 
 def fit_samples(

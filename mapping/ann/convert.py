@@ -81,6 +81,7 @@ def convert(
     scale: float | Mapping[str, float] = 1.0,
     output: Output = "membrane",
     dt_s: float = DT_S,
+    input_unit: float = 1.0,
 ) -> Converted:
     """Make a spiking network of a rate network.
 
@@ -95,6 +96,9 @@ def convert(
         spike, or get spikes, which lose what is negative.
     dt_s : float
         Length of a tick, seconds.
+    input_unit : float
+        What a value of 1 in the data is to the rate network: 1 / 255 for bytes where it was
+        trained on pixels up to 1.
 
     Raises
     ------
@@ -103,7 +107,7 @@ def convert(
     """
     scales = _scales(rate, scale)
     notes = list(rate.notes)
-    unit: dict[str, float] = {part.name: 1.0 for part in rate.inputs}
+    unit: dict[str, float] = {part.name: input_unit for part in rate.inputs}
     populations, projections = [], []
     for layer in rate.layers:
         unit[layer.name] = _unit(layer, largest[layer.name], scales[layer.name], notes)
