@@ -2,7 +2,7 @@
 
 from enum import Enum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -136,6 +136,40 @@ class ClockName(str, Enum):  # noqa: UP042
     chip = "chip"
 
 
+class MaxPoolName(str, Enum):  # noqa: UP042
+    """What becomes of max pooling."""
+
+    refuse = "refuse"
+    average = "average"
+
+
+ScaleFiringRates = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--scale-firing-rates",
+        metavar="[LAYER=]X",
+        help="Networks of rates: spikes a tick at the largest activation; again for more layers.",
+        show_default="1",
+    ),
+]
+Percentile = Annotated[
+    float,
+    typer.Option("--percentile", help="Of activations: what counts as a layer's largest."),
+]
+MaxPool = Annotated[
+    MaxPoolName,
+    typer.Option("--max-pool", help="Maxima of rates: refused, or averages in their place."),
+]
+InputScale = Annotated[
+    float | None,
+    typer.Option(
+        "--input-scale",
+        help="Networks of rates: what data is multiplied by.",
+        show_default="1/255 for bytes, else 1",
+    ),
+]
+
+
 class CompareName(str, Enum):  # noqa: UP042
     """When a neuron fires."""
 
@@ -198,7 +232,11 @@ def _top(
 @app.command()
 def run(
     network: Annotated[
-        Path, typer.Argument(help="A NIR file, or a .net file of lava-dl.", show_default=False)
+        Path,
+        typer.Argument(
+            help="A NIR file, a .net file of lava-dl, or a network of rates (.onnx, .npz).",
+            show_default=False,
+        ),
     ],
     data: Annotated[
         Path,
@@ -218,8 +256,15 @@ def run(
         int | None, typer.Option("--ticks", help="Ticks in which input is applied.")
     ] = None,
     encoding: Annotated[
-        EncodingName | None,
-        typer.Option("--encoding", help="direct current, or spikes; by default as the data says."),
+        str | None,
+        typer.Option(
+            "--encoding",
+            metavar="CODE",
+            help="direct (current), spikes, or a code that makes spikes of values: poisson, "
+            "bernoulli, regular, accumulate, ttfs, phase, burst, delta, population, with parameters "
+            "as in poisson:rate=0.2,high=255 (docs/encodings.md).",
+            show_default="as the data says",
+        ),
     ] = None,
     samples: Annotated[
         int | None, typer.Option("--samples", help="Only the first so many.")
@@ -255,6 +300,10 @@ def run(
     accuracy: Annotated[
         bool, typer.Option("--accuracy", help="Insist on it: refuse data without classes (y).")
     ] = False,
+    scale_firing_rates: ScaleFiringRates = None,
+    percentile: Percentile = 100.0,
+    max_pool: MaxPool = MaxPoolName.refuse,
+    input_scale: InputScale = None,
     quantiser: Annotated[
         QuantiserName, typer.Option("--quantiser", help="How float becomes integers.")
     ] = QuantiserName.spikefab,
@@ -314,15 +363,28 @@ def run(
             conventions={
                 "dt_s": dt, "reset": _value(reset), "spike": _value(spike),
                 "compare": _value(compare), "input_shape": input_shape,
+                "conversion": _conversion(scale_firing_rates, percentile, max_pool, input_scale),
             },
             reading={
-                "ticks": ticks, "encoding": _value(encoding), "n_samples": samples,
+                "ticks": ticks, "encoding": encoding, "n_samples": samples, "seed": seed,
                 "need_classes": accuracy, "readout": readout, "population": population,
                 "sensor": sensor_sizes(sensor),
             },
             seed=seed, strict=strict, quantiser=quantiser.value, output=output, force=force,
             without=without or [], start=mapping,
         )  # fmt: skip
+
+
+def _conversion(
+    scale: list[str] | None, percentile: float, max_pool: MaxPoolName, input_scale: float | None
+) -> Any:
+    """What is asked for networks of rates, as `spikefab.converting.Choices`."""
+    from spikefab.converting import Choices
+
+    return Choices(
+        scale=tuple(scale or ()), percentile=percentile, max_pool=max_pool.value,
+        input_scale=input_scale,
+    )  # fmt: skip
 
 
 def _value(chosen: Enum | None) -> str | None:

@@ -66,7 +66,9 @@ def rehearse(
         check_output(output, inputs, force=force)
     chip = chips_of([chip_name], without)[chip_name]
     refuse_to_run(chip)
-    network, load = import_network(network_path, chip, conventions, seed=seed, quantiser=quantiser)
+    network, load = import_network(
+        network_path, chip, conventions, seed=seed, quantiser=quantiser, data=data
+    )
     samples = load_samples(data, network, **reading)
     direct = not samples.spiking
     choices = None if start is None else begun(start, network, chip, direct=direct)
