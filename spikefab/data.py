@@ -166,7 +166,8 @@ def _check_counts(
         if value is not None and value < 1:
             raise DataError(f"--{option} must be at least 1, but is {value}")
     if encoding not in (None, "spikes"):
-        raise DataError(f"{path}: holds spikes, which cannot enter as {encoding}")
+        entering = "direct current" if encoding == "direct" else f"the code {encoding}"
+        raise DataError(f"{path}: holds spikes, which cannot enter as {entering}")
     if need_classes:
         raise DataError(f"{path}: spikes without classes, so accuracy cannot be measured")
 
