@@ -25,7 +25,7 @@ def main() -> None:
     first, *others = axes.ravel()
     side = round(values.size**0.5)
     first.imshow(values.reshape(side, side), cmap="gray_r")
-    first.set(title="the image, 8 × 8 values from 0 to 1", xticks=[], yticks=[])
+    first.set(title="the image", xticks=[], yticks=[])
     for axis, name in zip(others, ENCODINGS, strict=True):
         encoding = Encoding.parse(OPTIONS.get(name, name))
         counts = encoding.spikes(values, TICKS, seed=0)
