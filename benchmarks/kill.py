@@ -24,7 +24,6 @@ from typing import Any
 
 import numpy as np
 from standard import BadInputError, tell
-from traces.recover import recover
 
 from emulator.chip_file import load_chip
 from mapping.linear import Dense
@@ -32,6 +31,7 @@ from mapping.network import Input, Network, Population, Projection
 from spikefab.data import Samples
 from spikefab.deployment import Deployment, deploy
 from spikefab.run import resume_network, run_network
+from traces.recover import recover
 from traces.trace import Trace
 
 GRACE_S = 1.5
