@@ -18,6 +18,7 @@ import struct
 import sys
 import tempfile
 import time
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -131,7 +132,10 @@ def in_child(
         try:
             work()
             code = 0
+        except BaseException:
+            traceback.print_exc()
         finally:
+            sys.stderr.flush()
             os._exit(code)
     if kill_after_s is not None:
         while not wait_for.exists() and os.waitpid(child, os.WNOHANG) == (0, 0):

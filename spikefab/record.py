@@ -1,6 +1,7 @@
 """The two trace files of a run, written while it goes on."""
 
 import warnings
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -72,11 +73,22 @@ class Recorder:
         """Open ``float.h5``."""
         return self._open("float.h5", "float", going_on)
 
-    def chip_trace(self, going_on: GoingOn = NEW) -> "Writing":
-        """Open ``trace.h5``."""
-        return self._open("trace.h5", "chip", going_on)
+    def chip_trace(
+        self, attachments: Callable[[], Mapping[str, Any]], going_on: GoingOn = NEW
+    ) -> "Writing":
+        """Open ``trace.h5``.
 
-    def _open(self, name: str, kind: Any, going_on: GoingOn) -> "Writing":
+        Parameters
+        ----------
+        attachments : callable
+            Gives what the run is made from, for a new file.
+        """
+        return self._open("trace.h5", "chip", going_on, attachments)
+
+    def _open(
+        self, name: str, kind: Any, going_on: GoingOn,
+        attachments: Callable[[], Mapping[str, Any]] = dict,
+    ) -> "Writing":  # fmt: skip
         if self._folder is None or going_on.complete:
             return Writing(None)
         if going_on.tick is not None:
@@ -92,7 +104,7 @@ class Recorder:
         return Writing(
             TraceWriter(
                 self._folder / name, kind=kind, populations=populations, provenance=self._about,
-                **self._common,
+                attachments=attachments(), **self._common,
             )
         )  # fmt: skip
 

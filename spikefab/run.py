@@ -16,7 +16,7 @@ from mapping.network import Population
 from spikefab.chip_side import ChipSide, wished_of
 from spikefab.data import Samples, check_classes
 from spikefab.deployment import Deployment
-from spikefab.embedded import Embedded, embed
+from spikefab.embedded import Embedded, bundles
 from spikefab.float_side import Before, FloatSide, before, float_side
 from spikefab.record import NEW, GoingOn, Recorder, carried_of_run
 from traces.trace import Trace
@@ -139,10 +139,7 @@ def run_network(
     }  # fmt: skip
     about = _provenance(deployment, seed) | (provenance or {})
     sides = _Sides(deployment, samples, output, how, folder, about, threads)
-    with sides.record.chip_trace() as writer:
-        if writer is not None:
-            embed(writer, deployment, samples, how)
-            sides.record.cores(writer)
+    with sides.record.chip_trace(lambda: bundles(deployment, samples, how)) as writer:
         return sides.run(writer, progress)
 
 
@@ -183,7 +180,7 @@ def resume_network(
     if (folder / "float.h5").exists():
         with Trace.open(folder / "float.h5") as trace:
             float_from, sides.before = _left_off(trace), before(trace)
-    with sides.record.chip_trace(going_on) as writer:
+    with sides.record.chip_trace(dict, going_on) as writer:
         return sides.run(writer, progress, float_from)
 
 
@@ -218,6 +215,8 @@ class _Sides:
     ) -> RunResult:
         """Run the float side, then the chip's."""
         deployment, samples = self._deployment, self._samples
+        if writer is not None:
+            self.record.cores(writer)
         with self.record.float_trace(float_from) as float_writer:
             in_float = float_side(
                 deployment.network, self._output, samples, self._ticks,

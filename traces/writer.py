@@ -55,6 +55,9 @@ class TraceWriter:
     dt_s : float
     provenance : mapping
         Strings and numbers that say where the run came from.
+    attachments : mapping of name to (header, arrays), optional
+        What the run is made from, as bundles (`traces.bundle`). The file appears with them or not
+        at all, so that whatever is there can be gone on with.
     compression : {"none", "fast", "small"}
         How columns are packed; libsonata reads ``none`` alone.
     buffer_bytes : int
@@ -94,6 +97,7 @@ class TraceWriter:
         input_ticks: int,
         dt_s: float,
         provenance: Mapping[str, str | int | float],
+        attachments: Mapping[str, tuple[Mapping[str, Any], Mapping[str, Array]]] | None = None,
         compression: Literal["none", "fast", "small"] = "none",
         buffer_bytes: int = BUFFER_BYTES,
         overwrite: bool = False,
@@ -116,6 +120,8 @@ class TraceWriter:
             self._begin(file, populations, samples * ticks, buffer_bytes)
             for population in populations:
                 self._add_population(population)
+            for name, bundle in (attachments or {}).items():
+                write_bundle(file.h5.create_group(f"attached/{name}"), *bundle)
 
     def _begin(
         self,

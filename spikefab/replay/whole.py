@@ -1,6 +1,7 @@
 """The whole run again, or some of its ticks, verified against everything that was recorded."""
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from emulator.stimulus import Stimulus
 from mapping.reference import prepare, simulate
 from spikefab.chip_side import silent_outputs, wished_of
 from spikefab.data import Samples
-from spikefab.embedded import Embedded, embed
+from spikefab.embedded import Embedded, bundles
 from spikefab.record import Recorder
 from spikefab.replay.check import Checker
 from spikefab.replay.recording import Recording, Window, window_of
@@ -66,11 +67,10 @@ def replay_whole(
     record = _recorder(recording, folder, wished)
     complete = window == Window(0, trace.samples * trace.ticks) and trace.complete
     try:
-        with record.chip_trace() as writer:
+        embedded = recording.embedded
+        carried = partial(bundles, embedded.deployment, embedded.samples, recording.how)
+        with record.chip_trace(carried) as writer:
             sinks = [checker] if writer is None else [checker, writer]
-            if writer is not None:
-                embedded = recording.embedded
-                embed(writer, embedded.deployment, embedded.samples, recording.how)
             for sink in sinks:
                 record.cores(sink)
             for span in spans(window, trace.ticks):

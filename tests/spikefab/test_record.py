@@ -95,7 +95,7 @@ def test_payloads_are_recorded_where_a_population_has_any(deployed, tmp_path):
         Recording(), program, 20, np.empty(0, np.int64), [p.name for p in program.populations]
     )
     record = Recorder(tmp_path, repeating, SAMPLES, 20, {}, wished)
-    with record.chip_trace() as writer:
+    with record.chip_trace(dict) as writer:
         one = int(program.neurons_of("z_first")[0])
         record.block(writer, block([one, int(of_second[1])], [1, 5]), [])
     with Trace.open(tmp_path / "trace.h5") as trace:

@@ -172,6 +172,7 @@ def test_a_run_that_broke_off_is_made_again_as_far_as_it_came(broken):
 def test_a_part_of_the_last_tick_of_a_broken_run_is_no_difference(broken):
     with h5py.File(broken / "trace.h5", "a") as file:
         file.attrs["whole_ticks"] = 30
+        del file.attrs["header_sha256"]
     found = whole(broken / "trace.h5")
     assert found.identical
     assert found.compared["ticks"] == 30
