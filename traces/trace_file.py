@@ -197,7 +197,9 @@ def _close_quietly(store: Store, *opened: Any) -> None:
 
 
 def _h5(store: Store, mode: str, cache_bytes: int) -> Any:
-    return h5py.File(store, mode, libver=("earliest", "v110"), rdcc_nbytes=cache_bytes)
+    # One block of each column is appended to; a table of slots for many would cost more than it.
+    how = {"rdcc_nbytes": cache_bytes, "rdcc_nslots": 7}
+    return h5py.File(store, mode, libver=("earliest", "v110"), **how)
 
 
 def _not_created(path: Path, error: Exception) -> TraceWriteError:

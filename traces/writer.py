@@ -64,7 +64,7 @@ class TraceWriter:
         Bytes of all tables together that are held before they are written. Besides these, HDF5
         holds one block of each column, together about a fourth of it, and a flush needs what it
         changes in the file already written: memory stays below four times the buffer, however
-        long the run.
+        long the run, and 0.2 MB for the bookkeeping of each population.
     overwrite : bool
         Whether a file of this name may be replaced.
 
