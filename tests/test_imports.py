@@ -17,7 +17,7 @@ DOORS = {
     },
     "h5py": {
         "emulator/program_file.py", "traces/bundle.py", "traces/content.py", "traces/reports.py",
-        "traces/salvage.py", "traces/seal.py", "traces/tables.py", "traces/trace.py", "traces/walk.py",
+        "traces/salvage.py", "traces/seal.py", "traces/tables.py", "traces/trace.py", "traces/trace_file.py", "traces/walk.py",
         "traces/writer.py", "traces/export/sonata_file.py", "mapping/netx_file.py",
         "mapping/nir_file.py", "mapping/stimuli/recorded.py", "mapping/vector_case.py",
         "spikefab/data.py",

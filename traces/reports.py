@@ -1,23 +1,16 @@
 """States in the layout of SONATA's frame reports, stored exactly: the writer's side."""
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import h5py
 import numpy as np
 from numpy.typing import NDArray
 
 from traces.layout import RecordedPopulation
+from traces.rows import Frames
 from traces.tables import Tables, exact_type
 
 Array = NDArray[Any]
-
-
-class Frames(NamedTuple):
-    """States of some neurons at some ticks: int64 [n_frames], int64 [n], float64 [n_frames, n]."""
-
-    ticks: Array
-    neurons: Array
-    values: Array
 
 
 def report_path(population: str, variable: str) -> str:

@@ -146,7 +146,7 @@ class Salvage:
                 self._look(inner)
                 link = group.get(name, getlink=True)
                 if isinstance(link, h5py.SoftLink):
-                    writer.file.require_group(path)[name] = h5py.SoftLink(link.path)
+                    writer.file.h5.require_group(path)[name] = h5py.SoftLink(link.path)
                 item = group[name] if isinstance(link, h5py.HardLink) else None
                 if grows(item):
                     columns[name] = item
@@ -156,7 +156,7 @@ class Salvage:
                 self._lose(inner, error)
         if path.startswith("/spikes/") and path not in writer.tables:
             return
-        target = writer.file.require_group(path)
+        target = writer.file.h5.require_group(path)
         if path != "/":
             self._attributes(path, group, target)
         for name in others:
@@ -191,7 +191,7 @@ class Salvage:
             types = {n: c.dtype for n, c in columns.items()}
             writer.tables.open(path, types, chunk_rows=rows, widths=widths)
         for name, column in columns.items():
-            self._attributes(f"{path}/{name}", column, writer.file[path][name])
+            self._attributes(f"{path}/{name}", column, writer.file.h5[path][name])
         told = max((len(c) for c in columns.values()), default=0)
         most = min((len(c) for c in columns.values()), default=0)
         kept, latest, by = 0, -1, next((n for n in ("timestamps", "ticks") if n in columns), None)
@@ -247,7 +247,7 @@ class Salvage:
             return False
         writer.flush()
         told = str(file.attrs.get("content_sha256"))
-        if content_hash_of(writer.file) == told:
+        if content_hash_of(writer.file.h5) == told:
             return True
         self._lost.append("what is there differs from the content hash")
         self._whole = 0

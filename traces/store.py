@@ -28,6 +28,7 @@ except ImportError:  # not there on Windows, where HDF5 does not lock files eith
 
 PAGE_BYTES = 4096
 JOURNAL_MAGIC = b"spikefab-journal"
+_PIECE_PAGES = 256
 _FOOTER = struct.Struct("<QQ32s16s")
 """Length of the whole state, number of pages, hash of what comes before, magic."""
 _NO_LOCKS = {errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOLCK}
@@ -234,10 +235,12 @@ class Store:
         if self._trouble is not None:
             raise self._trouble
         if self._pages:
-            journal = _packed(self._pages, self.end)
             at = max(os.fstat(self._file.fileno()).st_size, self.end)
             try:
-                self._write_at(at, journal)
+                place = at
+                for piece in _journal(self._pages, self.end):
+                    self._write_at(place, piece)
+                    place += len(piece)
             except OSError as error:
                 self._trouble = error
                 with suppress(OSError):
@@ -334,11 +337,19 @@ def _by_page(at: int, n_bytes: int) -> Iterator[tuple[int, int]]:
         at += piece
 
 
-def _packed(pages: Mapping[int, bytearray], whole: int) -> bytes:
+def _journal(pages: Mapping[int, bytearray], whole: int) -> Iterator[bytes]:
+    """A journal in pieces of bounded size."""
+    digest = hashlib.sha256()
     numbers = sorted(pages)
-    body = struct.pack(f"<{len(numbers)}Q", *numbers) + b"".join(pages[n] for n in numbers)
-    digest = hashlib.sha256(body + struct.pack("<QQ", whole, len(numbers))).digest()
-    return body + _FOOTER.pack(whole, len(numbers), digest, JOURNAL_MAGIC)
+    pieces = [struct.pack(f"<{len(numbers)}Q", *numbers)]
+    for first in range(0, len(numbers), _PIECE_PAGES):
+        pieces.append(b"".join(pages[n] for n in numbers[first : first + _PIECE_PAGES]))
+        for piece in pieces:
+            digest.update(piece)
+            yield piece
+        pieces = []
+    digest.update(struct.pack("<QQ", whole, len(numbers)))
+    yield _FOOTER.pack(whole, len(numbers), digest.digest(), JOURNAL_MAGIC)
 
 
 def _state(file: BinaryIO) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, NamedTuple
+from typing import Any
 
 import h5py
 import numpy as np
@@ -14,7 +14,8 @@ from traces.content import content_hash_of, header_hash, header_of
 from traces.errors import TraceFormatError
 from traces.events import Events, first_outside
 from traces.layout import LAYOUT_VERSION, MAGIC, TABLES, RecordedPopulation
-from traces.reports import Frames, report_path
+from traces.reports import report_path
+from traces.rows import Currents, Frames, Packets, Spikes, Triggers
 from traces.store import Store
 from traces.tables import lengths_of
 from traces.walk import check
@@ -22,52 +23,6 @@ from traces.walk import check
 Array = NDArray[Any]
 
 _DAMAGE = (OSError, RuntimeError, KeyError, TypeError, ValueError)
-
-
-class Spikes(NamedTuple):
-    """Spikes sorted by tick, then neuron; int64 [n_spikes]; payload None where there is none."""
-
-    ticks: Array
-    neurons: Array
-    payload: Array | None = None
-
-
-class Packets(NamedTuple):
-    """Packets, one row for each and each destination; int64 [n_packets].
-
-    ``source_kind`` counts the trace's populations, then `Trace.packet_inputs`; ``source`` is a
-    neuron or channel there, ``core`` the place of the destination on the chip; times are ps into
-    the tick.
-    """
-
-    timestamps: Array
-    source_kind: Array
-    source: Array
-    core: Array
-    hops: Array
-    left_ps: Array
-    arrived_ps: Array
-    done_ps: Array
-
-
-class Triggers(NamedTuple):
-    """Triggers that fired; int64 [n_triggers].
-
-    ``kind`` counts `Trace.trigger_kinds`; ``population`` and ``neuron`` are -1 where there is none.
-    """
-
-    timestamps: Array
-    kind: Array
-    population: Array
-    neuron: Array
-
-
-class Currents(NamedTuple):
-    """Changes of constant currents, sorted by tick, then neuron; [n_changes]."""
-
-    ticks: Array
-    neurons: Array
-    values: Array
 
 
 class Trace:

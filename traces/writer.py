@@ -4,14 +4,12 @@ The file goes from one flush to the next as a whole (`traces.store`): whatever e
 killed process or a full disk, leaves the state of the last flush.
 """
 
-import os
-import re
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, NoReturn
+from typing import Any, Literal
 
 import h5py
 import numpy as np
@@ -19,15 +17,14 @@ from numpy.typing import NDArray
 
 from traces.bundle import write_bundle
 from traces.columns import CHUNK_VALUES, COMPRESSION
-from traces.content import content_hash_of, header_hash, header_of
-from traces.errors import TraceFormatError, TraceWriteError
+from traces.content import content_hash_of
+from traces.errors import TraceWriteError
 from traces.layout import LAYOUT_VERSION, MAGIC, TABLES, RecordedPopulation
 from traces.order import in_order, in_time
 from traces.reports import Reports
-from traces.seal import close_sealed, unsealed
-from traces.store import Store, uninterrupted
 from traces.tables import Tables
 from traces.trace import Trace
+from traces.trace_file import TraceFile, change_notes
 
 Array = NDArray[Any]
 
@@ -37,9 +34,6 @@ FLUSH_S = 1.0
 NOTE_BYTES = 60_000
 """Longest text in the provenance; HDF5 holds attributes of less than 64 KiB."""
 CHECKPOINTS_KEPT = 2
-
-# What h5py raises when the disk is at fault depends on where in HDF5 it is noticed.
-_DISK_TROUBLE = (OSError, RuntimeError, ValueError, KeyError)
 
 
 class TraceWriter:
@@ -70,7 +64,7 @@ class TraceWriter:
         Bytes of all tables together that are held before they are written. Besides these, HDF5
         holds one block of each column, together about a fourth of it, and a flush needs what it
         changes in the file already written: memory stays below four times the buffer, however
-        long the run.
+        long the run, and 0.2 MB for the bookkeeping of each population.
     overwrite : bool
         Whether a file of this name may be replaced.
 
@@ -79,8 +73,7 @@ class TraceWriter:
     path : Path
     n_ticks : int
         Ticks of all samples.
-    file : h5py.File
-    tables : Tables
+    file : TraceFile
         For `traces.recover`, which copies also what there is no call for.
 
     Raises
@@ -114,60 +107,40 @@ class TraceWriter:
         _check_notes(provenance)
         if not overwrite and path.exists():
             raise FileExistsError(f"{path} exists; choose another name or remove it")
-        try:
-            store = Store.create(path)
-        except OSError as error:
-            raise _not_created(path, error) from error
-        self._store = store
-        self.file: Any = None
-        try:
-            with uninterrupted():
-                self.file = file = _h5(
-                    store, "w", n_tables=len(populations), buffer_bytes=buffer_bytes
-                )
-                root = file.attrs
-                root["magic"], root["layout_version"], root["kind"] = MAGIC, LAYOUT_VERSION, kind
-                root["samples"], root["ticks"], root["input_ticks"] = samples, ticks, input_ticks
-                root["dt_s"], root["complete"], root["whole_ticks"] = dt_s, False, 0
-                names = [p.name for p in populations]
-                root.create("populations", names, dtype=h5py.string_dtype())
-                file.create_group("provenance").attrs.update(provenance)
-                self._begin(store, file, populations, samples * ticks, buffer_bytes, compression)
-                for population in populations:
-                    self._add_population(population)
-                for name, bundle in (attachments or {}).items():
-                    write_bundle(file.create_group(f"attached/{name}"), *bundle)
-                self._header = header_of(file)
-                self._commit()
-                store.publish(overwrite=overwrite)
-        except FileExistsError:
-            self._close_quietly()
-            raise FileExistsError(f"{path} exists; choose another name or remove it") from None
-        except _DISK_TROUBLE as error:
-            self._close_quietly()
-            raise _not_created(path, error) from error
-        except BaseException:
-            self._close_quietly()
-            raise
+        with TraceFile.create(
+            path, compression=compression, overwrite=overwrite,
+            cache_bytes=_cache_bytes(buffer_bytes, len(populations)),
+        ) as file:  # fmt: skip
+            root = file.h5.attrs
+            root["magic"], root["layout_version"], root["kind"] = MAGIC, LAYOUT_VERSION, kind
+            root["samples"], root["ticks"], root["input_ticks"] = samples, ticks, input_ticks
+            root["dt_s"], root["complete"], root["whole_ticks"] = dt_s, False, 0
+            root.create("populations", [p.name for p in populations], dtype=h5py.string_dtype())
+            file.h5.create_group("provenance").attrs.update(provenance)
+            self._begin(file, populations, samples * ticks, buffer_bytes)
+            for population in populations:
+                self._add_population(population)
+            for name, bundle in (attachments or {}).items():
+                write_bundle(file.h5.create_group(f"attached/{name}"), *bundle)
 
     def _begin(
         self,
-        store: Store,
-        file: Any,
+        file: TraceFile,
         populations: Sequence[RecordedPopulation],
         n_ticks: int,
         buffer_bytes: int,
-        compression: str,
     ) -> None:
-        self.path = store.path
-        self._store, self.file, self.n_ticks = store, file, n_ticks
+        self.path, self.file, self.n_ticks = file.path, file, n_ticks
         self._populations = {p.name: p for p in populations}
-        self.tables = Tables(file, compression=compression)
-        self._reports = Reports(file, self.tables, n_ticks)
+        self._reports = Reports(file.h5, file.tables, n_ticks)
         self._buffer_bytes = buffer_bytes
         self._last_flush = time.monotonic()
-        self._whole_tick = self._flushed_tick = -1
-        self._broken = False
+        self._whole_tick = -1
+
+    @property
+    def tables(self) -> Tables:
+        """All tables that grow."""
+        return self.file.tables
 
     @classmethod
     def resume(
@@ -211,30 +184,11 @@ class TraceWriter:
             populations, n_ticks = trace.populations, trace.samples * trace.ticks
             _check_resumable(trace, tick)
         writer = cls.__new__(cls)
-        try:
-            store = Store.change(path)
-        except BlockingIOError:
-            raise TraceWriteError(f"{path}: is held by another process; wait for it") from None
-        except OSError as error:
-            raise TraceWriteError(f"{path}: cannot be written on ({_reason(error)})") from error
-        writer._store = store
-        writer.file = None
-        try:
-            unsealed(store)
-            with uninterrupted():
-                writer.file = file = _h5(
-                    store, "r+", n_tables=len(populations), buffer_bytes=buffer_bytes
-                )
-                writer._begin(store, file, populations, n_ticks, buffer_bytes, compression)
-                writer._cut(tick, tick if stimulus_tick is None else stimulus_tick)
-                writer._header = header_of(file)
-                writer._commit()
-        except _DISK_TROUBLE as error:
-            writer._close_quietly()
-            raise TraceWriteError(f"{path}: cannot be written on ({_reason(error)})") from error
-        except BaseException:
-            writer._close_quietly()
-            raise
+        cache_bytes = _cache_bytes(buffer_bytes, len(populations))
+        with TraceFile.reopen(path, compression=compression, cache_bytes=cache_bytes) as file:
+            writer._begin(file, populations, n_ticks, buffer_bytes)
+            writer._cut(tick, tick if stimulus_tick is None else stimulus_tick)
+        writer.flush()
         return writer
 
     def _cut(self, tick: int, stimulus_tick: int) -> None:
@@ -243,13 +197,13 @@ class TraceWriter:
         self.tables.reopen()
         self.tables.cut(tick, stimulus_tick)
         # Totals are written at the end of a run, which the run that broke off may have seen.
-        for name in list(self.file.get("counters", {})):
+        for name in list(self.file.h5.get("counters", {})):
             if f"/counters/{name}" not in self.tables:
-                del self.file[f"counters/{name}"]
+                del self.file.h5[f"counters/{name}"]
         for at in self._checkpoints():
             if at > tick:
-                del self.file[_checkpoint_path(at)]
-        self._whole_tick = self._flushed_tick = tick - 1
+                del self.file.h5[_checkpoint_path(at)]
+        self._whole_tick = tick - 1
 
     @staticmethod
     def _check(
@@ -271,7 +225,7 @@ class TraceWriter:
             )
 
     def _add_population(self, population: RecordedPopulation) -> None:
-        group = self.file.create_group(f"spikes/{population.name}")
+        group = self.file.h5.create_group(f"spikes/{population.name}")
         sorting = h5py.enum_dtype({"none": 0, "by_id": 1, "by_time": 2}, basetype="u1")
         group.attrs.create("sorting", 2, dtype=sorting)
         group.attrs["shape"] = population.shape
@@ -385,7 +339,7 @@ class TraceWriter:
             )
         if not checked.neurons.size:
             return
-        with self._writing():
+        with self.file.writing():
             self._reports.prepare(recorded, variable, checked, with_ticks, scale, offset, stored)
         self._reports.add(population, variable, checked, with_ticks)
         self._after()
@@ -413,7 +367,7 @@ class TraceWriter:
         """Make a table at its first use; whether it was made."""
         if key in self.tables:
             return False
-        with self._writing():
+        with self.file.writing():
             self.tables.open(key, types, **how)
         return True
 
@@ -460,7 +414,7 @@ class TraceWriter:
         # Large blocks for long runs, as with spikes.
         rows = min(CHUNK_VALUES, max(self.n_ticks, 1 << 10))
         if self._open(key, layout.types, chunk_rows=rows):
-            with self._writing():
+            with self.file.writing():
                 for about, values in names.items():
                     text = h5py.string_dtype()
                     self.tables[key].group.attrs.create(about, list(values), dtype=text)
@@ -520,17 +474,17 @@ class TraceWriter:
         self._replace("cores", columns)
 
     def _replace(self, group: str, columns: Mapping[str, Array]) -> None:
-        with self._writing():
+        with self.file.writing():
             for name, values in columns.items():
                 path = f"{group}/{name}"
-                if path in self.file:
-                    del self.file[path]
-                self.file[path] = np.asarray(values, np.int64)
+                if path in self.file.h5:
+                    del self.file.h5[path]
+                self.file.h5[path] = np.asarray(values, np.int64)
 
     def attach(self, name: str, header: Mapping[str, Any], arrays: Mapping[str, Array]) -> None:
         """Write what the run was made from as a bundle; see `traces.bundle`."""
-        with self._writing():
-            write_bundle(self.file.create_group(f"attached/{name}"), header, arrays)
+        with self.file.writing():
+            write_bundle(self.file.h5.create_group(f"attached/{name}"), header, arrays)
 
     def checkpoint(
         self,
@@ -558,24 +512,24 @@ class TraceWriter:
             raise ValueError(
                 f"checkpoint at tick {tick}: the trace has {self.n_ticks} ticks (samples × ticks)"
             )
-        with self._writing():
+        self._whole_tick = max(self._whole_tick, tick - 1)
+        with self.file.writing():
             path = _checkpoint_path(tick)
-            if path in self.file:
-                del self.file[path]
-            group = self.file.create_group(path)
+            if path in self.file.h5:
+                del self.file.h5[path]
+            group = self.file.h5.create_group(path)
             write_bundle(group, header, arrays)
             group.attrs["keep"] = keep
             passing = [at for at in self._checkpoints() if not self._kept(at)]
             for at in passing[:-CHECKPOINTS_KEPT]:
-                del self.file[_checkpoint_path(at)]
-        self._whole_tick = max(self._whole_tick, tick - 1)
+                del self.file.h5[_checkpoint_path(at)]
         self.flush()
 
     def _checkpoints(self) -> list[int]:
-        return sorted(int(name) for name in self.file.get("checkpoints", {}))
+        return sorted(int(name) for name in self.file.h5.get("checkpoints", {}))
 
     def _kept(self, tick: int) -> bool:
-        return bool(self.file[_checkpoint_path(tick)].attrs["keep"])
+        return bool(self.file.h5[_checkpoint_path(tick)].attrs["keep"])
 
     def note(self, **provenance: str | int | float) -> None:
         """Add to the provenance.
@@ -586,8 +540,8 @@ class TraceWriter:
             If a text is too long for an attribute of the file.
         """
         _check_notes(provenance)
-        with self._writing():
-            self.file["provenance"].attrs.update(provenance)
+        with self.file.writing():
+            self.file.h5["provenance"].attrs.update(provenance)
 
     @staticmethod
     def add_notes(path: str | Path, **provenance: str | int | float) -> None:
@@ -603,109 +557,43 @@ class TraceWriter:
             If the file cannot be written on.
         """
         _check_notes(provenance)
-        try:
-            Trace.open(path).close()
-            store = Store.change(Path(path), small=True)
-            try:
-                unsealed(store)
-                with uninterrupted():
-                    file = h5py.File(store, "r+")
-                    file["provenance"].attrs.update(provenance)
-                    close_sealed(file, store)
-            finally:
-                store.close()
-        except TraceFormatError:
-            raise
-        except _DISK_TROUBLE as error:
-            raise TraceWriteError(f"{path}: cannot be written on ({_reason(error)})") from error
+        Trace.open(path).close()
+        change_notes(Path(path), provenance)
 
     def _after(self) -> None:
         late = time.monotonic() - self._last_flush > FLUSH_S
-        held = self.tables.n_held_bytes + self._store.n_held_bytes
-        if late or held >= self._buffer_bytes:
+        if late or self.file.n_held_bytes >= self._buffer_bytes:
             self.flush()
 
     def flush(self) -> None:
         """Write all buffers and bring the file on disk up to date, all of it or nothing."""
-        with self._writing():
-            if not self._store.there():
-                raise FileNotFoundError(f"{self.path} has vanished")
-            self._commit()
+        self.file.flush(self._whole_tick + 1)
         self._last_flush = time.monotonic()
-
-    def _commit(self) -> None:
-        self.tables.write()
-        whole = self._whole_tick + 1
-        self.file.attrs.modify("whole_ticks", whole)
-        self._header.root["whole_ticks"] = str(whole)
-        digest = header_hash(self._header, self.tables.lengths())
-        self.file.attrs["header_sha256"] = np.bytes_(digest)
-        self.file.flush()
-        self._store.commit()
-        self._flushed_tick = self._whole_tick
-
-    @contextmanager
-    def _writing(self) -> Iterator[None]:
-        """Turn whatever goes wrong with the file into one error, after saving what there is."""
-        if self._broken:
-            raise TraceWriteError(f"{self.path}: is closed, or an earlier write failed")
-        with uninterrupted():
-            try:
-                yield
-            except _DISK_TROUBLE as error:
-                self._fail(error)
-
-    def _fail(self, error: Exception) -> NoReturn:
-        there = self._store.there()
-        self._close_quietly()
-        if not there:
-            state = "is gone"
-        elif self._flushed_tick >= 0:
-            state = f"is readable up to tick {self._flushed_tick}"
-        else:
-            state = "holds no spikes yet"
-        raise TraceWriteError(
-            f"{self.path}: cannot be written on ({_reason(error)}); the file {state}"
-        ) from error
-
-    def _close_quietly(self) -> None:
-        """Close without a second error; what was flushed is on disk already."""
-        self._broken = True
-        self._store.abandon()
-        if self.file is not None:
-            with suppress(*_DISK_TROUBLE):
-                self.file.close()
-        self._store.close()
 
     def close(self) -> None:
         """Write the rest, the content hash, and mark the trace as complete; then seal it."""
-        if self._broken:
+        if self.file.closed:
             return
         self.flush()
-        with self._writing():
+        with self.file.writing():
             self._reports.finish()
-            del self.file.attrs["whole_ticks"], self.file.attrs["header_sha256"]
-            self.file.attrs["content_sha256"] = content_hash_of(self.file)
-            self.file.attrs["complete"] = True
-            close_sealed(self.file, self._store)
-        self._store.close()
-        self._broken = True
+            root = self.file.h5.attrs
+            del root["whole_ticks"], root["header_sha256"]
+            root["content_sha256"] = content_hash_of(self.file.h5)
+            root["complete"] = True
+        self.file.close()
 
     def break_off(self) -> None:
         """Write the rest and close, without calling the trace complete."""
-        if self._broken:
-            return
-        self.flush()
-        with self._writing():
-            close_sealed(self.file, self._store)
-        self._store.close()
-        self._broken = True
+        if not self.file.closed:
+            self.flush()
+            self.file.close()
 
     def of_layout(self, version: int) -> None:
         """Call the trace one of another layout, as a copy of what an earlier version wrote."""
-        with self._writing():
-            self.file.attrs["layout_version"] = version
-            self._header = header_of(self.file)
+        with self.file.writing():
+            self.file.h5.attrs["layout_version"] = version
+            self.file.header_changed()
 
     def reaches(self, whole_ticks: int) -> None:
         """Take note that all is there of so many ticks from the start."""
@@ -727,30 +615,13 @@ class TraceWriter:
                 self.break_off()
 
 
-def _h5(store: Store, mode: str, *, n_tables: int, buffer_bytes: int) -> Any:
-    """Open an HDF5 file that holds no more of its blocks in memory than it must."""
-    share = buffer_bytes // (8 * max(n_tables, 1))
-    return h5py.File(
-        store, mode, libver=("earliest", "v110"), rdcc_nbytes=min(max(share, 1 << 14), 1 << 19)
-    )
+def _cache_bytes(buffer_bytes: int, n_populations: int) -> int:
+    """Bytes of blocks that HDF5 may hold of each column: one block, where there is room."""
+    return min(max(buffer_bytes // (8 * max(n_populations, 1)), 1 << 14), 1 << 19)
 
 
 def _checkpoint_path(tick: int) -> str:
     return f"checkpoints/{tick:012}"
-
-
-def _not_created(path: Path, error: Exception) -> TraceWriteError:
-    if isinstance(error, BlockingIOError):
-        return TraceWriteError(f"{path}: is held by another process, and cannot be replaced")
-    return TraceWriteError(f"{path}: cannot be created ({_reason(error)})")
-
-
-def _reason(error: Exception) -> str:
-    """Say in one line what the operating system said, which HDF5 wraps in many."""
-    if isinstance(error, OSError) and error.strerror:
-        return error.strerror
-    number = re.search(r"errno = (\d+)", str(error))
-    return os.strerror(int(number[1])) if number else " ".join(str(error).split())
 
 
 def _check_compression(compression: str) -> None:

@@ -35,7 +35,7 @@ from traces.export.perfetto_tracks import (
 from traces.export.recorded import packets, update_ps
 from traces.export.selection import Selection
 from traces.export.tables import source_names
-from traces.trace import Packets
+from traces.rows import Packets
 
 Array = NDArray[Any]
 

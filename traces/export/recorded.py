@@ -6,8 +6,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from traces.export.selection import MOST_TICKS, Selection
-from traces.reports import Frames
-from traces.trace import Packets
+from traces.rows import Frames, Packets
 
 Array = NDArray[Any]
 

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from traces.errors import ExportError
-from traces.trace import Spikes, Trace
+from traces.rows import Spikes
+from traces.trace import Trace
 
 Array = NDArray[Any]
 

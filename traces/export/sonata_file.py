@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from traces.export.recorded import frame_pieces
 from traces.export.selection import Selection, Source
 from traces.export.whole import MARGIN_BYTES, check_room
-from traces.reports import Frames
+from traces.rows import Frames
 
 Array = NDArray[Any]
 

@@ -9,7 +9,7 @@ from traces_to_export import made
 from vcd_reader import read_vcd
 
 from traces.export.formats import export
-from traces.trace import Packets
+from traces.rows import Packets
 
 
 @pytest.fixture
