@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from emulator.chip import Chip
 from emulator.program import Program
-from mapping.capacity import overfull_cores
+from mapping.capacity import LIMITS, overfull_cores
 from mapping.errors import CapacityError
 from mapping.graph import graph_of, limits_of, n_synapses, numbered, sliced
 from mapping.layout.floor import Floor
@@ -24,6 +24,9 @@ from mapping.violations import Violation
 
 SYNAPSES_MOST = 20_000_000
 """Synapses from which on neurons are not moved one by one."""
+
+TRIES = 4
+"""Searches for a partition that keeps all limits when its lists are counted exactly."""
 
 Array = NDArray[Any]
 Cores = tuple[tuple[Slice, ...], ...]
@@ -78,15 +81,17 @@ def packed(setting: Setting) -> Parts:
 
 
 def _examined(setting: Setting, *, tiled: bool) -> Parts:
-    found = examine(setting.outline, setting.chip, tiled=tiled, pins=setting.pins)
+    found = examine(
+        setting.outline, setting.chip, tiled=tiled, pins=setting.pins, needs=setting.needs
+    )
     return Parts(found.cores, found.problems, found.pinned)
 
 
 def traffic(setting: Setting) -> Parts:
     """Move neurons between cores for packets times hops, from the best of several partitions.
 
-    Networks of too many synapses to list stay as `packed` has them. Neurons of other populations
-    may join those that are pinned to a core, where there is room.
+    Networks of too many synapses to list stay as `packed` has them. Nobody joins those that are
+    pinned to a core.
     """
     simple = [packed(setting), sequential(setting)]
     hopeless = any(found.limit != "cores" for found in simple[0].problems)
@@ -96,11 +101,12 @@ def traffic(setting: Setting) -> Parts:
     graph, words = graph_of(setting.outline, setting.needs, setting.rates)
     pinned = _pinned_neurons(setting, simple[0])
     starts = [numbered(parts.cores, setting.outline) for parts in simple if not parts.problems]
-    for spare in (0.0, 0.02, 0.05):
-        tight = replace(limit, words=int(limit.words * (1 - spare)))
+    spare = 0
+    for _ in range(TRIES):
+        tight = replace(limit, words=limit.words - spare)
         job = Job(
-            graph=graph, limits=limits_of(setting.outline, tight, words), floor=setting.floor,
-            starts=starts, pins=pinned, seed=setting.seed, stop=setting.stop,
+            graph=graph, limits=limits_of(setting.outline, setting.needs, tight, words),
+            floor=setting.floor, starts=starts, pins=pinned, seed=setting.seed, stop=setting.stop,
         )  # fmt: skip
         try:
             found = laid_out(job)
@@ -108,9 +114,15 @@ def traffic(setting: Setting) -> Parts:
             break
         held = {} if pinned is None else _pinned_cores(setting, found.core, pinned)
         parts = Parts(sliced(found.core, setting.outline), (), held, found.place)
-        # Lists were counted roughly; what counts here is the exact need of each core.
-        if not _broken(setting, parts.cores):
+        broken = _broken(setting, parts.cores)
+        if not broken:
             return parts
+        # Words of lists are counted roughly: what the fullest core takes too many of them is kept
+        # free in the next try.
+        lacking = [told.need - told.have for told in broken if told.limit == LIMITS["words"]]
+        spare += max(lacking, default=limit.words)
+        if spare >= limit.words:
+            break
     return simple[0]
 
 

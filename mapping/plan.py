@@ -63,6 +63,9 @@ class Plan:
     outline : Outline
     chip : Chip
     choices : Choices
+    needs : Needs
+        What counts the outline's neurons on the chip.
+    floor : Floor
     cores : tuple of tuple of Slice
     place : tuple of int
         Core of the chip on which each of ``cores`` lies.
@@ -71,6 +74,8 @@ class Plan:
     outline: Outline
     chip: Chip
     choices: Choices
+    needs: Needs
+    floor: Floor
     cores: Cores
     place: tuple[int, ...]
 
@@ -118,7 +123,7 @@ def plan(outline: Outline, chip: Chip, choices: Choices | None = None) -> Plan:
     cut = _named("partitioner", choices.partitioner, PARTITIONERS)
     placed = _named("placer", choices.placer, PLACERS)
     _check_rates(outline, choices.rates)
-    setting = _setting(outline, chip, choices)
+    setting = _setting(outline, chip, choices, Needs.of(outline, chip), Floor.of(chip))
     parts = cut(setting)
     if parts.problems:
         raise CapacityError(chip.name, parts.problems)
@@ -133,16 +138,15 @@ def plan(outline: Outline, chip: Chip, choices: Choices | None = None) -> Plan:
     if parts.place is not None and task.hops(parts.place) < task.hops(place):
         place = parts.place
     return Plan(
-        outline=outline, chip=chip, choices=choices, cores=parts.cores,
-        place=tuple(setting.floor.core[place].tolist()),
+        outline=outline, chip=chip, choices=choices, needs=setting.needs, floor=setting.floor,
+        cores=parts.cores, place=tuple(setting.floor.core[place].tolist()),
     )  # fmt: skip
 
 
 def quality(found: Plan) -> Quality:
     """Judge a plan against the baseline, against chance, and against what is possible."""
-    choices = found.choices
-    setting = _setting(found.outline, found.chip, choices)
-    needs, floor = setting.needs, setting.floor
+    choices, needs, floor = found.choices, found.needs, found.floor
+    setting = _setting(found.outline, found.chip, choices, needs, floor)
     flows = flows_between(needs, found.cores, choices.rates)
     place = np.searchsorted(floor.core, found.place)
     hops = Task(flows=flows, floor=floor).hops(place)
@@ -164,9 +168,9 @@ def _starts(setting: Setting, parts: Parts) -> list[Array]:
     return [] if found is None else [found]
 
 
-def _setting(outline: Outline, chip: Chip, choices: Choices) -> Setting:
+def _setting(outline: Outline, chip: Chip, choices: Choices, needs: Needs, floor: Floor) -> Setting:
     return Setting(
-        outline=outline, chip=chip, needs=Needs.of(outline, chip), floor=Floor.of(chip),
+        outline=outline, chip=chip, needs=needs, floor=floor,
         rates=choices.rates, pins=choices.pins, start=choices.start, seed=choices.seed, stop=choices.stop,
     )  # fmt: skip
 

@@ -14,7 +14,7 @@ from mapping.network import Network
 from mapping.outline import Outline
 from mapping.partitioners import parts_of
 from mapping.pins import read_pin
-from mapping.plan import Choices, Plan, quality
+from mapping.plan import Choices, quality
 from mapping.rates import rates_of
 from spikefab.deployment import Deployment
 from spikefab.explain import explained
@@ -82,11 +82,9 @@ def map_to_chip(
             placer=placer, pins=[read_pin(text) for text in pins], seed=seed, stop=stop,
         )  # fmt: skip
         choices = _informed(choices, outline, chip, rates, start)
-        deployment = load(direct=direct, choices=choices)
-    found = Plan(
-        outline=Outline.of(deployment.fixed), chip=chip, choices=choices,
-        cores=deployment.mapping.cores, place=deployment.mapping.place,
-    )  # fmt: skip
+        deployment = load(direct=direct, choices=choices, keep_plan=True)
+    found = deployment.plan
+    assert found is not None  # it was asked to be kept
     judged = quality(found)
     if output is not None:
         _save(deployment, network_path, choices, judged.traffic.hops, output)

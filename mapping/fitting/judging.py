@@ -181,8 +181,8 @@ def refuse_pins(chip: Chip, pins: Sequence[Pin]) -> None:
 
 def _mapped(outline: Outline, chip: Chip, pins: Sequence[Pin]) -> Judgement:
     thorough = sum(p.size for p in outline.populations) <= THOROUGH_MOST
-    found = examine(outline, chip, pins=pins, thorough=thorough)
     needs, limit = Needs.of(outline, chip), core_limit(chip)
+    found = examine(outline, chip, pins=pins, thorough=thorough, needs=needs)
     copies = needs.copies(found.cores, needs.sizes)
     taken = [needs.need(slices, copies) for slices in found.cores]
     held = {p.name: [c for c in found.cores if _neurons(c, p.name)] for p in outline.populations}

@@ -71,7 +71,7 @@ class Job:
     starts : sequence of int [n]
         Partitions to begin with, beside those that are found here.
     pins : int64 [n], optional
-        Place where a neuron must lie, -1 for any.
+        Place where a neuron must lie, -1 for any. No others join it there, unless a start has them.
     placer : str
         One of `PLACERS`.
     seed : int
