@@ -17,7 +17,7 @@ from mapping.fitting.changes import (
     side_by_side,
     with_weight_bits,
 )
-from mapping.fitting.doctor import Fix, examine_patient, fixes
+from mapping.fitting.doctor import Fix, Search, examine_patient, fixes, search
 from mapping.fitting.judging import judge
 from mapping.fitting.patient import Options, Patient
 from mapping.linear import Convolution, Dense, Sparse, constant, sparse
@@ -298,6 +298,20 @@ def test_a_reset_that_the_chip_lacks_is_a_broken_limit_beside_all_others():
     assert all(fix.kind.count("+") == 1 for fix in told)  # no single change is enough
     for fix in told:
         assert maps(network, xylo, fix.apply), fix.change
+
+
+def test_a_search_that_ends_early_says_so(monkeypatch):
+    network, chip = chain(300, 400, 400, 10), chip_of((1, 1))
+    found = examine_patient(patient_of(network), chip)
+    whole = search(patient_of(network), found)
+    assert whole.complete
+    monkeypatch.setattr("mapping.fitting.patient.EFFORT_MOST", 3 * 810)  # three mappings
+    cut_off = search(patient_of(network), found)
+    assert not cut_off.complete
+    assert len(cut_off.fixes) < len(whole.fixes)
+    monkeypatch.setattr("mapping.fitting.patient.EFFORT_MOST", 800)  # none, on other chips neither
+    others = [load_chip("loihi")]
+    assert search(patient_of(network), found, others) == Search(fixes=(), complete=False)
 
 
 def test_delay_and_cores_together_need_two_changes():
