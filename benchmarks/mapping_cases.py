@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from mapping_stacks import STACKS, stack_found, warm_stack
 from numpy.typing import NDArray
 from standard import BadInputError, shared_folder, tell
 
-from mapping.errors import CapacityError
+from mapping.errors import CapacityError, MissingExtraError
 from mapping.layout.floor import Floor
 from mapping.layout.hypergraph import Hypergraph, flows
 from mapping.layout.moves import Limits
@@ -165,7 +166,8 @@ def warm() -> None:
                        Limits(neurons=16)):  # fmt: skip
             job = Job(graph=graph, limits=limits, floor=Floor.mesh(8, 8), effort=0.01)
             for name in PARTITIONERS:
-                laid_out(job, name)
+                with suppress(MissingExtraError):
+                    laid_out(job, name)
     tiles = Job(graph=few[1], limits=Limits(neurons=16), floor=Floor.mesh(8, 8), effort=0.01,
                 shapes=((1, 4, 5), (20,), (20,)))  # fmt: skip
     laid_out(tiles)
@@ -182,7 +184,7 @@ def found(case: Case, seed: int) -> dict[str, Any]:
         begin, busy = time.perf_counter(), time.process_time()
         try:
             layout = laid_out(job, name)
-        except CapacityError as error:
+        except (CapacityError, MissingExtraError) as error:
             if name == "traffic":
                 raise BadInputError(str(error)) from error
             rows[name] = {"refused": str(error)}

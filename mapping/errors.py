@@ -28,6 +28,10 @@ class CapacityError(ValueError):
         super().__init__(f"the network does not fit {chip}:\n{lines}")
 
 
+class MissingExtraError(ValueError):
+    """Something needs a package that is not installed; the text names the extra that brings it."""
+
+
 class NirError(ValueError):
     """A NIR file is broken, or does not say what an import needs."""
 

@@ -93,6 +93,22 @@ def traffic(setting: Setting) -> Parts:
     Networks of too many synapses to list stay as `packed` has them. Nobody joins those that are
     pinned to a core.
     """
+    return _searched(setting, "traffic")
+
+
+def metis(setting: Setting) -> Parts:
+    """Let METIS cut the network, and move neurons only where that breaks a limit.
+
+    Raises
+    ------
+    MissingExtraError
+        If pymetis is not installed.
+    """
+    return _searched(setting, "metis")
+
+
+def _searched(setting: Setting, how: str) -> Parts:
+    """Partition synapse by synapse, by one of `mapping.layout.pipeline.PARTITIONERS`."""
     simple = [packed(setting), sequential(setting)]
     hopeless = any(found.limit != "cores" for found in simple[0].problems)
     if hopeless or n_synapses(setting.outline) > SYNAPSES_MOST:
@@ -109,7 +125,7 @@ def traffic(setting: Setting) -> Parts:
             floor=setting.floor, starts=starts, pins=pinned, seed=setting.seed, stop=setting.stop,
         )  # fmt: skip
         try:
-            found = laid_out(job)
+            found = laid_out(job, how)
         except CapacityError:
             break
         held = {} if pinned is None else _pinned_cores(setting, found.core, pinned)
@@ -161,6 +177,7 @@ PARTITIONERS: Mapping[str, Partitioner] = {
     "sequential": sequential,
     "packed": packed,
     "traffic": traffic,
+    "metis": metis,
     "kept": kept,
 }
 

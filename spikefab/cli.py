@@ -55,6 +55,7 @@ class PartitionerName(str, Enum):  # noqa: UP042
     sequential = "sequential"
     packed = "packed"
     traffic = "traffic"
+    metis = "metis"
     kept = "kept"
 
 
@@ -392,8 +393,8 @@ def map_network(
         PartitionerName | None,
         typer.Option(
             "--partitioner",
-            help="How to cut: in numbering order, into the fewest cores, for the least traffic, or "
-            "kept as --start has it.",
+            help="How to cut: in numbering order, into the fewest cores, for the least traffic, by "
+            "METIS (extra metis), or kept as --start has it.",
             show_default="traffic, or kept with --start",
         ),
     ] = None,

@@ -132,6 +132,7 @@ def judged(error: Exception) -> tuple[int, str]:
     )
     from mapping.errors import (
         CapacityError,
+        MissingExtraError,
         NetworkError,
         NetxError,
         NirError,
@@ -141,7 +142,7 @@ def judged(error: Exception) -> tuple[int, str]:
     from traces.errors import TraceFormatError, TraceWriteError
 
     bad_input = (
-        BadInputError, ChipDoesNotRunError, ChipError, DataError, FabricChoiceError, NetworkError, NetxError, NirError, ProgramError,
+        BadInputError, ChipDoesNotRunError, ChipError, DataError, FabricChoiceError, MissingExtraError, NetworkError, NetxError, NirError, ProgramError,
         TraceFormatError, UnsupportedNodeError,
     )  # fmt: skip
     if isinstance(error, CapacityError):

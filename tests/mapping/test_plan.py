@@ -5,6 +5,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+from extras import with_extras
 from naive import simulate_integers
 from networks import random_network
 
@@ -118,7 +119,7 @@ def case():
 
 @pytest.mark.parametrize("floor", ["mesh", "torus", "multicast", "faults"])
 @pytest.mark.parametrize("placer", PLACERS)
-@pytest.mark.parametrize("partitioner", CUTTERS)
+@pytest.mark.parametrize("partitioner", with_extras(CUTTERS))
 def test_every_plan_is_legal_and_changes_no_spike(case, partitioner, placer, floor):
     fixed, events, expected, rates = case
     chip = chip_of(floor)
@@ -153,22 +154,22 @@ def test_traffic_is_never_worse_than_numbers_in_their_order(case, seed):
     assert judged.traffic.hops < judged.random
 
 
-def test_pinned_populations_lie_where_they_are_told(case):
+@pytest.mark.parametrize("partitioner", with_extras(CUTTERS))
+def test_pinned_populations_lie_where_they_are_told(case, partitioner):
     fixed, _, _, rates = case
     first = fixed.populations[0].name
     pins = (Pin(population=first, cores=(7, 30, 5, 90)),)
-    for partitioner in CUTTERS:
-        choices = Choices(partitioner=partitioner, placer="anneal", pins=pins, rates=rates)
-        found = plan(Outline.of(fixed), chip_of(), choices)
-        on = {
-            place
-            for held, place in zip(found.cores, found.place, strict=True)
-            if any(part.population == first for part in held)
-        }
-        assert on == {5, 7, 30, 90}
+    choices = Choices(partitioner=partitioner, placer="anneal", pins=pins, rates=rates)
+    found = plan(Outline.of(fixed), chip_of(), choices)
+    on = {
+        place
+        for held, place in zip(found.cores, found.place, strict=True)
+        if any(part.population == first for part in held)
+    }
+    assert on == {5, 7, 30, 90}
 
 
-@pytest.mark.parametrize("partitioner", CUTTERS)
+@pytest.mark.parametrize("partitioner", with_extras(CUTTERS))
 def test_nobody_joins_a_population_that_is_pinned(case, partitioner):
     fixed, _, _, rates = case
     first = fixed.populations[0].name
@@ -242,7 +243,7 @@ def test_traffic_is_better_than_packed_where_settings_are_many():
     assert hops["traffic"] < 0.8 * hops["packed"]
 
 
-@pytest.mark.parametrize("partitioner", CUTTERS)
+@pytest.mark.parametrize("partitioner", with_extras(CUTTERS))
 def test_lists_are_counted_once_for_a_plan_and_its_quality(case, partitioner, monkeypatch):
     counted = []
 
