@@ -40,6 +40,8 @@ class Choices:
         Populations that are told where to lie.
     start : Parts, optional
         An earlier plan's cores and places to improve.
+    relays : bool
+        Whether `mapping.relayed.relayed` is to add relays before a network is planned.
     seed : int
     stop : callable
         Whether to end early, with the best so far.
@@ -50,6 +52,7 @@ class Choices:
     rates: Rates = field(default_factory=dict)
     pins: Sequence[Pin] = ()
     start: Parts | None = None
+    relays: bool = False
     seed: int = 0
     stop: Callable[[], bool] = lambda: False
 

@@ -10,6 +10,7 @@ from mapping.mapping import Mapping, Resources, resources
 from mapping.network import Network
 from mapping.plan import Choices, Plan
 from mapping.quantisers import QUANTISERS
+from mapping.relayed import rates_of_relays, relayed
 from spikefab.currents import Target, largest_currents, targets_of
 from spikefab.data import Samples
 
@@ -126,6 +127,9 @@ def _mapped(
     *,
     keep_plan: bool,
 ) -> Deployment:
+    if choices is not None and choices.relays:
+        plain, fixed = fixed, relayed(fixed, chip, choices.pins)
+        choices = replace(choices, rates=rates_of_relays(choices.rates, plain, fixed))
     found = planned(fixed, chip, choices)
     mapping, program = laid_down(fixed, found)
     program.check(chip)
