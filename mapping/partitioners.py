@@ -19,6 +19,7 @@ from mapping.needs import Needs, core_limit
 from mapping.outline import Outline
 from mapping.partition import examine
 from mapping.pins import Pin
+from mapping.relays import is_relay
 from mapping.traffic import Rates
 from mapping.violations import Violation
 
@@ -182,8 +183,13 @@ PARTITIONERS: Mapping[str, Partitioner] = {
 }
 
 
-def parts_of(program: Program, outline: Outline, floor: Floor) -> Parts:
+def parts_of(program: Program, outline: Outline, floor: Floor, *, relays: bool = False) -> Parts:
     """Read cores and places back from what was loaded once.
+
+    Parameters
+    ----------
+    relays : bool
+        Whether the program may have relays, which the outline is yet to be given.
 
     Raises
     ------
@@ -191,9 +197,15 @@ def parts_of(program: Program, outline: Outline, floor: Floor) -> Parts:
         If it was of another network, or lies on cores that are not there.
     """
     sizes = {p.name: p.size for p in outline.populations}
-    loaded = {p.name: p.size for p in program.populations}
+    loaded = {
+        p.name: p.size
+        for p in program.populations
+        if p.name in sizes or not (relays and is_relay(p.name, sizes))
+    }
     if sizes != loaded:
         name = next(n for n in {**sizes, **loaded} if sizes.get(n) != loaded.get(n))
+        if is_relay(name, sizes):
+            raise ValueError(f"the program has relays ({name!r}); use it with --relays")
         raise ValueError(
             f"the program is of another network: it has {loaded.get(name, 0):,} neurons in "
             f"{name!r}, the network {sizes.get(name, 0):,}"

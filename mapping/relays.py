@@ -11,7 +11,7 @@ A part of a full matrix becomes a list, whose synapses need an index; projection
 relay as a whole stay as they are.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import pairwise
 from typing import Any, NamedTuple
@@ -76,6 +76,12 @@ class Way(NamedTuple):
 def relay_names(name: str, groups: Groups) -> list[str]:
     """Names of the relays of a population."""
     return [f"{name} relay {k + 1}" for k in range(len(groups[name]))]
+
+
+def is_relay(name: str, populations: Container[str]) -> bool:
+    """Tell whether this is the name of a relay of one of these populations."""
+    source, sign, number = name.rpartition(" relay ")
+    return bool(sign) and number.isdigit() and source in populations and name not in populations
 
 
 def ways_of(

@@ -107,6 +107,15 @@ Without = Annotated[
     ),
 ]
 
+Relays = Annotated[
+    bool,
+    typer.Option(
+        "--relays",
+        help="Where neurons reach more cores than a core can send to, let others repeat their "
+        "spikes a tick later.",
+    ),
+]
+
 
 class CompareName(str, Enum):  # noqa: UP042
     """When a neuron fires."""
@@ -231,6 +240,7 @@ def run(
         Path | None, typer.Option("--mapping", help="A program of spikefab map: lie as it has it.")
     ] = None,
     without: Without = None,
+    relays: Relays = False,
     force: Annotated[bool, typer.Option("--force", help="Replace an earlier run in it.")] = False,
     debug: Debug = False,
 ) -> None:
@@ -254,7 +264,7 @@ def run(
                 "need_classes": accuracy, "readout": readout,
             },
             seed=seed, strict=strict, quantiser=quantiser.value, output=output, force=force,
-            without=without or [], start=mapping,
+            without=without or [], start=mapping, relays=relays,
         )  # fmt: skip
 
 
@@ -406,6 +416,7 @@ def map_network(
     ] = None,
     pin: Pins = None,
     without: Without = None,
+    relays: Relays = False,
     seed: Annotated[
         int, typer.Option("--seed", help="Of the search; same seed, same mapping.", min=0)
     ] = 0,
@@ -435,7 +446,7 @@ def map_network(
             direct=encoding is EncodingName.direct, rates=rates,
             partitioner=_value(partitioner), placer=placer.value, start=start, pins=pin or [],
             without=without or [], seed=seed, quantiser=quantiser.value, output=output,
-            explain=explain, force=force, json=json,
+            explain=explain, force=force, json=json, relays=relays,
         )  # fmt: skip
 
 

@@ -12,6 +12,7 @@ from typing import Any
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from emulator.chip_file import refuse_to_run
+from mapping.plan import Choices
 from spikefab.data import Samples, load_samples
 from spikefab.deployment import Deployment
 from spikefab.fit.work import chips_of
@@ -44,6 +45,7 @@ def rehearse(
     physics: dict[str, Any] | None = None,
     without: Sequence[str] = (),
     start: Path | None = None,
+    relays: bool = False,
     new: str | None = None,
 ) -> None:
     """Do all of a run; ``conventions`` go to `import_network`, ``reading`` to `load_samples`.
@@ -56,6 +58,8 @@ def rehearse(
         Parts of the chip to do without, as `chip_without` reads them.
     start : Path, optional
         A saved program whose mapping is used.
+    relays : bool
+        Whether to add relays where the network needs them to fit.
     new : str, optional
         Start of the name of a new folder, where no ``output`` is given.
     """
@@ -68,7 +72,9 @@ def rehearse(
     network, load = import_network(network_path, chip, conventions, seed=seed, quantiser=quantiser)
     samples = load_samples(data, network, **reading)
     direct = not samples.spiking
-    choices = None if start is None else begun(start, network, chip, direct=direct)
+    choices = Choices(relays=relays)
+    if start is not None:
+        choices = begun(start, network, chip, direct=direct, relays=relays)
     deployment = load(direct=direct, samples=samples, choices=choices)
     how = {"seed": seed, "strict": strict, "readout": reading.get("readout"), **(physics or {})}
     if output is not None:

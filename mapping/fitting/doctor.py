@@ -9,7 +9,8 @@ Fixes are ranked by `Fix.size`, the share of something that the change takes awa
   neurons;
 - neurons of a population that is no longer pinned, of all;
 - 1 - old / new of a longer tick or of more chips;
-- a half for a reset of another kind, or input that enters as currents in place of spikes, or the
+- a half for relays, after which the network computes the same, but later, and for a reset of
+  another kind, or input that enters as currents in place of spikes, or the
   other way round: the network computes something else, but loses nothing;
 - 1 for another chip. Of equal sizes the one in this order comes first.
 
@@ -41,7 +42,7 @@ class Fix:
     Attributes
     ----------
     kind : str
-        ``unpin``, ``bits``, ``prune``, ``narrow``, ``tick``, ``reset``, ``input``, ``chips``, ``chip``; two
+        ``unpin``, ``relays``, ``bits``, ``prune``, ``narrow``, ``tick``, ``reset``, ``input``, ``chips``, ``chip``; two
         of them joined by ``+``.
     change : str
         For people.
