@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from mapping.layout.hypergraph import Hypergraph, flows
 from mapping.layout.moves import Limits
 from mapping.layout.pipeline import PARTITIONERS, Job, laid_out
 from mapping.layout.placers import PLACERS, Task
+from traces.errors import MissingExtraError
 
 Array = NDArray[Any]
 
@@ -165,7 +167,8 @@ def warm() -> None:
                        Limits(neurons=16)):  # fmt: skip
             job = Job(graph=graph, limits=limits, floor=Floor.mesh(8, 8), effort=0.01)
             for name in PARTITIONERS:
-                laid_out(job, name)
+                with suppress(MissingExtraError):
+                    laid_out(job, name)
     tiles = Job(graph=few[1], limits=Limits(neurons=16), floor=Floor.mesh(8, 8), effort=0.01,
                 shapes=((1, 4, 5), (20,), (20,)))  # fmt: skip
     laid_out(tiles)
@@ -182,7 +185,7 @@ def found(case: Case, seed: int) -> dict[str, Any]:
         begin, busy = time.perf_counter(), time.process_time()
         try:
             layout = laid_out(job, name)
-        except CapacityError as error:
+        except (CapacityError, MissingExtraError) as error:
             if name == "traffic":
                 raise BadInputError(str(error)) from error
             rows[name] = {"refused": str(error)}

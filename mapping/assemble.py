@@ -50,7 +50,7 @@ class Rows(NamedTuple):
 def lags(network: Network, direct: frozenset[str], input_latency: int = 1) -> dict[str, int]:
     """Ticks by which each population trails the input on a chip.
 
-    One for each projection on the longest way; the first step takes ``input_latency`` from
+    One for each projection on the longest way, and its `chip_ticks`; the first step takes ``input_latency`` from
     spiking inputs and none from inputs that the host hands over as currents.
     """
     first = {part.name: 0 if part.name in direct else input_latency for part in network.inputs}
@@ -59,7 +59,7 @@ def lags(network: Network, direct: frozenset[str], input_latency: int = 1) -> di
     for population in sorted(network.populations, key=lambda part: depth[part.name]):
         for index, projection in enumerate(network.projections):
             if projection.target == population.name and index not in closing:
-                step = first.get(projection.source, 1)
+                step = first.get(projection.source, 1) + projection.chip_ticks
                 lag[population.name] = max(lag[population.name], lag[projection.source] + step)
     return lag
 

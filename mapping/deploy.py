@@ -8,7 +8,7 @@ from mapping.errors import CapacityError
 from mapping.fixed import FixedNetwork
 from mapping.mapping import Mapping, resources
 from mapping.outline import Outline
-from mapping.plan import Choices, plan
+from mapping.plan import Choices, Plan, plan
 
 
 def map_network(
@@ -21,8 +21,30 @@ def map_network(
     CapacityError
         With every violated limit.
     """
+    return laid_down(fixed, planned(fixed, chip, choices))
+
+
+def planned(fixed: FixedNetwork, chip: Chip, choices: Choices | None = None) -> Plan:
+    """Decide where every neuron of a network in a chip's integers lies.
+
+    Raises
+    ------
+    CapacityError
+        With every violated limit.
+    """
     refuse_to_run(chip)
-    found = plan(Outline.of(fixed), chip, choices)
+    return plan(Outline.of(fixed), chip, choices)
+
+
+def laid_down(fixed: FixedNetwork, found: Plan) -> tuple[Mapping, Program]:
+    """Assemble what a plan of a network says.
+
+    Raises
+    ------
+    CapacityError
+        If what is really loaded breaks a limit.
+    """
+    chip = found.chip
     mapping = Mapping(fixed=fixed, cores=found.cores, place=found.place)
     program = assemble(mapping, chip_name=chip.name, input_latency=chip.arithmetic.input_latency)
     broken = resources(program, chip).violations(program, chip)

@@ -104,13 +104,25 @@ def _first(outline: Outline) -> dict[str, int]:
     return dict(zip((p.name for p in outline.populations), starts, strict=True))
 
 
-def limits_of(outline: Outline, limit: Need, words: Array) -> Limits:
-    """Say what cores hold, and what neurons take of it."""
+def limits_of(outline: Outline, needs: Needs, limit: Need, words: Array) -> Limits:
+    """Say what cores hold, and what neurons take of it.
+
+    Settings and thresholds are limited where the chip limits them.
+    """
     compartments = np.concatenate([np.full(p.size, p.compartments) for p in outline.populations])
+    tables = [
+        (np.concatenate([numbers[p.name] for p in outline.populations]), most)
+        for numbers, most in ((needs.settings, limit.settings), (needs.levels, limit.levels))
+        if numbers
+    ]
+    # A table with room for all that there are limits nothing, and would only slow moves down.
+    tables = [(column, most) for column, most in tables if np.unique(column).size > most]
     return Limits(
         neurons=limit.compartments, in_axons=limit.in_axons, out_axons=limit.out_axons,
         words=limit.words, list_words=words,
         compartments=compartments if np.any(compartments != 1) else None,
+        profile=np.stack([column for column, _ in tables], axis=1) if tables else None,
+        profiles=[most for _, most in tables],
     )  # fmt: skip
 
 

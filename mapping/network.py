@@ -169,6 +169,10 @@ class Projection:
     current_gain : float
         What a current of 1, held for a tick, is worth against a spike: other than 1 where spikes
         have unit area and the target leaks.
+    chip_ticks : int
+        Ticks that a spike takes longer on a chip than the timing and the delay say, or shorter if
+        negative: where relays lie on the way, or on others into the same target. None in instant
+        timing.
     """
 
     source: str
@@ -176,6 +180,7 @@ class Projection:
     linear: Linear
     delay_s: float = 0.0
     current_gain: float = 1.0
+    chip_ticks: int = 0
 
     def __post_init__(self) -> None:
         for name in ("delay_s", "current_gain"):

@@ -30,7 +30,11 @@ def packed(network: Network) -> tuple[dict[str, Any], dict[str, Any]]:
     for number, projection in enumerate(network.projections):
         plain, tensors = packed_linear(projection.linear, f"projection{number}_")
         own = ("source", "target", "delay_s", "current_gain")
-        projections.append({name: getattr(projection, name) for name in own} | plain)
+        held = {name: getattr(projection, name) for name in own} | plain
+        # Only where relays are: all other networks keep their checksum.
+        projections.append(
+            held | {"chip_ticks": projection.chip_ticks} if projection.chip_ticks else held
+        )
         arrays |= tensors
     header = {
         "format": _FORMAT,
@@ -177,7 +181,7 @@ def _population(plain: dict[str, Any], parameters: dict[str, Any]) -> Population
 
 
 def _projection(plain: dict[str, Any], arrays: dict[str, Any]) -> Projection:
-    own = ("source", "target", "delay_s", "current_gain")
+    own = ("source", "target", "delay_s", "current_gain", "chip_ticks")
     return Projection(
         source=plain["source"],
         target=plain["target"],
@@ -185,4 +189,5 @@ def _projection(plain: dict[str, Any], arrays: dict[str, Any]) -> Projection:
         delay_s=plain["delay_s"],
         # Older files have none, since a current was always worth a spike.
         current_gain=plain.get("current_gain", 1.0),
+        chip_ticks=plain.get("chip_ticks", 0),
     )

@@ -152,7 +152,8 @@ class Outline:
             projections=tuple(
                 OutlineProjection(
                     source=p.source, target=p.target, linear=p.linear,
-                    delay=max(network.delay_ticks(p) - (index in recurrent), 0), format=index,
+                    delay=max(network.delay_ticks(p) - (index in recurrent), 0) + p.chip_ticks,
+                    format=index,
                 )
                 for index, p in enumerate(network.projections)
                 if p.source not in direct

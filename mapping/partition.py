@@ -85,6 +85,7 @@ def examine(
     tiled: bool = True,
     pins: Sequence[Pin] = (),
     thorough: bool = False,
+    needs: Needs | None = None,
 ) -> Partition:
     """Cut a network into what cores hold, and say what closed them.
 
@@ -96,6 +97,8 @@ def examine(
         Populations that are told where to lie; what is too much for a core is a problem of it.
     thorough : bool
         Whether to count synapses even where the chip has no room for the neurons alone.
+    needs : Needs, optional
+        Of this outline and chip, if they are known already.
 
     Raises
     ------
@@ -103,7 +106,7 @@ def examine(
         If no mapping can follow the pins.
     """
     check_pins(pins, outline, chip)
-    needs, limit = Needs.of(outline, chip), core_limit(chip)
+    needs, limit = needs or Needs.of(outline, chip), core_limit(chip)
     unfit = {p.name: unfit_neurons(needs, p, limit) for p in outline.populations}
     problems = [*too_long_delays(outline, chip), *chain.from_iterable(unfit.values())]
     fixed, told = pinned_slices(pins, outline), pinned_cores(pins)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from emulator.chip import Chip
 from emulator.program import Program
-from mapping.capacity import overfull_cores
+from mapping.capacity import LIMITS, overfull_cores
 from mapping.errors import CapacityError
 from mapping.graph import graph_of, limits_of, n_synapses, numbered, sliced
 from mapping.layout.floor import Floor
@@ -19,11 +19,15 @@ from mapping.needs import Needs, core_limit
 from mapping.outline import Outline
 from mapping.partition import examine
 from mapping.pins import Pin
+from mapping.relays import is_relay
 from mapping.traffic import Rates
 from mapping.violations import Violation
 
 SYNAPSES_MOST = 20_000_000
 """Synapses from which on neurons are not moved one by one."""
+
+TRIES = 4
+"""Searches for a partition that keeps all limits when its lists are counted exactly."""
 
 Array = NDArray[Any]
 Cores = tuple[tuple[Slice, ...], ...]
@@ -78,16 +82,34 @@ def packed(setting: Setting) -> Parts:
 
 
 def _examined(setting: Setting, *, tiled: bool) -> Parts:
-    found = examine(setting.outline, setting.chip, tiled=tiled, pins=setting.pins)
+    found = examine(
+        setting.outline, setting.chip, tiled=tiled, pins=setting.pins, needs=setting.needs
+    )
     return Parts(found.cores, found.problems, found.pinned)
 
 
 def traffic(setting: Setting) -> Parts:
     """Move neurons between cores for packets times hops, from the best of several partitions.
 
-    Networks of too many synapses to list stay as `packed` has them. Neurons of other populations
-    may join those that are pinned to a core, where there is room.
+    Networks of too many synapses to list stay as `packed` has them. Nobody joins those that are
+    pinned to a core.
     """
+    return _searched(setting, "traffic")
+
+
+def metis(setting: Setting) -> Parts:
+    """Let METIS cut the network, and move neurons only where that breaks a limit.
+
+    Raises
+    ------
+    MissingExtraError
+        If pymetis is not installed.
+    """
+    return _searched(setting, "metis")
+
+
+def _searched(setting: Setting, how: str) -> Parts:
+    """Partition synapse by synapse, by one of `mapping.layout.pipeline.PARTITIONERS`."""
     simple = [packed(setting), sequential(setting)]
     hopeless = any(found.limit != "cores" for found in simple[0].problems)
     if hopeless or n_synapses(setting.outline) > SYNAPSES_MOST:
@@ -96,21 +118,28 @@ def traffic(setting: Setting) -> Parts:
     graph, words = graph_of(setting.outline, setting.needs, setting.rates)
     pinned = _pinned_neurons(setting, simple[0])
     starts = [numbered(parts.cores, setting.outline) for parts in simple if not parts.problems]
-    for spare in (0.0, 0.02, 0.05):
-        tight = replace(limit, words=int(limit.words * (1 - spare)))
+    spare = 0
+    for _ in range(TRIES):
+        tight = replace(limit, words=limit.words - spare)
         job = Job(
-            graph=graph, limits=limits_of(setting.outline, tight, words), floor=setting.floor,
-            starts=starts, pins=pinned, seed=setting.seed, stop=setting.stop,
+            graph=graph, limits=limits_of(setting.outline, setting.needs, tight, words),
+            floor=setting.floor, starts=starts, pins=pinned, seed=setting.seed, stop=setting.stop,
         )  # fmt: skip
         try:
-            found = laid_out(job)
+            found = laid_out(job, how)
         except CapacityError:
             break
         held = {} if pinned is None else _pinned_cores(setting, found.core, pinned)
         parts = Parts(sliced(found.core, setting.outline), (), held, found.place)
-        # Lists were counted roughly; what counts here is the exact need of each core.
-        if not _broken(setting, parts.cores):
+        broken = _broken(setting, parts.cores)
+        if not broken:
             return parts
+        # Words of lists are counted roughly: what the fullest core takes too many of them is kept
+        # free in the next try.
+        lacking = [told.need - told.have for told in broken if told.limit == LIMITS["words"]]
+        spare += max(lacking, default=limit.words)
+        if spare >= limit.words:
+            break
     return simple[0]
 
 
@@ -149,12 +178,18 @@ PARTITIONERS: Mapping[str, Partitioner] = {
     "sequential": sequential,
     "packed": packed,
     "traffic": traffic,
+    "metis": metis,
     "kept": kept,
 }
 
 
-def parts_of(program: Program, outline: Outline, floor: Floor) -> Parts:
+def parts_of(program: Program, outline: Outline, floor: Floor, *, relays: bool = False) -> Parts:
     """Read cores and places back from what was loaded once.
+
+    Parameters
+    ----------
+    relays : bool
+        Whether the program may have relays, which the outline is yet to be given.
 
     Raises
     ------
@@ -162,9 +197,15 @@ def parts_of(program: Program, outline: Outline, floor: Floor) -> Parts:
         If it was of another network, or lies on cores that are not there.
     """
     sizes = {p.name: p.size for p in outline.populations}
-    loaded = {p.name: p.size for p in program.populations}
+    loaded = {
+        p.name: p.size
+        for p in program.populations
+        if p.name in sizes or not (relays and is_relay(p.name, sizes))
+    }
     if sizes != loaded:
         name = next(n for n in {**sizes, **loaded} if sizes.get(n) != loaded.get(n))
+        if is_relay(name, sizes):
+            raise ValueError(f"the program has relays ({name!r}); use it with --relays")
         raise ValueError(
             f"the program is of another network: it has {loaded.get(name, 0):,} neurons in "
             f"{name!r}, the network {sizes.get(name, 0):,}"

@@ -40,6 +40,8 @@ class Choices:
         Populations that are told where to lie.
     start : Parts, optional
         An earlier plan's cores and places to improve.
+    relays : bool
+        Whether `mapping.relayed.relayed` is to add relays before a network is planned.
     seed : int
     stop : callable
         Whether to end early, with the best so far.
@@ -50,6 +52,7 @@ class Choices:
     rates: Rates = field(default_factory=dict)
     pins: Sequence[Pin] = ()
     start: Parts | None = None
+    relays: bool = False
     seed: int = 0
     stop: Callable[[], bool] = lambda: False
 
@@ -63,6 +66,9 @@ class Plan:
     outline : Outline
     chip : Chip
     choices : Choices
+    needs : Needs
+        What counts the outline's neurons on the chip.
+    floor : Floor
     cores : tuple of tuple of Slice
     place : tuple of int
         Core of the chip on which each of ``cores`` lies.
@@ -71,6 +77,8 @@ class Plan:
     outline: Outline
     chip: Chip
     choices: Choices
+    needs: Needs
+    floor: Floor
     cores: Cores
     place: tuple[int, ...]
 
@@ -118,7 +126,7 @@ def plan(outline: Outline, chip: Chip, choices: Choices | None = None) -> Plan:
     cut = _named("partitioner", choices.partitioner, PARTITIONERS)
     placed = _named("placer", choices.placer, PLACERS)
     _check_rates(outline, choices.rates)
-    setting = _setting(outline, chip, choices)
+    setting = _setting(outline, chip, choices, Needs.of(outline, chip), Floor.of(chip))
     parts = cut(setting)
     if parts.problems:
         raise CapacityError(chip.name, parts.problems)
@@ -133,16 +141,15 @@ def plan(outline: Outline, chip: Chip, choices: Choices | None = None) -> Plan:
     if parts.place is not None and task.hops(parts.place) < task.hops(place):
         place = parts.place
     return Plan(
-        outline=outline, chip=chip, choices=choices, cores=parts.cores,
-        place=tuple(setting.floor.core[place].tolist()),
+        outline=outline, chip=chip, choices=choices, needs=setting.needs, floor=setting.floor,
+        cores=parts.cores, place=tuple(setting.floor.core[place].tolist()),
     )  # fmt: skip
 
 
 def quality(found: Plan) -> Quality:
     """Judge a plan against the baseline, against chance, and against what is possible."""
-    choices = found.choices
-    setting = _setting(found.outline, found.chip, choices)
-    needs, floor = setting.needs, setting.floor
+    choices, needs, floor = found.choices, found.needs, found.floor
+    setting = _setting(found.outline, found.chip, choices, needs, floor)
     flows = flows_between(needs, found.cores, choices.rates)
     place = np.searchsorted(floor.core, found.place)
     hops = Task(flows=flows, floor=floor).hops(place)
@@ -164,9 +171,9 @@ def _starts(setting: Setting, parts: Parts) -> list[Array]:
     return [] if found is None else [found]
 
 
-def _setting(outline: Outline, chip: Chip, choices: Choices) -> Setting:
+def _setting(outline: Outline, chip: Chip, choices: Choices, needs: Needs, floor: Floor) -> Setting:
     return Setting(
-        outline=outline, chip=chip, needs=Needs.of(outline, chip), floor=Floor.of(chip),
+        outline=outline, chip=chip, needs=needs, floor=floor,
         rates=choices.rates, pins=choices.pins, start=choices.start, seed=choices.seed, stop=choices.stop,
     )  # fmt: skip
 

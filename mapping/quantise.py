@@ -94,7 +94,7 @@ def quantise(
                 exponent=exponents[index],
                 shift=shifts[index],
                 # A delay that the network states already is the tick that a way back takes.
-                delay=max(delay - 1, 0) if index in recurrent else delay,
+                delay=(max(delay - 1, 0) if index in recurrent else delay) + p.chip_ticks,
             )
     return FixedNetwork(
         network=network,
@@ -192,6 +192,7 @@ def _gained(projection: Projection, constants: Constants) -> Projection:
         current_gain=projection.current_gain,
         linear=linear,
         delay_s=projection.delay_s,
+        chip_ticks=projection.chip_ticks,
     )
 
 

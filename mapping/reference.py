@@ -172,9 +172,9 @@ def prepare(network: Network, *, timing: Timing, input_latency: int = 1) -> Prep
             late = 1 if index in feedback else delay
         elif index in recurrent:
             # A delay that the network states already is the tick that a way back takes.
-            late = max(delay, 1)
+            late = max(delay, 1) + projection.chip_ticks
         else:
-            late = delay + first.get(source, 1)
+            late = delay + first.get(source, 1) + projection.chip_ticks
         ways[source].append(
             _Way(
                 source, projection.target, weights_by_source(projection.linear), late, delay,

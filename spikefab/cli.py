@@ -56,6 +56,7 @@ class PartitionerName(str, Enum):  # noqa: UP042
     sequential = "sequential"
     packed = "packed"
     traffic = "traffic"
+    metis = "metis"
     kept = "kept"
 
 
@@ -104,6 +105,15 @@ Without = Annotated[
     list[str] | None,
     typer.Option(
         "--without", help="Parts of the chip to do without: 'core 5', 'router 3,1', 'link 7-8'."
+    ),
+]
+
+Relays = Annotated[
+    bool,
+    typer.Option(
+        "--relays",
+        help="Where neurons reach more cores than a core can send to, let others repeat their "
+        "spikes a tick later.",
     ),
 ]
 
@@ -343,6 +353,7 @@ def run(
         Path | None, typer.Option("--mapping", help="A program of spikefab map: lie as it has it.")
     ] = None,
     without: Without = None,
+    relays: Relays = False,
     force: Annotated[bool, typer.Option("--force", help="Replace an earlier run in it.")] = False,
     debug: Debug = False,
 ) -> None:
@@ -371,7 +382,7 @@ def run(
                 "sensor": sensor_sizes(sensor),
             },
             seed=seed, strict=strict, quantiser=quantiser.value, output=output, force=force,
-            without=without or [], start=mapping,
+            without=without or [], start=mapping, relays=relays,
         )  # fmt: skip
 
 
@@ -616,8 +627,8 @@ def map_network(
         PartitionerName | None,
         typer.Option(
             "--partitioner",
-            help="How to cut: in numbering order, into the fewest cores, for the least traffic, or "
-            "kept as --start has it.",
+            help="How to cut: in numbering order, into the fewest cores, for the least traffic, by "
+            "METIS (extra metis), or kept as --start has it.",
             show_default="traffic, or kept with --start",
         ),
     ] = None,
@@ -629,6 +640,7 @@ def map_network(
     ] = None,
     pin: Pins = None,
     without: Without = None,
+    relays: Relays = False,
     seed: Annotated[
         int, typer.Option("--seed", help="Of the search; same seed, same mapping.", min=0)
     ] = 0,
@@ -658,7 +670,7 @@ def map_network(
             direct=encoding is EncodingName.direct, rates=rates,
             partitioner=_value(partitioner), placer=placer.value, start=start, pins=pin or [],
             without=without or [], seed=seed, quantiser=quantiser.value, output=output,
-            explain=explain, force=force, json=json,
+            explain=explain, force=force, json=json, relays=relays,
         )  # fmt: skip
 
 

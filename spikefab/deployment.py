@@ -4,12 +4,13 @@ from dataclasses import dataclass, replace
 
 from emulator.chip import Chip
 from emulator.program import Program
-from mapping.deploy import map_network
+from mapping.deploy import laid_down, planned
 from mapping.fixed import FixedNetwork
 from mapping.mapping import Mapping, Resources, resources
 from mapping.network import Network
-from mapping.plan import Choices
+from mapping.plan import Choices, Plan
 from mapping.quantisers import QUANTISERS
+from mapping.relayed import rates_of_relays, relayed
 from spikefab.currents import Target, largest_currents, targets_of
 from spikefab.data import Samples
 
@@ -26,6 +27,8 @@ class Deployment:
         What the host computes of direct current, unrolled once for all samples.
     quantiser : str or None
         How float became integers; None for a network that came in integers.
+    plan : Plan or None
+        How the mapping was found; None where it was not asked to be kept.
     """
 
     network: Network
@@ -36,6 +39,7 @@ class Deployment:
     used: Resources
     current_targets: tuple[Target, ...] = ()
     quantiser: str | None = None
+    plan: Plan | None = None
 
 
 def deploy(
@@ -47,6 +51,7 @@ def deploy(
     seed: int = 0,
     quantiser: str = "spikefab",
     choices: Choices | None = None,
+    keep_plan: bool = False,
 ) -> Deployment:
     """Quantise, partition, place and assemble.
 
@@ -62,6 +67,8 @@ def deploy(
         A key of `mapping.quantisers.QUANTISERS`.
     choices : Choices, optional
         How to plan.
+    keep_plan : bool
+        Whether to keep the plan, with lists of all synapses, which a run has no use for.
 
     Raises
     ------
@@ -75,7 +82,8 @@ def deploy(
         largest = largest_currents(targets, drives)
     round_ = QUANTISERS[quantiser]
     fixed = round_(network, chip, direct=names, largest_currents=largest, seed=seed)
-    return replace(_mapped(fixed, targets, chip, choices), quantiser=quantiser)
+    deployment = _mapped(fixed, targets, chip, choices, keep_plan=keep_plan)
+    return replace(deployment, quantiser=quantiser)
 
 
 def deploy_fixed(
@@ -85,6 +93,7 @@ def deploy_fixed(
     direct: bool = False,
     samples: Samples | None = None,
     choices: Choices | None = None,
+    keep_plan: bool = False,
 ) -> Deployment:
     """Partition, place and assemble a network that came in the chip's integers.
 
@@ -96,6 +105,8 @@ def deploy_fixed(
         Change nothing: all numbers are integers already.
     choices : Choices, optional
         How to plan.
+    keep_plan : bool
+        Whether to keep the plan, with lists of all synapses, which a run has no use for.
 
     Raises
     ------
@@ -104,13 +115,23 @@ def deploy_fixed(
     names = frozenset(part.name for part in fixed.network.inputs) if direct else frozenset()
     loaded = tuple(p for p in fixed.projections if p.source not in names)
     targets = targets_of(fixed.network, names)
-    return _mapped(replace(fixed, direct=names, projections=loaded), targets, chip, choices)
+    fixed = replace(fixed, direct=names, projections=loaded)
+    return _mapped(fixed, targets, chip, choices, keep_plan=keep_plan)
 
 
 def _mapped(
-    fixed: FixedNetwork, targets: tuple[Target, ...], chip: Chip, choices: Choices | None
+    fixed: FixedNetwork,
+    targets: tuple[Target, ...],
+    chip: Chip,
+    choices: Choices | None,
+    *,
+    keep_plan: bool,
 ) -> Deployment:
-    mapping, program = map_network(fixed, chip, choices)
+    if choices is not None and choices.relays:
+        plain, fixed = fixed, relayed(fixed, chip, choices.pins)
+        choices = replace(choices, rates=rates_of_relays(choices.rates, plain, fixed))
+    found = planned(fixed, chip, choices)
+    mapping, program = laid_down(fixed, found)
     program.check(chip)
     return Deployment(
         network=fixed.network,
@@ -120,4 +141,5 @@ def _mapped(
         program=program,
         used=resources(program, chip),
         current_targets=targets,
+        plan=found if keep_plan else None,
     )

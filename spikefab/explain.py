@@ -7,7 +7,7 @@ import numpy as np
 from mapping.capacity import LIMITS
 from mapping.layout.floor import Floor
 from mapping.layout.placers import Task, cheapest_exchange
-from mapping.needs import Needs, core_limit
+from mapping.needs import core_limit
 from mapping.plan import Plan, Quality
 from spikefab.wording import percent
 
@@ -17,7 +17,7 @@ MOST = 8
 
 def explained(found: Plan, judged: Quality, name: str) -> Iterator[str]:
     """Tell of a population: what fills its cores, with whom they talk, what moving them would cost."""
-    needs, floor = Needs.of(found.outline, found.chip), Floor.of(found.chip)
+    needs, floor = found.needs, found.floor
     limit, copies = core_limit(found.chip), needs.copies(found.cores, needs.sizes)
     mine = [k for k, held in enumerate(found.cores) if any(s.population == name for s in held)]
     place = np.searchsorted(floor.core, found.place)

@@ -20,7 +20,12 @@ class Loading(Protocol):
     """Load a network onto its chip."""
 
     def __call__(
-        self, *, direct: bool, samples: Samples | None = None, choices: PlanChoices | None = None
+        self,
+        *,
+        direct: bool,
+        samples: Samples | None = None,
+        choices: PlanChoices | None = None,
+        keep_plan: bool = False,
     ) -> Deployment:
         """Map and assemble; see `spikefab.deployment.deploy`."""
 

@@ -14,7 +14,7 @@ from mapping.network import Network
 from mapping.outline import Outline
 from mapping.partitioners import parts_of
 from mapping.pins import read_pin
-from mapping.plan import Choices, Plan, quality
+from mapping.plan import Choices, quality
 from mapping.rates import rates_of
 from spikefab.deployment import Deployment
 from spikefab.explain import explained
@@ -44,6 +44,7 @@ def map_to_chip(
     force: bool = False,
     explain: str | None = None,
     json: bool = False,
+    relays: bool = False,
 ) -> None:
     """Do all of ``spikefab map``.
 
@@ -61,6 +62,8 @@ def map_to_chip(
         A trace whose spike rates the plan is made for.
     start : Path, optional
         A saved program to improve.
+    relays : bool
+        Whether to add relays where they are needed.
     """
     if output is not None:
         _check_output(output, (network_path, rates, start), force=force)
@@ -79,14 +82,16 @@ def map_to_chip(
     with _until_interrupted() as stop:
         choices = Choices(
             partitioner=partitioner or ("traffic" if start is None else "kept"),
-            placer=placer, pins=[read_pin(text) for text in pins], seed=seed, stop=stop,
+            placer=placer, pins=[read_pin(text) for text in pins], relays=relays, seed=seed,
+            stop=stop,
         )  # fmt: skip
         choices = _informed(choices, outline, chip, rates, start)
-        deployment = load(direct=direct, choices=choices)
-    found = Plan(
-        outline=Outline.of(deployment.fixed), chip=chip, choices=choices,
-        cores=deployment.mapping.cores, place=deployment.mapping.place,
-    )  # fmt: skip
+        deployment = load(direct=direct, choices=choices, keep_plan=True)
+    found = deployment.plan
+    assert found is not None  # it was asked to be kept
+    for note in deployment.fixed.notes if relays else ():
+        if "relays" in note:
+            warn(note)
     judged = quality(found)
     if output is not None:
         _save(deployment, network_path, choices, judged.traffic.hops, output)
@@ -102,7 +107,9 @@ def map_to_chip(
             say(f"written to {output}")
 
 
-def begun(start: Path, network: Network, chip: Chip, *, direct: bool) -> Choices:
+def begun(
+    start: Path, network: Network, chip: Chip, *, direct: bool, relays: bool = False
+) -> Choices:
     """Take the mapping of a saved program as it is.
 
     Raises
@@ -110,7 +117,7 @@ def begun(start: Path, network: Network, chip: Chip, *, direct: bool) -> Choices
     BadInputError
         If it is of another network or chip.
     """
-    choices = Choices(partitioner="kept", placer="linear")
+    choices = Choices(partitioner="kept", placer="linear", relays=relays)
     return _informed(choices, _outline(network, chip, direct=direct), chip, None, start)
 
 
@@ -133,7 +140,8 @@ def _informed(
     if program is None:
         return choices
     try:
-        return replace(choices, start=parts_of(program, outline, Floor.of(chip)))
+        parts = parts_of(program, outline, Floor.of(chip), relays=choices.relays)
+        return replace(choices, start=parts)
     except ValueError as error:
         raise BadInputError(f"{start}: {error}") from error
 

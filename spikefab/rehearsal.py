@@ -13,6 +13,7 @@ from typing import Any
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from emulator.chip_file import refuse_to_run
+from mapping.plan import Choices
 from spikefab.data import load_samples
 from spikefab.fit.work import chips_of
 from spikefab.importing import import_network
@@ -45,6 +46,7 @@ def rehearse(
     physics: dict[str, Any] | None = None,
     without: Sequence[str] = (),
     start: Path | None = None,
+    relays: bool = False,
     new: str | None = None,
 ) -> None:
     """Do all of a run; ``conventions`` go to `import_network`, ``reading`` to `load_samples`.
@@ -57,6 +59,8 @@ def rehearse(
         Parts of the chip to do without, as `chip_without` reads them.
     start : Path, optional
         A saved program whose mapping is used.
+    relays : bool
+        Whether to add relays where the network needs them to fit.
     new : str, optional
         Start of the name of a new folder, where no ``output`` is given.
     """
@@ -71,7 +75,9 @@ def rehearse(
     )
     samples = load_samples(data, network, **reading)
     direct = not samples.spiking
-    choices = None if start is None else begun(start, network, chip, direct=direct)
+    choices = Choices(relays=relays)
+    if start is not None:
+        choices = begun(start, network, chip, direct=direct, relays=relays)
     deployment = load(direct=direct, samples=samples, choices=choices)
     how = {"seed": seed, "strict": strict, "readout": reading.get("readout"), **(physics or {})}
     if output is not None:

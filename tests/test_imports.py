@@ -28,6 +28,7 @@ DOORS = {
         "emulator/chip_fabric.py", "emulator/chip_faults.py", "emulator/chip_file.py",
         "emulator/chip_tables.py", "emulator/without.py",
     },
+    "pymetis": {"mapping/layout/metis.py"},
     "matplotlib": {"spikefab/figures.py", "spikefab/traffic_figures.py"},
     "torch": set(),
 }  # fmt: skip

@@ -9,7 +9,8 @@ Fixes are ranked by `Fix.size`, the share of something that the change takes awa
   neurons;
 - neurons of a population that is no longer pinned, of all;
 - 1 - old / new of a longer tick or of more chips;
-- a half for a reset of another kind, or input that enters as currents in place of spikes, or the
+- a half for relays, after which the network computes the same, but later, and for a reset of
+  another kind, or input that enters as currents in place of spikes, or the
   other way round: the network computes something else, but loses nothing;
 - 1 for another chip. Of equal sizes the one in this order comes first.
 
@@ -24,7 +25,7 @@ from typing import Any, get_args
 from emulator.chip import Chip
 from mapping.errors import UnsupportedNodeError
 from mapping.fitting.judging import Judgement, judge
-from mapping.fitting.patient import IMPOSSIBLE, ExhaustedError, Patient, State, Step, Steps
+from mapping.fitting.patient import IMPOSSIBLE, Budget, ExhaustedError, Patient, State, Step, Steps
 from mapping.fitting.remedies import kinds
 from mapping.network import Reset
 from mapping.quantise import lacking_rules
@@ -41,7 +42,7 @@ class Fix:
     Attributes
     ----------
     kind : str
-        ``unpin``, ``bits``, ``prune``, ``narrow``, ``tick``, ``reset``, ``input``, ``chips``, ``chip``; two
+        ``unpin``, ``relays``, ``bits``, ``prune``, ``narrow``, ``tick``, ``reset``, ``input``, ``chips``, ``chip``; two
         of them joined by ``+``.
     change : str
         For people.
@@ -86,8 +87,25 @@ def examine_patient(patient: Patient, chip: Chip) -> Judgement:
     return Judgement(chip=chip, outline=None, problems=lacking or (told,))
 
 
-def fixes(patient: Patient, found: Judgement, others: Sequence[Chip] = ()) -> tuple[Fix, ...]:
-    """Find what makes a network fit that does not, the smallest change first.
+@dataclass(frozen=True, kw_only=True)
+class Search:
+    """What looking for changes came to.
+
+    Attributes
+    ----------
+    fixes : tuple of Fix
+        The smallest change first.
+    complete : bool
+        Whether all changes were tried; False if so much had been mapped that the search ended, so
+        that there may be others, and smaller ones.
+    """
+
+    fixes: tuple[Fix, ...]
+    complete: bool
+
+
+def search(patient: Patient, found: Judgement, others: Sequence[Chip] = ()) -> Search:
+    """Find what makes a network fit that does not.
 
     Parameters
     ----------
@@ -96,15 +114,22 @@ def fixes(patient: Patient, found: Judgement, others: Sequence[Chip] = ()) -> tu
     """
     state = State(patient=patient, options=patient.options, chip=found.chip)
     here = [fix for steps in kinds(state, found) if (fix := _smallest(state, steps))]
-    return tuple(
-        sorted(
-            [*(here or _pairs(state, found)), *_elsewhere(patient, found.chip, others)],
-            key=lambda fix: fix.size,
-        )
+    budgets = [state.budget]
+    told = [*(here or _pairs(state, found)), *_elsewhere(patient, found.chip, others, budgets)]
+    return Search(
+        fixes=tuple(sorted(told, key=lambda fix: fix.size)),
+        complete=not any(budget.exhausted for budget in budgets),
     )
 
 
-def _elsewhere(patient: Patient, own: Chip, others: Sequence[Chip]) -> Iterator[Fix]:
+def fixes(patient: Patient, found: Judgement, others: Sequence[Chip] = ()) -> tuple[Fix, ...]:
+    """Return the changes that `search` finds."""
+    return search(patient, found, others).fixes
+
+
+def _elsewhere(
+    patient: Patient, own: Chip, others: Sequence[Chip], budgets: list[Budget]
+) -> Iterator[Fix]:
     """Find other chips that it fits; one of those that have the same room."""
     known = set()
     for chip in others:
@@ -112,7 +137,12 @@ def _elsewhere(patient: Patient, own: Chip, others: Sequence[Chip]) -> Iterator[
         names = type(chip.limits).model_fields.keys() - {"delay_max"}
         limits = tuple(chip.limit(name) for name in sorted(names))
         room = (chip.core, limits, packing, chip.shared, chip.n_cores)
-        if room not in known and (fix := _on_other(patient, chip, own)):
+        if room in known:
+            continue
+        state = State(patient=patient, options=patient.options, chip=own)  # a budget of its own
+        budgets.append(state.budget)
+        fix = _on_other(state, chip)
+        if fix is not None:
             known.add(room)
             yield fix
 
@@ -191,12 +221,11 @@ def _smallest(state: State, steps: Steps) -> Fix | None:
     )
 
 
-def _on_other(patient: Patient, chip: Chip, own: Chip) -> Fix | None:
-    if chip.name == own.name or patient.pins:
+def _on_other(state: State, chip: Chip) -> Fix | None:
+    if chip.name == state.chip.name or state.patient.pins:
         return None  # pins name cores of this chip
     step = Step(
         f"take the chip {chip.name}", 1.0, {"kind": "chip", "chip": chip.name},
         lambda state: replace(state, chip=chip),
     )  # fmt: skip
-    state = State(patient=patient, options=patient.options, chip=own)
     return _smallest(state, Steps(kind="chip", n=1, at=lambda _: step))

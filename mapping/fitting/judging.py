@@ -10,7 +10,7 @@ from emulator.chip import Chip
 from emulator.chip_tables import LARGEST
 from mapping.capacity import LIMITS, PLURALS
 from mapping.fitting.kinds.counters import count
-from mapping.linear import Shape
+from mapping.fitting.layer_use import LayerUse
 from mapping.mapping import Slice
 from mapping.needs import Fan, Need, Needs, core_limit
 from mapping.outline import Outline, OutlinePopulation
@@ -48,39 +48,6 @@ class Use:
     core: int
 
 
-@dataclass(frozen=True, kw_only=True)
-class Layer:
-    """One population on the cores.
-
-    Attributes
-    ----------
-    population : str
-    shape : tuple of int
-    neurons, synapses : int
-        Synapses that are stored for it.
-    cores : int
-        Cores that hold some of it.
-    most : int
-        Neurons of it on the core that holds most of them.
-    words : int
-        Synapse memory of all its cores.
-    closed : str or None
-        The limit that ended most of its cores; None where it lies on one.
-    arithmetic : str
-        How a core of it is counted, in one line.
-    """
-
-    population: str
-    shape: Shape
-    neurons: int
-    synapses: int
-    cores: int
-    most: int
-    words: int
-    closed: str | None
-    arithmetic: str
-
-
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Judgement:
     """Whether a network fits a chip.
@@ -97,8 +64,8 @@ class Judgement:
         are more than the chip has.
     problems : tuple of Violation
         Every violated limit; it fits if there is none.
-    layers : tuple of Layer
-        In the network's order; none where this kind of core does not tell.
+    layers : tuple of LayerUse
+        In the network's order.
     uses : tuple of Use
     n_cores : int
         Cores that were taken, as far as it came.
@@ -113,7 +80,7 @@ class Judgement:
     cores: Cores = ()
     place: tuple[int, ...] = ()
     problems: tuple[Violation, ...] = ()
-    layers: tuple[Layer, ...] = ()
+    layers: tuple[LayerUse, ...] = ()
     uses: tuple[Use, ...] = ()
     n_cores: int = 0
     memory_bits: int = 0
@@ -149,8 +116,10 @@ def _counted(outline: Outline, chip: Chip, pins: Sequence[Pin]) -> Judgement:
     """Judge a chip that is counted by the rules of its own kind of core."""
     refuse_pins(chip, pins)
     found = count(outline, chip)
+    by_name = {layer.population: layer for layer in found.layers}
     return Judgement(
         chip=chip, outline=outline, problems=found.violations, n_cores=found.cores,
+        layers=tuple(by_name[name] for name in outline.order),
         memory_bits=found.memory_bits, memory_bits_there=found.memory_bits_there,
         notes=found.notes,
     )  # fmt: skip
@@ -181,8 +150,8 @@ def refuse_pins(chip: Chip, pins: Sequence[Pin]) -> None:
 
 def _mapped(outline: Outline, chip: Chip, pins: Sequence[Pin]) -> Judgement:
     thorough = sum(p.size for p in outline.populations) <= THOROUGH_MOST
-    found = examine(outline, chip, pins=pins, thorough=thorough)
     needs, limit = Needs.of(outline, chip), core_limit(chip)
+    found = examine(outline, chip, pins=pins, thorough=thorough, needs=needs)
     copies = needs.copies(found.cores, needs.sizes)
     taken = [needs.need(slices, copies) for slices in found.cores]
     held = {p.name: [c for c in found.cores if _neurons(c, p.name)] for p in outline.populations}
@@ -229,17 +198,19 @@ def _layer(
     needs: Needs,
     copies: dict[str, np.ndarray],
     limit: Need,
-) -> Layer:
+) -> LayerUse:
     fans = needs.fans[own.name]
     words = sum(
         _words(fan, *_part(slices, own.name), needs.chip) for slices in held for fan in fans
     )
     most = max((_neurons(slices, own.name) for slices in held), default=0)
-    return Layer(
+    packing = needs.chip.packing
+    return LayerUse(
         population=own.name, shape=own.shape, neurons=own.size,
         synapses=sum(int(fan.fan_in.sum()) for fan in fans),
         cores=len(held) or -(-own.size * own.compartments // limit.compartments),
-        most=most, words=words, closed=None if closed is None else LIMITS[closed],
+        most=most, words=words, bits=0 if packing is None else words * packing.word_bits,
+        closed=None if closed is None else LIMITS[closed],
         arithmetic=_arithmetic(own, held, closed, needs, copies, limit),
     )  # fmt: skip
 

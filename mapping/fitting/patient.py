@@ -127,10 +127,17 @@ class ExhaustedError(Exception):
 
 
 class Budget:
-    """How much may still be mapped."""
+    """How much may still be mapped.
+
+    Attributes
+    ----------
+    exhausted : bool
+        Whether something was not mapped because it would have taken more than was left.
+    """
 
     def __init__(self, effort: int) -> None:
         self._left = effort
+        self.exhausted = False
 
     def spend(self, effort: int) -> None:
         """Take what a mapping needs, as `_effort` estimates it.
@@ -141,6 +148,7 @@ class Budget:
             If so much is not left.
         """
         if effort > self._left:
+            self.exhausted = True
             raise ExhaustedError
         self._left -= effort
 

@@ -17,6 +17,7 @@ from mapping.fitting.judging import Judgement, named_populations
 from mapping.fitting.patient import Edit, State, Step, Steps
 from mapping.outline import Outline
 from mapping.pins import Pin
+from mapping.relays import relays_for, with_relays
 
 DRAWN_MOST = 4_000_000
 """Synapses that may be left where pruning is tried; more take too long to draw and to list."""
@@ -24,6 +25,8 @@ MOST_CHIPS = 1024
 """Chips in a row, as the chip file allows."""
 APART_MOST = 20_000_000
 """Synapses of the largest network whose projections are pruned one by one, too."""
+RELAYED_MOST = 100_000
+"""Neurons of the largest network for which relays are tried: it is mapped some ten times for them."""
 NAMED_MOST = 3
 """Populations, and projections, that are tried one by one, those first that need most."""
 
@@ -39,10 +42,38 @@ def kinds(state: State, found: Judgement) -> Iterator[Steps]:
     broken = {told.limit for told in found.problems}
     if broken <= {"delay_max"}:
         return  # neither smaller nor larger cores help
+    yield from _relays(state, found)
     yield from _more_chips(state, found)
     yield from _fewer_bits(state)
     yield from _narrower(found)
     yield from _pruning(found)
+
+
+def _relays(state: State, found: Judgement) -> Iterator[Steps]:
+    """Let relays repeat the spikes of neurons that reach too many cores."""
+    chip, outline = state.chip, found.outline
+    assert outline is not None
+    far = any(told.limit == "out_axons_per_core" for told in found.problems)
+    # Currents of the host could not be held back for what trails.
+    if not far or state.options.direct or chip.core != "lists" or not chip.runs:
+        return
+    if (
+        "zero" not in chip.arithmetic.resets
+        or sum(p.size for p in outline.populations) > RELAYED_MOST
+    ):
+        return
+    compartments = int(chip.arithmetic.resets["zero"])
+
+    def added(outline: Outline) -> Outline:
+        groups = relays_for(outline, chip, compartments, state.patient.pins)
+        return with_relays(outline, groups, compartments)
+
+    step = Step(
+        "let relays repeat spikes to more cores, a tick later (--relays)", 0.5, {"kind": "relays"},
+        # Which relays are needed depends on all of the chip.
+        lambda state: _with_edit(state, Edit(f"relays on {chip.model_dump_json()}", added)),
+    )  # fmt: skip
+    yield Steps(kind="relays", n=1, at=lambda _: step)
 
 
 def _unpinned(state: State, found: Judgement) -> Iterator[Steps]:

@@ -165,8 +165,9 @@ class Floor:
             return self._nearest_in_table()
         per_router = np.unique(self.x * (self.y.max(initial=0) + 1) + self.y, return_counts=True)[1]
         room = int(per_router.max(initial=1))
-        distances = np.arange(1, self.n_places + 1)
-        away = np.repeat(distances, np.minimum(4 * distances * room, self.n_places))
+        # 2 d (d + 1) routers lie within d hops, so that the furthest of n places needs no more.
+        distances = np.arange(1, int(np.sqrt(self.n_places / (2 * room))) + 2)
+        away = np.repeat(distances, 4 * distances * room)
         return np.concatenate([np.zeros(room - 1, np.int64), away])[: self.n_places]
 
     def _nearest_in_table(self) -> Array:

@@ -408,7 +408,7 @@ def _candidate(edges: Edges, cut: Cut, u: int, way: float, pick: float) -> int:
 
 @lean
 def refine(
-    edges: Edges, cut: Cut, rules: Rules, pinned: Array, hop: Array, fare: Array, chance: Array,
+    edges: Edges, cut: Cut, rules: Rules, closed: Array, hop: Array, fare: Array, chance: Array,
     heat_first: float, heat_last: float, mark: Array, first_stamp: int, extra: Array,
     limited: bool, price: float, work: Array, most_work: int, until_legal: bool,
 ) -> float:  # fmt: skip
@@ -416,8 +416,8 @@ def refine(
 
     Parameters
     ----------
-    pinned : bool [n]
-        Neurons that must stay.
+    closed : bool [n_cores]
+        Cores that nobody leaves or joins.
     hop : float64 [n_cores, n_cores]
     chance : float64 [n, 5]
         Uniform in [0, 1).
@@ -442,18 +442,16 @@ def refine(
             break
         work[0] += PROPOSED
         u = int(chance[step, 0] * n)
-        if pinned[u]:
+        at = cut.core[u]
+        if closed[at]:
             continue
         to = _candidate(edges, cut, u, chance[step, 1], chance[step, 2])
-        at = cut.core[u]
-        if to == at or cut.use[to, NEURONS] == 0:
+        if to == at or closed[to] or cut.use[to, NEURONS] == 0:
             continue
         v = -1
         seat = chance[step, 3] * 2
         if cut.use[to, NEURONS] >= room or seat < 1:
             v = cut.member[to, int((seat % 1) * cut.use[to, NEURONS])]
-            if pinned[v]:
-                continue
         elif cut.use[at, NEURONS] == 1:
             continue  # a core is never left empty
         heat = heat_first + (heat_last - heat_first) * step / n_rows

@@ -217,7 +217,7 @@ def moved(
     until_legal : bool
         Whether to end as soon as no core exceeds a limit.
     pinned : bool [n], optional
-        Neurons that must stay.
+        Neurons that must stay, on cores that nobody joins.
     stop : callable
         Whether to end early.
     """
@@ -225,7 +225,9 @@ def moved(
     if n_cores < 2:
         return Moves(0.0, 0)
     fare = np.zeros((n, n_cores))
-    pinned = np.zeros(n, np.bool_) if pinned is None else pinned
+    closed = np.zeros(n_cores, np.bool_)
+    if pinned is not None:
+        closed[cut.core[pinned]] = True
     hop = np.ascontiguousarray(hop, np.float64)
     mark, extra = np.full(edges.rate.size, -1, np.int64), np.zeros(n_cores)
     fill_fares(edges, cut, hop, fare, extra)
@@ -241,7 +243,7 @@ def moved(
         if legal or work[0] > most_steps or stop():
             break
         added += refine(
-            edges, cut, rules, pinned, hop, fare, rng.random((size, 5)), heats[k], heats[k + 1],
+            edges, cut, rules, closed, hop, fare, rng.random((size, 5)), heats[k], heats[k + 1],
             mark, k * size, extra, limited, price, work, most_steps, until_legal and limited,
         )  # fmt: skip
     return Moves(added, int(work[0]))

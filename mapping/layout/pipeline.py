@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from mapping.errors import CapacityError
 from mapping.layout.floor import Floor
 from mapping.layout.hypergraph import Hypergraph, flows
+from mapping.layout.metis import EXPANSIONS, by_metis
 from mapping.layout.moves import (
     Limits,
     cut_of,
@@ -53,6 +54,8 @@ LARGE = 5_000_000
 """Synapses from which one fill with overlapping neurons, and one start, must do."""
 LARGE_STEPS = 0.25
 """Share of the steps that is left then: each takes longer, as tables are far larger than caches."""
+IMBALANCE = 1.03
+"""By how much METIS may make a part larger than the average one."""
 FILLS = 3
 """Times that tables of moves could be filled within the steps, at least, or nothing is moved."""
 
@@ -71,7 +74,7 @@ class Job:
     starts : sequence of int [n]
         Partitions to begin with, beside those that are found here.
     pins : int64 [n], optional
-        Place where a neuron must lie, -1 for any.
+        Place where a neuron must lie, -1 for any. No others join it there, unless a start has them.
     placer : str
         One of `PLACERS`.
     seed : int
@@ -314,6 +317,31 @@ def _by_traffic(job: Job, rng: np.random.Generator) -> _Found:
     return _refined(job, best, rng, ROUNDS, rest)
 
 
+def _by_metis(job: Job, rng: np.random.Generator) -> _Found:
+    """Let METIS cut, each way of making a graph of nets, and repair; the better of both."""
+    n_parts, seed = _least_parts(job), int(rng.integers(1 << 31))
+    found = []
+    for name in EXPANSIONS:
+        order = partial(by_metis, n_parts=n_parts, expansion=name, seed=seed)
+        core = with_pins(job.graph, job.limits, job.pins, order)
+        found.append(_legal(job, _small_enough(job, [core])[0], rng))
+    return min(found, key=lambda one: one.rank)
+
+
+def _least_parts(job: Job) -> int:
+    """Cores that free neurons take: with some room, as METIS keeps no limit to the last neuron.
+
+    Where more than neurons is limited, as many as the best fill takes.
+    """
+    size = np.ones(job.graph.n) if job.limits.compartments is None else job.limits.compartments
+    least = int(np.ceil(IMBALANCE * np.sum(size[~job.pinned]) / max(job.limits.neurons, 1)))
+    if not job.limits.only_neurons:
+        pinned = 0 if job.pins is None else np.unique(job.pins[job.pinned]).size
+        filled = min(int(core.max(initial=-1)) + 1 for core in _starts(job))
+        least = max(least, filled - pinned)
+    return max(least, 1)
+
+
 def _promise(job: Job, core: Array) -> tuple[float, float]:
     """How much of it must be repaired, and its packets."""
     return _over(job, core), flows(job.graph, core).packets
@@ -323,6 +351,7 @@ PARTITIONERS: Mapping[str, Partitioner] = {
     "sequential": _from_order,
     "packed": _packed,
     "traffic": _by_traffic,
+    "metis": _by_metis,
 }
 
 

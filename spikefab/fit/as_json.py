@@ -52,18 +52,13 @@ def _verdict(verdict: Verdict) -> dict[str, Any]:
         "chips": chips_needed(found),
         "violations": [asdict(told) for told in found.problems],
         "fixes": [asdict(fix) | {"verified": True} for fix in verdict.fixes],
-        "layers": [
-            asdict(layer) | {"bits": layer.words * _word_bits(found)} for layer in found.layers
-        ],
+        "fixes_complete": verdict.complete,
+        "layers": [asdict(layer) for layer in found.layers],
         "resources": _resources(found),
         "memory_bits": {"used": found.memory_bits, "limit": found.memory_bits_there},
         "notes": list(found.notes),
         "traffic": None if verdict.expected is None else _traffic(verdict.expected, found),
     }
-
-
-def _word_bits(found: Judgement) -> int:
-    return 0 if found.chip.packing is None else found.chip.packing.word_bits
 
 
 def _resources(found: Judgement) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from rich.table import Table
 
-from mapping.fitting.judging import Judgement, Layer
+from mapping.fitting.judging import Judgement
 from spikefab.fit.as_json import DISTINCT, chips_needed, cores_needed
 from spikefab.fit.holding import Holding
 from spikefab.fit.work import Answer, Verdict
@@ -21,6 +21,10 @@ _RESOURCES = {
 """Columns of the table of chips; other limits are told with the layers that they close."""
 
 FIXES_SHOWN = 8
+ENDED_EARLY = (
+    "the search for changes ended early, as the network is large: not all were tried, and a smaller "
+    "one than is told may do"
+)
 
 
 def print_answer(found: Answer, name: str, *, each: bool) -> None:
@@ -115,6 +119,8 @@ def _print_shortly(verdict: Verdict) -> None:
         say(f"  fits if you {(here or verdict.fixes)[0].change}")
     else:
         say("  no single change and no pair of changes that was tried makes it fit")
+    if verdict.complete is False:
+        say(f"  {ENDED_EARLY}")
 
 
 def _print_verdict(verdict: Verdict) -> None:
@@ -142,6 +148,8 @@ def _print_verdict(verdict: Verdict) -> None:
 
 
 def _print_fixes(verdict: Verdict) -> None:
+    if verdict.complete is False:
+        say(ENDED_EARLY)
     if not verdict.fixes:
         say("no single change and no pair of changes that was tried makes it fit")
         return
@@ -161,17 +169,11 @@ def _print_layers(found: Judgement) -> None:
     for layer in found.layers:
         table.add_row(
             layer.population, f"{layer.neurons:,}", f"{layer.synapses:,}", f"{layer.cores:,}",
-            _memory(layer, found), _RESOURCES.get(layer.closed or "", layer.closed or ""),
+            _size(layer.bits) if layer.bits else "", _RESOURCES.get(layer.closed or "", layer.closed or ""),
         )  # fmt: skip
     console().print(table)
     for layer in found.layers:
         say(f"  {layer.population}: {layer.arithmetic}")
-
-
-def _memory(layer: Layer, found: Judgement) -> str:
-    if found.chip.packing is None or not found.cores:
-        return ""
-    return _size(layer.words * found.chip.packing.word_bits)
 
 
 def _size(bits: int | None) -> str:

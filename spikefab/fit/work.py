@@ -8,7 +8,7 @@ from typing import Any
 from emulator.chip import Chip
 from emulator.chip_file import builtin_chips, load_chip
 from emulator.without import chip_without
-from mapping.fitting.doctor import Fix, examine_patient, fixes
+from mapping.fitting.doctor import Fix, examine_patient, search
 from mapping.fitting.estimate import Estimate, estimate
 from mapping.fitting.judging import Judgement, refuse_pins
 from mapping.fitting.patient import Options, Patient
@@ -30,6 +30,8 @@ class Verdict:
     found : Judgement
     fixes : tuple of Fix
         Of a network that does not fit, the smallest change first.
+    complete : bool or None
+        Whether all changes were tried that are known; None of a network that fits.
     expected : Estimate or None
         Of a network that fits, where rates are known.
     """
@@ -37,6 +39,7 @@ class Verdict:
     name: str
     found: Judgement
     fixes: tuple[Fix, ...]
+    complete: bool | None
     expected: Estimate | None
 
 
@@ -144,8 +147,10 @@ def _verdicts(patient: Patient, judged: dict[str, Judgement], known: Known) -> I
     others = _others(judged)
     for name, found in judged.items():
         fits = found.fits
+        told = None if fits else search(patient, found, others)
         yield Verdict(
-            name=name, found=found, fixes=() if fits else fixes(patient, found, others),
+            name=name, found=found, fixes=() if told is None else told.fixes,
+            complete=None if told is None else told.complete,
             expected=estimate(found, known.rates) if fits and known.rates else None,
         )  # fmt: skip
 

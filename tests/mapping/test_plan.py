@@ -5,6 +5,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+from extras import with_extras
 from naive import simulate_integers
 from networks import random_network
 
@@ -17,10 +18,13 @@ from emulator.ways import ways
 from emulator.without import chip_without
 from mapping.deploy import map_network
 from mapping.errors import CapacityError
+from mapping.graph import graph_of, limits_of, sliced
 from mapping.layout.floor import Floor
+from mapping.layout.pipeline import Job, laid_out
 from mapping.layout.placers import PLACERS
-from mapping.linear import Convolution, Dense, matrix
+from mapping.linear import Convolution, Dense, Sparse, matrix
 from mapping.mapping import resources
+from mapping.needs import Needs, core_limit, fan_of
 from mapping.network import Input, Network, Population, Projection
 from mapping.outline import Outline
 from mapping.partitioners import PARTITIONERS, parts_of
@@ -115,7 +119,7 @@ def case():
 
 @pytest.mark.parametrize("floor", ["mesh", "torus", "multicast", "faults"])
 @pytest.mark.parametrize("placer", PLACERS)
-@pytest.mark.parametrize("partitioner", CUTTERS)
+@pytest.mark.parametrize("partitioner", with_extras(CUTTERS))
 def test_every_plan_is_legal_and_changes_no_spike(case, partitioner, placer, floor):
     fixed, events, expected, rates = case
     chip = chip_of(floor)
@@ -150,19 +154,107 @@ def test_traffic_is_never_worse_than_numbers_in_their_order(case, seed):
     assert judged.traffic.hops < judged.random
 
 
-def test_pinned_populations_lie_where_they_are_told(case):
+@pytest.mark.parametrize("partitioner", with_extras(CUTTERS))
+def test_pinned_populations_lie_where_they_are_told(case, partitioner):
     fixed, _, _, rates = case
     first = fixed.populations[0].name
     pins = (Pin(population=first, cores=(7, 30, 5, 90)),)
-    for partitioner in CUTTERS:
-        choices = Choices(partitioner=partitioner, placer="anneal", pins=pins, rates=rates)
-        found = plan(Outline.of(fixed), chip_of(), choices)
-        on = {
-            place
-            for held, place in zip(found.cores, found.place, strict=True)
-            if any(part.population == first for part in held)
-        }
-        assert on == {5, 7, 30, 90}
+    choices = Choices(partitioner=partitioner, placer="anneal", pins=pins, rates=rates)
+    found = plan(Outline.of(fixed), chip_of(), choices)
+    on = {
+        place
+        for held, place in zip(found.cores, found.place, strict=True)
+        if any(part.population == first for part in held)
+    }
+    assert on == {5, 7, 30, 90}
+
+
+@pytest.mark.parametrize("partitioner", with_extras(CUTTERS))
+def test_nobody_joins_a_population_that_is_pinned(case, partitioner):
+    fixed, _, _, rates = case
+    first = fixed.populations[0].name
+    pins = (Pin(population=first, cores=(7, 30, 5, 90)),)
+    choices = Choices(partitioner=partitioner, placer="force", pins=pins, rates=rates)
+    for held in plan(Outline.of(fixed), chip_of(), choices).cores:
+        assert len({part.population == first for part in held}) == 1
+
+
+def manifold(seed, n=160, k=8):
+    """Sparse layers with a way back, of neurons with many different decays and thresholds."""
+    rng = np.random.default_rng(seed)
+
+    def lists(n_pre, n_post):
+        targets = [np.sort(rng.choice(n_post, k, replace=False)) for _ in range(n_pre)]
+        return Sparse(
+            row=np.arange(n_pre + 1) * k, target=np.concatenate(targets),
+            weight=rng.normal(size=n_pre * k), pre_shape=(n_pre,), post_shape=(n_post,),
+        )  # fmt: skip
+
+    def cells(name, size):
+        return Population(
+            name=name, shape=(size,), threshold=rng.choice(1 + 0.05 * np.arange(20), size),
+            tau_mem_s=rng.choice(5e-3 * (1 + np.arange(30)), size),
+        )  # fmt: skip
+
+    ways = [("in", "a", 20, n), ("a", "a", n, n), ("a", "b", n, n // 2), ("b", "a", n // 2, n)]
+    return Network(
+        dt_s=1e-3, inputs=(Input(name="in", shape=(20,)),),
+        populations=(cells("a", n), cells("b", n // 2)),
+        projections=tuple(
+            Projection(source=s, target=t, linear=lists(n_pre, n_post))
+            for s, t, n_pre, n_post in ways
+        ),
+        outputs=("b",),
+    )  # fmt: skip
+
+
+def few_profiles(settings, levels):
+    plain = load_chip("loihi").model_dump()
+    plain["limits"] |= {
+        "neurons_per_core": {"value": 24}, "neuron_profiles_per_core": {"value": settings},
+        "threshold_profiles_per_core": {"value": levels}, "in_axons_per_core": {"value": 250},
+        "out_axons_per_core": {"value": 300}, "synapse_words_per_core": {"value": 600},
+    }  # fmt: skip
+    return Chip.model_validate(plain)
+
+
+@pytest.mark.parametrize(("seed", "settings", "levels"), [(0, 7, 6), (1, 3, 64), (2, 64, 3)])
+def test_the_search_knows_how_many_settings_and_thresholds_a_core_has(seed, settings, levels):
+    chip = few_profiles(settings, levels)
+    outline = Outline.before_rounding(manifold(seed), chip, direct=frozenset())
+    needs, limit = Needs.of(outline, chip), core_limit(chip)
+    graph, words = graph_of(outline, needs, {})
+    job = Job(
+        graph=graph, limits=limits_of(outline, needs, limit, words), floor=Floor.of(chip),
+        effort=0.1, seed=seed,
+    )  # fmt: skip
+    cores = sliced(laid_out(job).core, outline)  # one search, and nothing repaired after it
+    copies = needs.copies(cores, needs.sizes)
+    assert [needs.need(held, copies).broken(limit) for held in cores] == [()] * len(cores)
+
+
+def test_traffic_is_better_than_packed_where_settings_are_many():
+    chip = few_profiles(7, 6)
+    outline = Outline.before_rounding(manifold(3), chip, direct=frozenset())
+    hops = {
+        name: quality(plan(outline, chip, Choices(partitioner=name, placer="anneal"))).traffic.hops
+        for name in ("packed", "traffic")
+    }
+    assert hops["traffic"] < 0.8 * hops["packed"]
+
+
+@pytest.mark.parametrize("partitioner", with_extras(CUTTERS))
+def test_lists_are_counted_once_for_a_plan_and_its_quality(case, partitioner, monkeypatch):
+    counted = []
+
+    def spied(projection):
+        counted.append(projection.name)
+        return fan_of(projection)
+
+    monkeypatch.setattr("mapping.needs.fan_of", spied)
+    outline = Outline.of(case[0])
+    quality(plan(outline, chip_of(), Choices(partitioner=partitioner)))
+    assert sorted(counted) == sorted(p.name for p in outline.projections)
 
 
 def test_a_saved_program_is_where_the_next_plan_begins(case, tmp_path):

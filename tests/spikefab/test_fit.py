@@ -94,10 +94,11 @@ def test_a_chain_that_fits_one_of_two_chips_ends_with_0(folder):
         "small", False, "large", True,
     )  # fmt: skip
     assert large["violations"] == large["fixes"] == []
+    assert (small["fixes_complete"], large["fixes_complete"]) == (True, None)
     for found in (small, large):
         assert found.keys() >= {
             "chip", "fits", "cores", "chips", "violations", "fixes", "layers", "resources",
-            "traffic",
+            "traffic", "fixes_complete",
         }  # fmt: skip
         assert found["traffic"] is None
         assert len(found["layers"]) == 12

@@ -86,6 +86,36 @@ def test_pins_faults_and_reasons(folder):
     assert "would cost" in done.stdout
 
 
+def test_relays_are_asked_for_named_recorded_and_compared(folder):
+    """A core reaches two others, but each layer lies on three."""
+    path, _ = folder
+    larger = CHIP.replace("height = 4", "height = 8").replace("width = 4", "width = 9")
+    (path / "near.toml").write_text(larger + "out_axons_per_core = 2\n")
+    chip = ("--chip", "near.toml")
+    done = spikefab("map", "net.nir", *chip, cwd=path)
+    assert done.returncode == 3
+    assert "out-axons, one for each core and format, but a core of small has 2" in done.stderr
+    done = spikefab("map", "net.nir", *chip, "--relays", "-o", "relays.h5", cwd=path)
+    assert done.returncode == 0, done.stderr
+    assert "relays take a tick" in done.stderr
+    run = ("run", "net.nir", "--data", "data.npz", *chip, "-o", "relayed")
+    done = spikefab(*run, "--mapping", "relays.h5", cwd=path)
+    assert done.returncode == 2
+    assert "the program has relays ('a relay 1'); use it with --relays" in done.stderr
+    done = spikefab(*run, "--mapping", "relays.h5", "--relays", cwd=path)
+    assert done.returncode == 0, done.stderr
+    with Trace.open(path / "relayed" / "trace.h5") as trace:
+        counts = trace.counts("a")
+        assert counts.sum() > 0
+        for p in trace.populations:
+            if p.name.startswith("a relay "):
+                # What fires in the last tick of a sample is repeated after it.
+                missed = counts - trace.counts(p.name)
+                assert 0 <= missed.min() <= missed.max() <= trace.samples
+        lags = {p.name: p.lag for p in trace.populations}
+    assert lags["b"] == lags["a"] + 2
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from mapping.fitting.layer_use import LayerUse
 from mapping.violations import Violation
 
 
@@ -21,6 +22,9 @@ class Count:
         For what the network's connections and neurons are stored in, and what the chip has of it.
     violations : tuple of Violation
         Empty where the network fits.
+    layers : tuple of LayerUse
+        What each population takes, in the outline's order of populations; none where cores are
+        judged one by one (`mapping.fitting.judging`).
     placed : dict of str to tuple of int
         Cores of each population, where the kind of core decides on them.
     notes : tuple of str
@@ -31,6 +35,7 @@ class Count:
     memory_bits: int
     memory_bits_there: int
     violations: tuple[Violation, ...]
+    layers: tuple[LayerUse, ...] = ()
     placed: dict[str, tuple[int, ...]] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 

@@ -21,8 +21,9 @@ from numpy.typing import NDArray
 from emulator.chip import Chip
 from mapping.capacity import too_long_delays
 from mapping.fitting.kinds.count import Count, runs_that_fit
+from mapping.fitting.layer_use import LayerUse
 from mapping.needs import Fan, fan_of
-from mapping.outline import Outline
+from mapping.outline import Outline, OutlinePopulation
 from mapping.violations import Violation
 
 Array = NDArray[Any]
@@ -60,6 +61,7 @@ def count_crossbars(outline: Outline, chip: Chip, *, weight_bits: int | None = N
     fans = [fan_of(projection) for projection in outline.projections]
     sent = {p.name: np.zeros(p.size, np.int64) for p in outline.populations}
     cores = 0
+    layers = []
     for population in outline.populations:
         own = [fan for fan in fans if fan.projection.target == population.name]
 
@@ -69,10 +71,13 @@ def count_crossbars(outline: Outline, chip: Chip, *, weight_bits: int | None = N
         most = _n_heard(own, *_widest(own, population.size))
         if most * each > n_axons:
             violations.append(_too_many(population.name, most, each, bits, chip))
-            cores += -(-population.size // room)
+            n_cores = -(-population.size // room)
+            cores += n_cores
+            layers.append(_layer(population, own, n_cores, min(population.size, room), each, chip))
             continue
         runs = runs_that_fit(population.size, room, fits)
         cores += len(runs)
+        layers.append(_layer(population, own, len(runs), max(map(len, runs)), each, chip))
         for run in runs:
             for source, elements in _heard(own, int(run[0]), int(run[-1]) + 1).items():
                 if source in sent:
@@ -85,11 +90,30 @@ def count_crossbars(outline: Outline, chip: Chip, *, weight_bits: int | None = N
         memory_bits=(cores + extra) * n_axons * room,
         memory_bits_there=int(chip.usable.size) * n_axons * room,
         violations=tuple(violations),
+        layers=tuple(layers),
         notes=(
             f"weights of {bits} bits that may be anything take {each} axons for each source",
             *([f"{extra:,} cores of splitters, each a tick later"] if extra else []),
         ),
     )
+
+
+def _layer(
+    own: OutlinePopulation, fans: list[Fan], n_cores: int, most: int, each: int, chip: Chip
+) -> LayerUse:
+    """Tell how the first core of a population is counted, or its widest neuron if none fits."""
+    n_axons, room = chip.limit("in_axons_per_core"), chip.limit("neurons_per_core")
+    heard = _n_heard(fans, 0, most)
+    fits = heard * each <= n_axons
+    closed = "neurons_per_core" if most == room and fits else "in_axons_per_core"
+    text = f"{most:,} of {room:,} neurons hear {heard:,} sources × {each} axons = {heard * each:,} "
+    text += f"of {n_axons:,} axons"
+    return LayerUse(
+        population=own.name, shape=own.shape, neurons=own.size,
+        synapses=sum(int(fan.fan_in.sum()) for fan in fans), cores=n_cores, most=most, words=None,
+        bits=n_cores * n_axons * room, closed=closed if n_cores > 1 else None,
+        arithmetic=text + (f" → {n_cores:,} cores of up to {most:,}" if n_cores > 1 else ""),
+    )  # fmt: skip
 
 
 def _heard(fans: list[Fan], first: int, end: int) -> dict[str, Array]:

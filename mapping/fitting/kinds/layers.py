@@ -16,6 +16,7 @@ from emulator.chip import Chip
 from emulator.chip_cores import LayerCores
 from mapping.capacity import too_long_delays
 from mapping.fitting.kinds.count import Count
+from mapping.fitting.layer_use import LayerUse
 from mapping.linear import Convolution, Dense
 from mapping.outline import Outline, OutlinePopulation, OutlineProjection
 from mapping.violations import Violation
@@ -91,14 +92,51 @@ def count_layers(outline: Outline, chip: Chip) -> Count:
     there += sum((rules.neuron_words[c] + rules.bias_words[c]) * state for c in usable)
     return Count(
         cores=len(core_of),
-        memory_bits=sum(
-            layers[n].words[0] * chip.weight_bits + sum(layers[n].words[1:]) * state
-            for n in core_of
-        ),
+        memory_bits=sum(_bits(layers[name], chip) for name in core_of),
         memory_bits_there=there,
         violations=tuple(violations),
+        layers=tuple(
+            _use(p, layers.get(p.name), core_of.get(p.name), outline, rules, chip)
+            for p in outline.populations
+        ),
         placed={name: (core,) for name, core in core_of.items()},
     )
+
+
+def _bits(layer: Layer, chip: Chip) -> int:
+    kernels, states, biases = layer.words
+    state = 0 if chip.formats is None else chip.formats.state_bits
+    return kernels * chip.weight_bits + (states + biases) * state
+
+
+def _use(
+    own: OutlinePopulation,
+    layer: Layer | None,
+    core: int | None,
+    outline: Outline,
+    rules: LayerCores,
+    chip: Chip,
+) -> LayerUse:
+    """Write ``16 channels × 2^(4 + 3) = 2,048 of 16,384 words of kernels``, and of the others."""
+    text = "fed by no single convolution or full matrix"
+    if layer is not None:
+        taps, channels = ((n - 1).bit_length() for n in (prod(layer.kernel), layer.post[0]))
+        rooms = (rules.kernel_words, rules.neuron_words, rules.bias_words)
+        have = [f" of {max(room) if core is None else room[core]:,}" for room in rooms]
+        kernels, states, biases = (
+            f"{words:,}{of}" for words, of in zip(layer.words, have, strict=True)
+        )
+        where = "on no core (shares of the largest)" if core is None else f"on core {core}"
+        text = (
+            f"{layer.pre[0]:,} channels × 2^({taps} + {channels}) = {kernels} words of kernels, "
+            f"{states} states, {biases} biases; {where}"
+        )
+    return LayerUse(
+        population=own.name, shape=own.shape, neurons=own.size,
+        synapses=sum(p.linear.n_synapses for p in outline.projections if p.target == own.name),
+        cores=int(core is not None), most=0 if core is None else own.size, words=None,
+        bits=0 if layer is None else _bits(layer, chip), closed=None, arithmetic=text,
+    )  # fmt: skip
 
 
 def _cores_for(layer: Layer, rules: LayerCores, usable: list[int]) -> list[int]:

@@ -17,7 +17,7 @@ from mapping.fitting.changes import (
     side_by_side,
     with_weight_bits,
 )
-from mapping.fitting.doctor import Fix, examine_patient, fixes
+from mapping.fitting.doctor import Fix, Search, examine_patient, fixes, search
 from mapping.fitting.judging import judge
 from mapping.fitting.patient import Options, Patient
 from mapping.linear import Convolution, Dense, Sparse, constant, sparse
@@ -26,6 +26,7 @@ from mapping.network import Input, Network, Population, Projection
 from mapping.outline import Outline
 from mapping.pins import Pin
 from mapping.quantise import quantise
+from mapping.relayed import relayed
 
 LOIHI = load_chip("loihi")
 
@@ -298,6 +299,36 @@ def test_a_reset_that_the_chip_lacks_is_a_broken_limit_beside_all_others():
     assert all(fix.kind.count("+") == 1 for fix in told)  # no single change is enough
     for fix in told:
         assert maps(network, xylo, fix.apply), fix.change
+
+
+def test_relays_are_offered_where_neurons_reach_too_many_cores():
+    plain = load_chip("loihi").model_dump()
+    plain["limits"] |= {"neurons_per_core": {"value": 8}, "out_axons_per_core": {"value": 5}}
+    chip, network = Chip.model_validate(plain), chain(6, 12, 60, 5)
+    found = examine_patient(patient_of(network), chip)
+    assert "out_axons_per_core" in {told.limit for told in found.problems}
+    (fix,) = (fix for fix in fixes(patient_of(network), found) if fix.kind == "relays")
+    _, program = map_network(relayed(quantise(network, chip), chip), chip)
+    assert program.n_cores == fix.cores
+    fitting = load_chip("loihi")
+    assert not any(
+        fix.kind == "relays" for fix in treated(chain(300, 400, 400, 10), chip_of((1, 1)))
+    )
+    assert examine_patient(patient_of(network), fitting).fits
+
+
+def test_a_search_that_ends_early_says_so(monkeypatch):
+    network, chip = chain(300, 400, 400, 10), chip_of((1, 1))
+    found = examine_patient(patient_of(network), chip)
+    whole = search(patient_of(network), found)
+    assert whole.complete
+    monkeypatch.setattr("mapping.fitting.patient.EFFORT_MOST", 3 * 810)  # three mappings
+    cut_off = search(patient_of(network), found)
+    assert not cut_off.complete
+    assert len(cut_off.fixes) < len(whole.fixes)
+    monkeypatch.setattr("mapping.fitting.patient.EFFORT_MOST", 800)  # none, on other chips neither
+    others = [load_chip("loihi")]
+    assert search(patient_of(network), found, others) == Search(fixes=(), complete=False)
 
 
 def test_delay_and_cores_together_need_two_changes():

@@ -1,5 +1,7 @@
 """The floor of a chip: usable cores alone, and the hops that its packets take."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from random_fabrics import TOPOLOGIES, with_fabric, with_faults
@@ -90,3 +92,17 @@ def test_a_tree_too_large_for_a_table_is_refused():
 def test_a_floor_that_contradicts_itself_is_refused(values, message):
     with pytest.raises(ValueError, match=message):
         Floor(x=np.arange(2), y=np.zeros(2, int), **values)
+
+
+@pytest.mark.parametrize("per_router", [1, 3])
+def test_nearest_counts_the_places_of_an_endless_grid_and_no_more(per_router):
+    reach = np.arange(-40, 41)
+    away = np.sort((np.abs(reach)[:, None] + np.abs(reach)).ravel())
+    expected = np.repeat(away, per_router)[1:]  # all places but the own one
+    for side in (1, 2, 7, 30):
+        floor = Floor.mesh(side, side, per_router)
+        assert floor.nearest().tolist() == expected[: floor.n_places].tolist()
+    tracemalloc.start()
+    Floor.mesh(256, 256).nearest()  # a table of all pairs would be 28 GiB
+    assert tracemalloc.get_traced_memory()[1] < 64 * 2**20
+    tracemalloc.stop()

@@ -1,16 +1,21 @@
 """Orders and the whole pipeline: legal, repeatable, never worse than the baseline."""
 
+import sys
+
 import numpy as np
 import pytest
+from extras import needs_metis, with_extras
 
 from mapping.errors import CapacityError
 from mapping.layout.floor import Floor
 from mapping.layout.hypergraph import Hypergraph, flows
+from mapping.layout.metis import EXPANSIONS, by_metis
 from mapping.layout.moves import Limits
 from mapping.layout.orders import aligned, overlapping, sequential, tiled, twinned
 from mapping.layout.pipeline import PARTITIONERS, Job, laid_out
 from mapping.layout.placers import Task
 from mapping.layout.repair import cut_in_order
+from traces.errors import MissingExtraError
 
 pytestmark = pytest.mark.slow_uncompiled
 
@@ -116,7 +121,7 @@ def test_orders_keep_limits_and_leave_no_gap(order, graph, limits):
     assert np.array_equal(core, order(graph, limits))
 
 
-@pytest.mark.parametrize("name", PARTITIONERS)
+@pytest.mark.parametrize("name", with_extras(PARTITIONERS))
 def test_layouts_keep_limits_are_counted_right_and_no_worse_than_the_baseline(name, graph, limits):
     job = Job(graph=graph, limits=limits, floor=FLOOR, effort=0.01, seed=3)
     found = laid_out(job, name)
@@ -171,14 +176,52 @@ def test_cores_of_one_router_send_no_more_packets_than_the_baseline():
     assert found.packets < 0.7 * found.baseline_packets
 
 
-def test_pinned_neurons_lie_where_they_must(graph, limits):
+@pytest.mark.parametrize("name", with_extras(PARTITIONERS))
+def test_pinned_neurons_lie_where_they_must(name, graph, limits):
     pins = np.full(N, -1)
     pins[[3, 50, 51]] = [7, 20, 20]
     job = Job(graph=graph, limits=limits, floor=FLOOR, pins=pins, effort=0.01)
-    for name in PARTITIONERS:
-        found = laid_out(job, name)
-        assert found.place[found.core[[3, 50, 51]]].tolist() == [7, 20, 20]
-        assert not np.any(use_of(graph, found.core, limits) > limit_of(limits))
+    found = laid_out(job, name)
+    assert found.place[found.core[[3, 50, 51]]].tolist() == [7, 20, 20]
+    assert not np.any(use_of(graph, found.core, limits) > limit_of(limits))
+
+
+@pytest.mark.parametrize("expansion", EXPANSIONS)
+@pytest.mark.parametrize("seed", range(3))
+def test_edges_of_a_net_join_all_its_neurons_and_no_others(expansion, seed):
+    edges = several(seed).edges
+    ties = EXPANSIONS[expansion](edges, N, np.random.default_rng(seed))
+    assert np.all(ties.weight > 0)
+    group = np.arange(ties.n)  # joined by edges
+    expected = np.arange(N)  # joined by nets
+    for one, other in zip(ties.one, ties.other, strict=True):
+        group[group == group[one]] = group[other]
+    for e in range(edges.rate.size):
+        pins = edges.target[edges.start[e] : edges.start[e + 1]].tolist()
+        if pins and edges.owner[e] >= 0:
+            pins.append(int(edges.owner[e]))
+        for pin in pins:
+            expected[expected == expected[pin]] = expected[pins[0]]
+    same, known = group[:N, None] == group[:N], expected[:, None] == expected
+    assert np.array_equal(same, known)
+
+
+@needs_metis
+@pytest.mark.parametrize("expansion", EXPANSIONS)
+def test_metis_unties_a_ring_and_is_repeatable(expansion):
+    graph, limits = ring(0), LIMITS["neurons"]
+    core = by_metis(graph, limits, 8, expansion, seed=1)
+    assert np.array_equal(np.unique(core), np.arange(8))
+    assert np.array_equal(core, by_metis(graph, limits, 8, expansion, seed=1))
+    by_chance = np.random.default_rng(0).permutation(N) % 8
+    assert flows(graph, core).packets < 0.6 * flows(graph, by_chance).packets
+
+
+def test_metis_without_its_extra_is_refused(monkeypatch):
+    monkeypatch.setitem(sys.modules, "pymetis", None)  # as if it were not installed
+    job = Job(graph=ring(0), limits=LIMITS["neurons"], floor=FLOOR)
+    with pytest.raises(MissingExtraError, match=r"not installed; install spikefab\[metis\]"):
+        laid_out(job, "metis")
 
 
 def test_a_given_start_is_never_made_worse():

@@ -1,5 +1,6 @@
 """Counting for each kind of core, against hand counts and slow recounts."""
 
+import re
 from dataclasses import replace
 from itertools import permutations
 
@@ -9,6 +10,7 @@ import pytest
 from emulator.chip_file import load_chip
 from emulator.errors import ChipDoesNotRunError, ProgramError
 from mapping.deploy import map_network
+from mapping.fitting.judging import judge
 from mapping.fitting.kinds.count import runs_that_fit
 from mapping.fitting.kinds.counters import COUNTERS, count
 from mapping.fitting.kinds.crossbar import axons_of_a_source, count_crossbars, splitters
@@ -66,6 +68,44 @@ def test_every_kind_of_core_is_counted():
         if chip.core != "crossbar":
             assert found.violations == (), name
         assert 0 < found.memory_bits <= found.memory_bits_there
+
+
+@pytest.mark.parametrize("name", ["truenorth", "ranc", "speck", "spinnaker2", "loihi2"])
+def test_layers_are_told_for_every_kind_of_core_and_add_up(name):
+    """Two layers, the second so wide that it takes several cores where a core is small."""
+    chip = load_chip(name)
+    first = conv((1, 16, 16), 2, kernel=2, stride=2, padding=0)
+    layers = [("a", "in", first), ("b", "a", conv((2, 8, 8), 12, kernel=1, padding=0))]
+    found = judge(outline(chip, {"in": (1, 16, 16)}, *layers), chip)
+    assert found.fits == (name != "ranc")  # which has but 12 cores
+    assert [layer.population for layer in found.layers] == ["a", "b"]
+    assert [layer.neurons for layer in found.layers] == [128, 768]
+    assert [layer.synapses for layer in found.layers] == [128 * 4, 768 * 2]
+    if chip.core == "crossbar":
+        (splitters,) = [note for note in found.notes if "splitters" in note]
+        extra = int(splitters.split()[0])
+        per_core = chip.limit("in_axons_per_core") * chip.limit("neurons_per_core")
+    else:
+        extra = per_core = 0
+    if chip.core != "lists" or chip.packing is not None:
+        bits = sum(layer.bits for layer in found.layers) + extra * per_core
+        assert bits == found.memory_bits
+    if chip.core != "lists":  # layers share no core
+        assert sum(layer.cores for layer in found.layers) + extra == found.n_cores
+    for layer in found.layers:
+        assert (layer.closed is None) == (layer.cores == 1)
+        assert layer.most * layer.cores >= layer.neurons
+        assert re.search(r"[\d,]+ of [\d,]+", layer.arithmetic)
+
+
+def test_layers_that_fit_no_core_are_told_with_the_numbers():
+    for chip, said in (
+        (load_chip("truenorth"), r"hear 2,000 sources × \d+ axons = [\d,]+ of 256 axons"),
+        (SPECK, r"2,000 channels × 2\^\(0 \+ 6\) = 128,000 of [\d,]+ words of kernels.*no core"),
+    ):
+        found = judge(outline(chip, {"in": (2000,)}, ("a", "in", dense(50, 2000))), chip)
+        assert not found.fits
+        assert re.search(said, found.layers[0].arithmetic)
 
 
 @pytest.mark.parametrize("chip", [SPECK, SPINNAKER2, LOIHI2], ids=lambda c: c.name)
