@@ -1,5 +1,6 @@
 """What a fabric has carried in a run: by link, by core, and how long packets took."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -48,6 +49,11 @@ class Carried:
     dropped: int = 0
 
 
+def no_traffic() -> Traffic:
+    """Statistics where nothing is followed."""
+    return Traffic(*(np.zeros(0, np.int64) for _ in Traffic._fields))
+
+
 def carried_of(noc: Noc, traffic: Traffic, dropped: int = 0) -> Carried:
     """Sort a network's statistics."""
     n_feeding = noc.n_links * noc.n_classes
@@ -66,8 +72,16 @@ def carried_of(noc: Noc, traffic: Traffic, dropped: int = 0) -> Carried:
     )
 
 
-def added(traffics: list[Traffic]) -> Traffic:
-    """Statistics of several parts of one run."""
-    sums = [np.sum([t[k] for t in traffics], axis=0) for k in range(len(Traffic._fields))]
-    together = Traffic(*sums)
-    return together._replace(peak=np.max([t.peak for t in traffics], axis=0))
+def added(traffics: Sequence[Traffic]) -> Traffic:
+    """Statistics of several parts of one run; at least one."""
+    together = Traffic(*(column.copy() for column in traffics[0]))
+    for traffic in traffics[1:]:
+        add_to(together, traffic)
+    return together
+
+
+def add_to(total: Traffic, part: Traffic) -> None:
+    """Add the statistics of one more part of a run."""
+    for name in Traffic._fields:
+        join = np.maximum if name == "peak" else np.add
+        join(getattr(total, name), getattr(part, name), out=getattr(total, name))

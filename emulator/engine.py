@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
-from itertools import chain, islice
+from itertools import chain, count, islice
 from queue import SimpleQueue
 from typing import Any, NamedTuple
 
@@ -21,15 +21,17 @@ from numpy.typing import NDArray
 
 from emulator.activity import Counters
 from emulator.block import Block
-from emulator.carried import Carried
+from emulator.carried import Carried, add_to, added, no_traffic
 from emulator.chip import Chip
 from emulator.counting import carried_by_counters, fresh_counters, totals
-from emulator.errors import EngineError, OverflowAlarm
+from emulator.errors import EngineError, OverflowAlarm, SnapshotError
 from emulator.fabric import FABRIC_NAMES, FABRICS, Carry, barrier_ps
 from emulator.lane import Lane
 from emulator.loading import load
+from emulator.noc.scratch import Traffic
 from emulator.program import Program
 from emulator.simulation import Simulation
+from emulator.snapshot import FORM, Snapshot, of_columns, take_columns
 from emulator.stimulus import Stimulus
 from emulator.traffic import Activity
 from traces.jit import COMPILES
@@ -57,6 +59,7 @@ class _Ahead(NamedTuple):
 
     blocks: list[Block]
     counters: Counters
+    traffic: Traffic
     state: dict[str, Array]
 
 
@@ -131,12 +134,17 @@ class Engine:
             self._carry = FABRICS[fabric](program, chip, packets)
         self._lane_about: dict[str, Any] = {"watched": watched, "seed": seed, "strict": strict}
         self._side_by_side, self._threads = _threads(n_threads, program.n_neurons)
+        self._origin: dict[str, Any] = {"form": FORM, "fabric": fabric, "seed": seed}
         self._counted = fresh_counters(program)
+        self._traffic = no_traffic() if self._carry is None else self._carry.fresh_traffic()
         self._n_ticks = 0
         self._main: Lane | None = None
         self._state: dict[str, Array] | None = None
         self._started = False
         self._at = (0, 0)
+        self._n_of_sample = 0
+        self._is_accompanied = False
+        self._saved: Snapshot | None = None
         self._ticked = self.env.event()
         self._holds: list[simpy.Event] = []
 
@@ -155,12 +163,118 @@ class Engine:
     @property
     def carried(self) -> Carried:
         """What the fabric has carried so far."""
-        followed = self.fabric or self._carry
-        carried = followed.carried() if followed is not None else None
+        if self.fabric is not None:
+            return self.fabric.carried()
+        carried = self._carry.carried(self._carried_traffic()) if self._carry is not None else None
         if carried is not None:
             return carried
         packets = self._loaded.packets
         return carried_by_counters(self._counts(), packets, self.program, self._chip)
+
+    def _carried_traffic(self) -> Traffic:
+        """What the fabric has carried for all lanes."""
+        return self._traffic if self._main is None else added([self._traffic, self._main.traffic])
+
+    def snapshot(self) -> Snapshot:
+        """Save where the machine is: between two blocks, as in ``observe``, or beside `steps`.
+
+        Another engine with the same program, chip, seed and fabric goes on from there (`restore`),
+        with any number of threads and length of blocks. Between samples a snapshot holds no
+        registers. Of a sample that runs beside others (short ones, on several threads) there is
+        one at its end only; `can_snapshot` tells.
+
+        Raises
+        ------
+        SnapshotError
+            If processes of the user's are there, which cannot be saved, or within a sample that
+            runs beside others.
+        """
+        obstacle = self._obstacle()
+        if obstacle:
+            raise SnapshotError(f"sample {self._at[0]}, tick {self._at[1]}: {obstacle}")
+        if self._saved is not None:
+            return self._saved
+        sample, tick = self._at
+        if tick == self._n_of_sample:
+            sample, tick = sample + (tick > 0), 0
+        carried = of_columns("traffic", self._carried_traffic())
+        if self.fabric is not None:
+            carried = self.fabric.saved()
+        return Snapshot(
+            header={
+                **self._about(), "sample": sample, "tick": tick, "now_ps": int(self.env.now),
+                "n_ticks": self._n_ticks,
+            },
+            arrays={
+                **of_columns("counter", self._counts()), **carried,
+                **(self._lane().saved() if tick else {}),
+            },
+        )  # fmt: skip
+
+    @property
+    def can_snapshot(self) -> bool:
+        """Whether `snapshot` is possible here."""
+        return not self._obstacle()
+
+    def _obstacle(self) -> str:
+        """Say what stands against a snapshot here, if anything does."""
+        if self._is_accompanied or self._has_company():
+            return (
+                "processes beside the chip cannot be saved; take snapshots of runs without "
+                "processes of your own in Engine.env"
+            )
+        if self._state is not None and self._saved is None and self._at[1] < self._n_of_sample:
+            return (
+                "a sample that runs beside others can be saved at its end only; set n_threads=1 "
+                "to run one sample after another"
+            )
+        return ""
+
+    def _has_company(self) -> bool:
+        """Whether anything of the user's waits for the chip or for the clock."""
+        watches = self.fabric is not None and bool(self.fabric.on_delivery)
+        waits = bool(self._ticked.callbacks or self._holds)
+        return watches or waits or self.env.peek() != float("inf")
+
+    def restore(self, snapshot: Snapshot) -> None:
+        """Begin where another engine was saved, before anything runs or waits in `env`.
+
+        `run` and `steps` take stimuli from the snapshot's sample on, and report from its tick on
+        what they would have without a break; `counters`, `carried` and the clock go on too.
+
+        Raises
+        ------
+        RuntimeError
+            If this engine has begun already.
+        SnapshotError
+            If the snapshot is not of this program, chip, seed and fabric, or is damaged.
+        """
+        if self._started or self._saved is not None or self._has_company():
+            raise RuntimeError(
+                "a snapshot is restored first: into a new engine, before a run and before "
+                "processes are in Engine.env"
+            )
+        snapshot.check_origin(self._about())
+        counted, traffic = fresh_counters(self.program), self._traffic
+        take_columns("counter", counted, snapshot.arrays)
+        if self.fabric is not None:
+            self.fabric.resume(snapshot.arrays)
+        else:
+            take_columns("traffic", traffic, snapshot.arrays)
+        if snapshot.tick:
+            self._state = self._lane().restored(snapshot.arrays)
+        self._counted, self._n_ticks = counted, int(snapshot.header["n_ticks"])
+        self._at, self._saved = (snapshot.sample, snapshot.tick), snapshot
+        if snapshot.now_ps > self.env.now:
+            self.env.timeout(snapshot.now_ps - self.env.now)
+            self.env.run()
+
+    def _about(self) -> dict[str, Any]:
+        """What a snapshot belongs to."""
+        if "program_sha256" not in self._origin:
+            hashes = {"program_sha256": self.program.sha256, "chip_sha256": self._chip.sha256}
+            self._origin |= hashes
+        return self._origin
 
     def ticked(self) -> simpy.Event:
         """Return what happens at the end of the tick that runs; its value is (sample, tick)."""
@@ -213,8 +327,13 @@ class Engine:
             Asked for a few samples ahead where samples are short.
         observe : callable
             Gets each block when its ticks have passed; an error that it raises ends the run.
+
+        Raises
+        ------
+        ValueError
+            If a snapshot was restored that lies behind the last tick of a sample.
         """
-        self._start()
+        self._start(n_ticks)
         chip = self.env.process(self._tick_loop(stimuli, n_ticks, observe))
         try:
             self.env.run(until=chip)
@@ -228,20 +347,35 @@ class Engine:
         self._lane()
 
     def steps(self, stimulus: Stimulus, n_ticks: int) -> Iterator[Block]:
-        """Run one sample tick by tick, for looking at `state` in between."""
-        self._start()
-        if self.fabric is not None:
-            raise ValueError("steps() runs nobody beside the chip; use run() with fabric simpy")
-        for block in self._lane().blocks(0, stimulus, n_ticks, lambda: 1):
-            self._n_ticks += block.tick_ps.size
-            if block.tick_ps.any():
-                self.env.run(until=self.env.now + int(block.tick_ps.sum()))
-            yield block
+        """Run one sample tick by tick, for looking at `state` in between.
 
-    def _start(self) -> None:
+        After `restore`: the snapshot's sample, from its tick on.
+
+        Raises
+        ------
+        ValueError
+            As `run` does.
+        """
+        self._start(n_ticks)
+        passed: list[Block] = []
+        for block in self._blocks(self._at[0], stimulus, n_ticks, lambda: 1):
+            self.env.run(until=self.env.process(self._pass(block, passed.append)))
+            # SimPy puts the event that it stopped at back into the queue, where it would look like
+            # somebody who waits.
+            self.env.step()
+            yield passed.pop()
+
+    def _start(self, n_ticks: int) -> None:
         if self._started:
             raise RuntimeError("an engine runs once; make a new one for another run")
+        if self._at[1] >= max(n_ticks, 1):
+            raise ValueError(
+                f"the snapshot lies at tick {self._at[1]} of its sample, but samples have "
+                f"{n_ticks} ticks"
+            )
         self._started = True
+        self._n_of_sample = n_ticks
+        self._is_accompanied = self._has_company()
 
     def _lane(self) -> Lane:
         """Lane of what runs by itself."""
@@ -256,7 +390,11 @@ class Engine:
         self, stimuli: Iterable[Stimulus], n_ticks: int, observe: Callable[[Block], None]
     ) -> Generator[simpy.Event, None, None]:
         """Run all samples; time passes as each block takes it."""
-        waiting = iter(stimuli)
+        numbers, waiting = count(self._at[0]), iter(stimuli)
+        if self._at[1]:
+            # The rest of the sample that was broken off.
+            for stimulus in islice(waiting, 1):
+                yield from self._alone(next(numbers), stimulus, n_ticks, observe)
         first = list(islice(waiting, 2))
         many = (
             self._is_alone()
@@ -264,7 +402,7 @@ class Engine:
             and self._side_by_side > 1
             and n_ticks <= SIDE_BY_SIDE_TICKS
         )
-        samples = enumerate(chain(first, waiting))
+        samples = zip(numbers, chain(first, waiting), strict=False)
         if many:
             with ThreadPoolExecutor(self._side_by_side) as pool:
                 yield from self._together(pool, samples, n_ticks, observe)
@@ -275,13 +413,21 @@ class Engine:
     def _alone(
         self, sample: int, stimulus: Stimulus, n_ticks: int, observe: Callable[[Block], None]
     ) -> Generator[simpy.Event, None, None]:
-        self._state = None
-        lane = self._lane()
-        is_open = not self._is_alone()
-        blocks = lane.blocks(sample, stimulus, n_ticks, self._uninterrupted_ticks, is_open=is_open)
-        self._at = sample, 0
+        blocks = self._blocks(sample, stimulus, n_ticks, self._uninterrupted_ticks)
         while (block := self._following(blocks)) is not None:
             yield from self._pass(block, observe)
+
+    def _blocks(
+        self, sample: int, stimulus: Stimulus, n_ticks: int, length: Callable[[], int]
+    ) -> Iterator[Block]:
+        """Run a sample that runs by itself, from where a snapshot left it."""
+        tick = self._at[1] if self._saved is not None else 0
+        saved = self._saved.arrays if self._saved is not None and tick else None
+        self._state, self._at = None, (sample, tick)
+        return self._lane().blocks(
+            sample, stimulus, n_ticks, length, is_open=not self._is_alone(), first_tick=tick,
+            saved=saved,
+        )  # fmt: skip
 
     def _following(self, blocks: Iterator[Block]) -> Block | None:
         """Run on, and say where it was if that fails."""
@@ -305,6 +451,7 @@ class Engine:
     ) -> Generator[simpy.Event, Any, None]:
         """Let the time of some ticks pass."""
         self._n_ticks += block.tick_ps.size
+        self._saved = None
         if self.fabric is not None and block.activity is not None:
             activity = block.activity
             ticks = yield from self.fabric.tick(activity)
@@ -316,8 +463,8 @@ class Engine:
         else:
             yield self.env.timeout(int(block.tick_ps.sum()))
         last = block.first_tick + block.tick_ps.size
-        observe(block)
         self._at = block.sample, last
+        observe(block)
         if self._ticked.callbacks or self._holds:
             self._ticked.succeed((block.sample, last - 1))
             self._ticked = self.env.event()
@@ -365,6 +512,7 @@ class Engine:
     ) -> Generator[simpy.Event, None, None]:
         """Let the ticks of a sample pass that ran before its turn."""
         self._counted = _added(self._counted, sample.counters)
+        add_to(self._traffic, sample.traffic)
         self._state = sample.state
         for block in sample.blocks:
             for part in (block,) if self._is_alone() else block.ticks():
@@ -383,11 +531,10 @@ class Engine:
 def _run_ahead(lanes: "SimpleQueue[Lane]", sample: int, stimulus: Stimulus, n_ticks: int) -> _Ahead:
     lane = lanes.get()
     try:
-        for counts in lane.counters:
-            counts[:] = 0
+        lane.clear()
         blocks = list(lane.blocks(sample, stimulus, n_ticks, lambda: n_ticks))
         counters = Counters(*(counts.copy() for counts in lane.counters))
-        return _Ahead(blocks, counters, lane.state)
+        return _Ahead(blocks, counters, lane.traffic, lane.state)
     finally:
         lanes.put(lane)
 

@@ -49,5 +49,9 @@ class EngineError(RuntimeError):
     """
 
 
+class SnapshotError(ValueError):
+    """A run cannot be saved here, or not be gone on with; the text says what stands against it."""
+
+
 class ChipDoesNotRunError(ValueError):
     """A chip whose discipline is not built was asked to run; the text says why, and what runs."""

@@ -8,10 +8,11 @@ from collections.abc import Callable
 from functools import partial
 from typing import Protocol
 
-from emulator.carried import Carried
+from emulator.carried import Carried, no_traffic
 from emulator.chip import Chip
 from emulator.ideal import crowd_of, ideal_ticks, latencies_of
 from emulator.linked import LinksCarry
+from emulator.noc.scratch import Traffic
 from emulator.program import Program
 from emulator.queued import QueuedCarry
 from emulator.traffic import Activity, Packets, Ticks
@@ -21,14 +22,20 @@ from emulator.ways import n_routers_used
 class Carry(Protocol):
     """A fabric at work for one program on one chip.
 
-    Ticks do not depend on each other, and several threads may call it for different ticks.
+    Ticks do not depend on each other, and several threads may call it for different ticks, each
+    with statistics of its own.
     """
 
-    def __call__(self, activity: Activity, first: int, last: int, ticks: Ticks) -> None:
-        """Fill in the ticks ``first:last`` of a block."""
+    def __call__(
+        self, activity: Activity, first: int, last: int, ticks: Ticks, traffic: Traffic
+    ) -> None:
+        """Fill in the ticks ``first:last`` of a block, and add what was carried to ``traffic``."""
 
-    def carried(self) -> Carried | None:
-        """Totals so far; None where they follow from the counters alone."""
+    def fresh_traffic(self) -> Traffic:
+        """Statistics of nothing yet."""
+
+    def carried(self, traffic: Traffic) -> Carried | None:
+        """Sort statistics; None where totals follow from the counters alone."""
 
 
 class _FreeCarry:
@@ -42,10 +49,15 @@ class _FreeCarry:
         listed = packets if crowd is None else None
         self._tables = listed, crowd, latencies, program.n_neurons, ways_count
 
-    def __call__(self, activity: Activity, first: int, last: int, ticks: Ticks) -> None:
+    def __call__(
+        self, activity: Activity, first: int, last: int, ticks: Ticks, traffic: Traffic
+    ) -> None:
         ideal_ticks(activity, *self._tables, first, last, ticks)
 
-    def carried(self) -> None:
+    def fresh_traffic(self) -> Traffic:
+        return no_traffic()
+
+    def carried(self, traffic: Traffic) -> None:
         return None
 
 

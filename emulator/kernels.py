@@ -166,9 +166,13 @@ def advance(
     for done in range(n_ticks + 1):
         # What was sent in the last tick comes; input too, of this tick if it has no latency.
         tick = first_tick + done
+        ends = done == n_ticks
+        for other in range(size):
+            if start[other, done] + n_neurons >= listed.neuron.shape[1]:
+                ends = True
         if LATENCY == 0:
             first_spike = next_spike
-        if LATENCY == 0 and done < n_ticks:
+        if LATENCY == 0 and not ends:
             while next_spike < spike_tick.size and spike_tick[next_spike] == tick:
                 next_spike += 1
         if not EACH:
@@ -187,11 +191,8 @@ def advance(
                     first, last, n_neurons if from_outside else 0, tick, synapses, pending, wake,
                     counters, listed.merged[row if BINARY_AXONS else 0],
                 )  # fmt: skip
-        if done == n_ticks:
-            break
-        for other in range(size):
-            if start[other, done] + n_neurons >= listed.neuron.shape[1]:
-                return done, next_spike, next_current
+        if ends:
+            return done, next_spike, next_current
         if LATENCY == 1:
             first_spike = next_spike
             while next_spike < spike_tick.size and spike_tick[next_spike] == tick:

@@ -1,6 +1,6 @@
 """A lane runs samples one after another: the state that changes, and the threads that change it."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from emulator import kernels, neuron
 from emulator.arithmetic import hashed
 from emulator.block import Block, Counted
+from emulator.carried import added, no_traffic
 from emulator.counting import fresh_counters
 from emulator.delivery import Pending
 from emulator.errors import EngineError, OverflowAlarm
@@ -20,7 +21,9 @@ from emulator.loading import Loaded
 from emulator.lost import take_back
 from emulator.machine import advance_of
 from emulator.neuron import Neurons, State
+from emulator.noc.scratch import Traffic
 from emulator.registers import fresh_pending, fresh_state, fresh_wake
+from emulator.snapshot import of_machine, on_its_way, take_machine, wake_all
 from emulator.stimulus import Stimulus
 from emulator.sweep import BLOCK
 from emulator.traffic import Activity, Ticks, fresh_ticks
@@ -72,8 +75,11 @@ class Lane:
         self._loaded, self._carry = loaded, carry
         self._watched, self._seed, self._strict = watched, seed, strict
         self.counters = fresh_counters(program)
+        self._traffics = [no_traffic()]
         cuts = _shares(loaded, n_threads)
         self._cores = list(zip(cuts[:-1].tolist(), cuts[1:].tolist(), strict=True))
+        if carry is not None:
+            self._traffics = [carry.fresh_traffic() for _ in self._cores]
         self._synapses = [loaded.synapses(*cores) for cores in self._cores]
         self._begins = loaded.begins_awake
         self._sleeps = loaded.sleeps(program.core_start[cuts[:-1]].tolist())
@@ -106,6 +112,32 @@ class Lane:
             name: array.astype(wide.get(array.dtype, array.dtype))
             for name, array in (("current", current), ("membrane", state.membrane))
         }
+
+    @property
+    def traffic(self) -> Traffic:
+        """A copy of what the fabric has carried for this lane."""
+        return added(self._traffics)
+
+    def clear(self) -> None:
+        """Let what is counted begin at 0."""
+        for column in (*self.counters, *(column for part in self._traffics for column in part)):
+            column[...] = 0
+
+    def saved(self) -> dict[str, Array]:
+        """Copies of registers and of what is on its way, between two blocks; see `blocks`."""
+        return of_machine(self._machine.state, self._machine.pending)
+
+    def restored(self, saved: Mapping[str, Array]) -> dict[str, Array]:
+        """Check what was saved, and return the `state` in it.
+
+        Raises
+        ------
+        SnapshotError
+        """
+        self._machine = self._machine_for(Stimulus(), saved=saved)
+        self._reset()
+        take_machine(saved, self._machine.state, self._machine.pending)
+        return self.state
 
     def send(self, channel: int, payload: int) -> None:
         """Let an input channel spike in the tick that comes next.
@@ -142,7 +174,7 @@ class Lane:
 
     def blocks(
         self, sample: int, stimulus: Stimulus, n_ticks: int, length: Callable[[], int],
-        *, is_open: bool = False,
+        *, is_open: bool = False, first_tick: int = 0, saved: Mapping[str, Array] | None = None,
     ) -> Iterator[Block]:  # fmt: skip
         """Run a sample from the initial state, ``length()`` ticks at a time or fewer.
 
@@ -150,14 +182,25 @@ class Lane:
         ----------
         is_open : bool
             Whether `send` may add to the stimulus on the way; one tick at a time then.
+        first_tick : int
+            Tick to go on from, with the state that was ``saved`` there.
+
+        Raises
+        ------
+        SnapshotError
+            If that is no state of this program.
         """
         program = self._loaded.program
         stimulus.check(program.n_channels, program.n_neurons)
         check_signs(self._loaded, stimulus)
-        self._machine = self._machine_for(stimulus, is_open=is_open)
+        self._machine = self._machine_for(stimulus, is_open=is_open, saved=saved)
         self._inbox = [] if is_open else None
         self._sample = sample
         self._reset()
+        if saved is not None:
+            take_machine(saved, self._machine.state, self._machine.pending)
+            for wake in self._wakes:
+                wake_all(wake, self._machine.pending)
         events = events_of(self._loaded, stimulus)
         seed = hashed(self._seed, sample, 0, 0)
         most = min(
@@ -166,7 +209,11 @@ class Lane:
         )
         most = max(most, 1)
         marking = self._sleeps or stimulus.current_tick.size > 0
-        at = (0, 0, 0)
+        at = (
+            first_tick,
+            int(np.searchsorted(events.spike_tick, first_tick)),
+            int(np.searchsorted(events.current_tick, first_tick)),
+        )
         while at[0] < n_ticks:
             n_most = min(length(), n_ticks - at[0], most)
             if self._inbox:
@@ -199,11 +246,14 @@ class Lane:
             )
             at = (at[0] + done, following[0], following[1])
 
-    def _machine_for(self, stimulus: Stimulus, *, is_open: bool = False) -> _Machine:
+    def _machine_for(
+        self, stimulus: Stimulus, *, is_open: bool = False, saved: Mapping[str, Array] | None = None
+    ) -> _Machine:
         """Registers and sums as wide as a sample needs them; the widest for an open one."""
         loaded, program = self._loaded, self._loaded.program
-        load = loaded.load * stimulus.largest_payload
-        injected = float(np.abs(stimulus.current_value).max(initial=0))
+        waiting, pushing = on_its_way(saved or {}, program.bias)
+        load = loaded.load * stimulus.largest_payload + waiting
+        injected = max(float(np.abs(stimulus.current_value).max(initial=0)), pushing)
         narrow = not is_open and load <= loaded.load_max and injected <= loaded.injected_max
         sums: type = np.int32 if not is_open and load < 2**31 else np.int64
         if program.weight.dtype.kind == "f":
@@ -334,11 +384,11 @@ class Lane:
         parts = len(self._cores)
         cuts = [ticks.duration_ps.size * k // parts for k in range(parts + 1)]
         others = [
-            self._pool.submit(self._carry, activity, cuts[k], cuts[k + 1], ticks)
+            self._pool.submit(self._carry, activity, cuts[k], cuts[k + 1], ticks, self._traffics[k])
             for k in range(1, parts)
             if self._pool
         ]
-        self._carry(activity, cuts[0], cuts[1], ticks)
+        self._carry(activity, cuts[0], cuts[1], ticks, self._traffics[0])
         for other in others:
             other.result()
 

@@ -7,7 +7,7 @@ from functools import cache
 from typing import Any
 
 from emulator import sending
-from emulator.carried import Carried, added, carried_of
+from emulator.carried import Carried, add_to, carried_of
 from emulator.chip import Chip
 from emulator.errors import FabricChoiceError
 from emulator.noc.links import carry_links, link_order
@@ -47,13 +47,13 @@ class LinksCarry:
         self._bits, self._barrier_ps = chip.fabric.packet_bits, barrier_ps
         self._n_neurons, self._n_cores = program.n_neurons, program.n_cores
         self._sendings, _ = sendings_of(program, packets, self._noc, there, chip)
-        self._traffics: list[Traffic] = []
 
-    def __call__(self, activity: Activity, first: int, last: int, ticks: Ticks) -> None:
+    def __call__(
+        self, activity: Activity, first: int, last: int, ticks: Ticks, traffic: Traffic
+    ) -> None:
         """Fill ``ticks[first:last]``."""
         kernels = _compiled()
         room = make_room(self._noc.n_cores, self._n_cores, 0, 0)
-        traffics = []
         for tick in range(first, last):
             n, _ = kernels["fill_room"](activity, self._sendings, self._n_neurons, tick, room)
             if n > room.created_ps.size:
@@ -61,10 +61,13 @@ class LinksCarry:
                 kernels["fill_room"](activity, self._sendings, self._n_neurons, tick, room)
             done = carry_links(self._noc, packets_in(room, n, n, forks=False), bits=self._bits)
             room.delivered_ps[:n] = done.delivered_ps
-            traffics.append(done.traffic)
+            add_to(traffic, done.traffic)
             kernels["end_tick"](activity, tick, n, room, self._barrier_ps, done.busiest, ticks)
-        self._traffics.append(added([*traffics, make_traffic(self._noc)]))
 
-    def carried(self) -> Carried:
-        """Statistics so far."""
-        return carried_of(self._noc, added([*self._traffics, make_traffic(self._noc)]))
+    def fresh_traffic(self) -> Traffic:
+        """Statistics of nothing yet."""
+        return make_traffic(self._noc)
+
+    def carried(self, traffic: Traffic) -> Carried:
+        """Sort statistics."""
+        return carried_of(self._noc, traffic)

@@ -280,7 +280,7 @@ class Program:
             raise ProgramError("the program cannot be loaded:\n  - " + "\n  - ".join(problems))
 
 
-FORMAT = "spikefab-program-4"
+FORMAT = "spikefab-program-5"
 COLUMNS = {
     "core": np.int32,
     "core_start": np.int64,

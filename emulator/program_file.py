@@ -1,16 +1,48 @@
-"""Programs in files: HDF5, one dataset for each column and a JSON header."""
+"""Programs in files: HDF5, a bundle (`traces.bundle`) and notes."""
 
-import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import h5py
+from numpy.typing import NDArray
 
 from emulator.errors import ProgramError
 from emulator.program import COLUMNS, FORMAT, Program, ProgramPopulation
+from traces.bundle import read_bundle, write_bundle
+from traces.errors import TraceFormatError
 
 Notes = Mapping[str, str | int | float]
+
+
+def packed(program: Program) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+    """Split a program into plain values and arrays."""
+    return program.header(), {name: getattr(program, name) for name in COLUMNS}
+
+
+def unpacked(header: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Program:
+    """Put together what `packed` split.
+
+    Raises
+    ------
+    ProgramError
+        If something is missing or contradicts itself.
+    """
+    try:
+        plain: dict[str, Any] = {**header, **arrays}
+        if plain.pop("format") != FORMAT:
+            raise ProgramError(
+                f"a program in the format {header['format']!r}, but this reads {FORMAT!r}"
+            )
+        plain["populations"] = tuple(
+            ProgramPopulation(**{**each, "shape": tuple(each["shape"])})
+            for each in plain["populations"]
+        )
+        plain["inputs"] = tuple((name, int(size)) for name, size in plain["inputs"])
+        return Program(**plain)
+    except (KeyError, TypeError, ValueError) as error:
+        raise ProgramError(f"no program of {FORMAT} ({error})") from error
 
 
 def save_program(program: Program, path: str | Path, notes: Notes | None = None) -> None:
@@ -26,12 +58,7 @@ def save_program(program: Program, path: str | Path, notes: Notes | None = None)
     try:
         with h5py.File(unfinished, "w") as file:
             file.attrs["format"] = FORMAT
-            file.attrs["header"] = json.dumps(program.header())
-            file.attrs["sha256"] = program.sha256
-            for name in COLUMNS:
-                array = getattr(program, name)
-                packed = {"compression": "gzip", "compression_opts": 1} if array.size > 64 else {}
-                file.create_dataset(f"columns/{name}", data=array, **packed)
+            write_bundle(file.create_group("program"), *packed(program))
             for key, value in (notes or {}).items():
                 file.require_group("notes").attrs[key] = value
         os.replace(unfinished, path)
@@ -58,23 +85,13 @@ def load_program(path: str | Path) -> Program:
                 raise ProgramError(
                     f"{path}: no program saved by spikefab ({FORMAT}); spikefab map -o makes one"
                 )
-            header = json.loads(file.attrs["header"])
-            del header["format"]
-            columns = {name: file[f"columns/{name}"][()] for name in COLUMNS}
-            want = file.attrs["sha256"]
-        header["populations"] = tuple(
-            ProgramPopulation(**{**plain, "shape": tuple(plain["shape"])})
-            for plain in header["populations"]
-        )
-        header["inputs"] = tuple((name, int(size)) for name, size in header["inputs"])
-        program = Program(**header, **columns)
+            return unpacked(*read_bundle(file["program"]))
+    except TraceFormatError as error:
+        raise ProgramError(str(error)) from error
     except ProgramError:
         raise
     except Exception as error:  # h5py raises many kinds on damaged files
         raise ProgramError(f"{path}: not a program saved by spikefab ({error})") from error
-    if program.sha256 != want:
-        raise ProgramError(f"{path}: its content differs from its hash; it was changed or damaged")
-    return program
 
 
 def is_program(path: str | Path) -> bool:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emulator import sending
-from emulator.carried import Carried, added, carried_of
+from emulator.carried import Carried, carried_of
 from emulator.chip import Chip
 from emulator.noc.carry import carry_tick
 from emulator.noc.of_chip import noc_of
@@ -69,7 +69,6 @@ class _Place(NamedTuple):
 
     room: Room
     scratch: Scratch
-    traffic: Traffic
 
 
 class QueuedCarry:
@@ -94,9 +93,10 @@ class QueuedCarry:
         bits = chip.fabric.packet_bits
         self._run = _compiled(**carry_rules(self._noc, bits, forks=self._forest is not None))
         self._places: SimpleQueue[_Place] = SimpleQueue()
-        self._traffics: list[Traffic] = []
 
-    def __call__(self, activity: Activity, first: int, last: int, ticks: Ticks) -> None:
+    def __call__(
+        self, activity: Activity, first: int, last: int, ticks: Ticks, traffic: Traffic
+    ) -> None:
         """Fill ``ticks[first:last]``."""
         try:
             place = self._places.get_nowait()
@@ -106,7 +106,7 @@ class QueuedCarry:
         while True:
             first, status, n, n_copies = self._run(
                 activity, self._sendings, self._n_neurons, self._barrier_ps, first, last, ticks,
-                place.room, place.scratch, place.traffic, no_bits, no_starts,
+                place.room, place.scratch, traffic, no_bits, no_starts,
             )  # fmt: skip
             if status != OK:
                 missing = int((place.room.delivered_ps[:n_copies] < 0).sum())
@@ -120,8 +120,6 @@ class QueuedCarry:
         self._places.put(place)
 
     def _new_place(self, n: int, n_copies: int) -> _Place:
-        traffic = make_traffic(self._noc)
-        self._traffics.append(traffic)
         capacity = n
         if self._forest is not None:
             # A packet that forks is split into no more parts than its tree has edges.
@@ -130,8 +128,12 @@ class QueuedCarry:
             self._noc, capacity, bits=self._chip.fabric.packet_bits, forest=self._forest
         )
         room = make_room(self._noc.n_cores, self._n_cores, n, n_copies)
-        return _Place(room, scratch, traffic)
+        return _Place(room, scratch)
 
-    def carried(self) -> Carried:
-        """Statistics so far."""
-        return carried_of(self._noc, added([*self._traffics, make_traffic(self._noc)]))
+    def fresh_traffic(self) -> Traffic:
+        """Statistics of nothing yet."""
+        return make_traffic(self._noc)
+
+    def carried(self, traffic: Traffic) -> Carried:
+        """Sort statistics."""
+        return carried_of(self._noc, traffic)

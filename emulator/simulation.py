@@ -4,7 +4,7 @@ The same rules as ``queued`` (`emulator.noc.simulated` has them in readable form
 times, to the picosecond. Whatever else runs in the environment can watch packets and fail links.
 """
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from typing import Any
 
 import numpy as np
@@ -16,11 +16,12 @@ from emulator.carried import Carried, carried_of
 from emulator.chip import Chip
 from emulator.noc.of_chip import noc_of
 from emulator.noc.queued import carry_rules
-from emulator.noc.scratch import latency_bin
+from emulator.noc.scratch import Traffic, latency_bin
 from emulator.noc.simulated import Packet, SimulatedNoc
 from emulator.noc.simulated_tick import listed
 from emulator.program import Program
 from emulator.sending import make_room, packets_in, sendings_of
+from emulator.snapshot import check_arrays, of_columns, take_columns
 from emulator.traffic import Activity, Packets, Ticks, fresh_ticks
 from traces.jit import specialised
 
@@ -58,6 +59,8 @@ class Simulation:
         self.network = SimulatedNoc(
             env, self._noc, on_delivery=self._delivered, on_drop=self._dropped
         )
+        for _ in self.network.servers:
+            env.step()  # they begin to wait now: what `env` holds from here on is of others
         self.on_delivery: list[Callable[[Packet, int, int], None]] = []
         self.lost: list[tuple[int, int]] = []
         self._in_use = {int(place): k for k, place in enumerate(there)}
@@ -173,8 +176,34 @@ class Simulation:
 
     def carried(self) -> Carried:
         """Statistics so far."""
-        traffic = self.network.traffic()._replace(latency=self._latency.copy())
-        return carried_of(self._noc, traffic, dropped=self.network.n_dropped)
+        return carried_of(self._noc, self._traffic(), dropped=self.network.n_dropped)
+
+    def _traffic(self) -> Traffic:
+        return self.network.traffic()._replace(latency=self._latency.copy())
+
+    def saved(self) -> dict[str, Array]:
+        """Name copies of all that lasts from tick to tick."""
+        network = self.network
+        counts = [network.n_sent, network.n_delivered, network.n_dropped]
+        return {
+            **of_columns("traffic", self._traffic()),
+            "network_counts": np.array(counts, np.int64),
+            "network_fails_ps": np.array([link.fails_ps for link in network.links], np.int64),
+        }
+
+    def resume(self, arrays: Mapping[str, Array]) -> None:
+        """Go on where `saved` was taken.
+
+        Raises
+        ------
+        SnapshotError
+        """
+        traffic = self._traffic()
+        take_columns("traffic", traffic, arrays)
+        ours = self.saved()
+        check_arrays(arrays, {name: ours[name] for name in ("network_counts", "network_fails_ps")})
+        self.network.resume(traffic, arrays["network_counts"], arrays["network_fails_ps"])
+        self._latency[:] = traffic.latency
 
 
 def _later(packet: Packet, start_ps: int) -> Packet:

@@ -38,3 +38,7 @@ class NetxError(ValueError):
 
 class RancError(ValueError):
     """A memory image or packet file of RANC is broken or contradicts another."""
+
+
+class StimulusError(ValueError):
+    """A file of spikes is broken, or does not suit the input that it is meant for."""

@@ -1,6 +1,7 @@
 """Where each neuron lies, what that takes of each core, and the way back."""
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -45,6 +46,22 @@ class Mapping:
     fixed: FixedNetwork
     cores: tuple[tuple[Slice, ...], ...]
     place: tuple[int, ...]
+
+
+def cores_of(program: Program) -> tuple[tuple[Slice, ...], ...]:
+    """Read back what lies on each core of a program."""
+    names = [p.name for p in program.populations]
+    cores = []
+    for first, last in pairwise(program.core_start.tolist()):
+        population, index = program.population[first:last], program.index[first:last]
+        cuts = np.flatnonzero(np.diff(population)) + 1
+        cores.append(
+            tuple(
+                Slice(population=names[population[part[0]]], neurons=index[part])
+                for part in np.split(np.arange(last - first), cuts)
+            )
+        )
+    return tuple(cores)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -28,20 +28,10 @@ def packed(network: Network) -> tuple[dict[str, Any], dict[str, Any]]:
         populations.append({name: getattr(population, name) for name in keep})
     projections = []
     for number, projection in enumerate(network.projections):
-        linear = projection.linear
-        plain: dict[str, Any] = {
-            "source": projection.source,
-            "target": projection.target,
-            "delay_s": projection.delay_s,
-            "current_gain": projection.current_gain,
-            "kind": type(linear).__name__,
-        }
-        for name, value in vars(linear).items():
-            if isinstance(value, np.ndarray):
-                arrays[f"projection{number}_{name}"] = value
-            else:
-                plain[name] = value
-        projections.append(plain)
+        plain, tensors = packed_linear(projection.linear, f"projection{number}_")
+        own = ("source", "target", "delay_s", "current_gain")
+        projections.append({name: getattr(projection, name) for name in own} | plain)
+        arrays |= tensors
     header = {
         "format": _FORMAT,
         "dt_s": network.dt_s,
@@ -52,6 +42,18 @@ def packed(network: Network) -> tuple[dict[str, Any], dict[str, Any]]:
         "notes": network.notes,
     }
     return header, arrays
+
+
+def packed_linear(linear: Linear, prefix: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Split weights into plain values and arrays, whose names begin with ``prefix``."""
+    plain: dict[str, Any] = {"kind": type(linear).__name__}
+    arrays: dict[str, Any] = {}
+    for name, value in vars(linear).items():
+        if isinstance(value, np.ndarray):
+            arrays[prefix + name] = value
+        else:
+            plain[name] = value
+    return plain, arrays
 
 
 def content_hash(network: Network) -> str:
@@ -100,7 +102,7 @@ def load_network(path: str | Path) -> Network:
             arrays = {key: file[key] for key in file.files if key != "header"}
         if header["format"] != _FORMAT:
             raise NetworkError(f"{path}: format {header['format']!r}, but this reads {_FORMAT!r}")
-        return _unpacked(header, arrays)
+        return unpacked(header, arrays)
     except (FileNotFoundError, NetworkError):
         raise
     except Exception as error:  # zipfile, zlib and NumPy raise many kinds on damaged archives
@@ -114,16 +116,32 @@ _KINDS: dict[str, Callable[..., Linear]] = {
 }
 
 
-def _unpacked(header: dict[str, Any], arrays: dict[str, Any]) -> Network:
-    def of(prefix: str) -> dict[str, Any]:
-        return {k.removeprefix(prefix): v for k, v in arrays.items() if k.startswith(prefix)}
+def of(prefix: str, arrays: dict[str, Any]) -> dict[str, Any]:
+    """Arrays whose names begin so, by the rest of their names."""
+    return {k.removeprefix(prefix): v for k, v in arrays.items() if k.startswith(prefix)}
 
+
+def unpacked_linear(plain: dict[str, Any], arrays: dict[str, Any]) -> Linear:
+    """Put together what `packed_linear` split; arrays by their own names."""
+    # JSON has lists alone.
+    rest = {
+        name: tuple(tuple(v) if isinstance(v, list) else v for v in value)
+        if isinstance(value, list)
+        else value
+        for name, value in plain.items()
+        if name != "kind"
+    }
+    return _KINDS[plain["kind"]](**rest, **arrays)
+
+
+def unpacked(header: dict[str, Any], arrays: dict[str, Any]) -> Network:
+    """Put together what `packed` split."""
     populations = [
-        _population(plain, of(f"population{number}_"))
+        _population(plain, of(f"population{number}_", arrays))
         for number, plain in enumerate(header["populations"])
     ]
     projections = [
-        _projection(plain, of(f"projection{number}_"))
+        _projection(plain, of(f"projection{number}_", arrays))
         for number, plain in enumerate(header["projections"])
     ]
     return Network(
@@ -150,18 +168,11 @@ def _population(plain: dict[str, Any], parameters: dict[str, Any]) -> Population
 
 
 def _projection(plain: dict[str, Any], arrays: dict[str, Any]) -> Projection:
-    own = ("source", "target", "delay_s", "current_gain", "kind")
-    rest = {
-        name: tuple(tuple(v) if isinstance(v, list) else v for v in value)
-        if isinstance(value, list)
-        else value
-        for name, value in plain.items()
-        if name not in own
-    }
+    own = ("source", "target", "delay_s", "current_gain")
     return Projection(
         source=plain["source"],
         target=plain["target"],
-        linear=_KINDS[plain["kind"]](**rest, **arrays),
+        linear=unpacked_linear({k: v for k, v in plain.items() if k not in own}, arrays),
         delay_s=plain["delay_s"],
         # Older files have none, since a current was always worth a spike.
         current_gain=plain.get("current_gain", 1.0),

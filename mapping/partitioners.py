@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,7 +14,7 @@ from mapping.errors import CapacityError
 from mapping.graph import graph_of, limits_of, n_synapses, numbered, sliced
 from mapping.layout.floor import Floor
 from mapping.layout.pipeline import Job, laid_out
-from mapping.mapping import Slice
+from mapping.mapping import Slice, cores_of
 from mapping.needs import Needs, core_limit
 from mapping.outline import Outline
 from mapping.partition import examine
@@ -176,15 +175,4 @@ def parts_of(program: Program, outline: Outline, floor: Floor) -> Parts:
             f"the program lies on core {gone[0]}, which the chip does not have or may not use; "
             "map anew"
         )
-    names = [p.name for p in program.populations]
-    cores = []
-    for first, last in pairwise(program.core_start.tolist()):
-        population, index = program.population[first:last], program.index[first:last]
-        cuts = np.flatnonzero(np.diff(population)) + 1
-        cores.append(
-            tuple(
-                Slice(population=names[population[part[0]]], neurons=index[part])
-                for part in np.split(np.arange(last - first), cuts)
-            )
-        )
-    return Parts(tuple(cores), (), {}, np.searchsorted(floor.core, program.core))
+    return Parts(cores_of(program), (), {}, np.searchsorted(floor.core, program.core))

@@ -107,6 +107,34 @@ Without = Annotated[
 ]
 
 
+class ExportName(str, Enum):  # noqa: UP042
+    """Formats, as `traces.export.formats.FORMATS` lists them."""
+
+    sonata = "sonata"
+    nwb = "nwb"
+    csv = "csv"
+    parquet = "parquet"
+    neo = "neo"
+    vcd = "vcd"
+    perfetto = "perfetto"
+
+
+class TableName(str, Enum):  # noqa: UP042
+    """Tables, as `traces.export.tables.TABLES` lists them."""
+
+    spikes = "spikes"
+    states = "states"
+    ticks = "ticks"
+    packets = "packets"
+
+
+class ClockName(str, Enum):  # noqa: UP042
+    """Whose time, as `traces.export.clock.CLOCKS` lists them."""
+
+    model = "model"
+    chip = "chip"
+
+
 class CompareName(str, Enum):  # noqa: UP042
     """When a neuron fires."""
 
@@ -169,7 +197,12 @@ def run(
         Path, typer.Argument(help="A NIR file, or a .net file of lava-dl.", show_default=False)
     ],
     data: Annotated[
-        Path, typer.Option("--data", help="x and y in .npz or .h5.", show_default=False)
+        Path,
+        typer.Option(
+            "--data",
+            help="x and y in .npz or .h5; or spikes: a trace, SONATA, .csv, .bs2 or AEDAT.",
+            show_default=False,
+        ),
     ],
     chip: Annotated[str, typer.Option("--chip", help="A built-in chip or a TOML file.")] = "loihi",
     dt: Dt = None,
@@ -186,6 +219,14 @@ def run(
     ] = None,
     samples: Annotated[
         int | None, typer.Option("--samples", help="Only the first so many.")
+    ] = None,
+    population: Annotated[
+        str | None,
+        typer.Option("--population", help="Whose spikes in --data are the input."),
+    ] = None,
+    sensor: Annotated[
+        str | None,
+        typer.Option("--sensor", help="Polarities,rows,columns of a camera, for a flat input."),
     ] = None,
     readout: Annotated[
         str | None,
@@ -235,6 +276,7 @@ def run(
 ) -> None:
     """Run NETWORK on data, in float and on a chip, and compare."""
     with told(debug):
+        from spikefab.importing import sensor_sizes
         from spikefab.rehearsal import rehearse
 
         if tick_period is not None and not 0 < tick_period < 1e6:
@@ -250,7 +292,8 @@ def run(
             },
             reading={
                 "ticks": ticks, "encoding": _value(encoding), "n_samples": samples,
-                "need_classes": accuracy, "readout": readout,
+                "need_classes": accuracy, "readout": readout, "population": population,
+                "sensor": sensor_sizes(sensor),
             },
             seed=seed, strict=strict, quantiser=quantiser.value, output=output, force=force,
             without=without or [], start=mapping,
@@ -367,6 +410,48 @@ def cost_trace(
             say(as_json({"trace": str(trace)} | cost_json(found, by_tick=by_tick)))
         else:
             print_cost(found, trace.name)
+
+
+@app.command("export")
+def export_trace(
+    trace: Annotated[Path, typer.Argument(help="A trace.", show_default=False)],
+    to: Annotated[ExportName, typer.Option("--to", help="Format.", show_default=False)],
+    output: Annotated[Path, typer.Option("-o", "--output", help="File.", show_default=False)],
+    population: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--population", help="A population or input; again for more.", show_default="all"
+        ),
+    ] = None,
+    ticks: Annotated[
+        str | None, typer.Option("--ticks", metavar="A:B", help="Ticks of the trace, B exclusive.")
+    ] = None,
+    samples: Annotated[
+        str | None, typer.Option("--samples", metavar="A:B", help="The same of whole samples.")
+    ] = None,
+    table: Annotated[
+        TableName | None,
+        typer.Option("--table", help="What csv and parquet hold.", show_default="spikes"),
+    ] = None,
+    clock: Annotated[
+        ClockName | None,
+        typer.Option(
+            "--clock",
+            help="Whose time vcd and perfetto show.",
+            show_default="model for vcd, the chip's for perfetto",
+        ),
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace an earlier file.")] = False,
+    debug: Debug = False,
+) -> None:
+    """Write a trace in the format of another tool; docs/export.md says what opens it."""
+    with told(debug):
+        from spikefab.export_command import export_trace as exported
+
+        exported(
+            trace, to.value, output, populations=population or [], ticks=ticks, samples=samples,
+            table=_value(table), clock=_value(clock), force=force,
+        )  # fmt: skip
 
 
 @app.command("map")

@@ -1,4 +1,4 @@
-"""Data sets: ``x`` with samples, with or without a tick axis, and ``y`` with classes."""
+"""Data sets: ``x`` with samples, with or without a tick axis, and ``y`` with classes; or spikes."""
 
 from dataclasses import dataclass
 from math import prod
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from mapping.drive import Drive
 from mapping.network import Input, Network, Population
+from mapping.stimuli.reading import Wanted, kind_of, read_counts
 
 Array = NDArray[Any]
 
@@ -62,8 +63,12 @@ def load_samples(
     n_samples: int | None = None,
     need_classes: bool = False,
     readout: str | None = None,
+    population: str | None = None,
+    sensor: tuple[int, ...] | None = None,
 ) -> Samples:
-    """Read ``x`` and ``y`` from ``.npz`` or ``.h5`` and fit them to a network's input.
+    """Read ``x`` and ``y`` from ``.npz`` or ``.h5``, or spikes, and fit them to a network's input.
+
+    Spikes come from a trace, SONATA, ``.csv``, ``.bs2`` or AEDAT: see `mapping.stimuli.reading`.
 
     Parameters
     ----------
@@ -78,14 +83,31 @@ def load_samples(
         Whether data without ``y`` is refused.
     readout : str, optional
         Output whose classes ``y`` holds; the first by default.
+    population : str, optional
+        Whose spikes, where a file of spikes has those of several.
+    sensor : tuple of int, optional
+        Polarities, rows and columns of a camera, where the input is flat.
 
     Raises
     ------
-    FileNotFoundError, DataError
+    FileNotFoundError, DataError, StimulusError
+    MissingExtraError
+        If the file needs a library that is not installed.
     NetworkError
         If there is no such output.
     """
-    arrays, names = _read(Path(path))
+    path = Path(path)
+    if kind_of(path) is not None:
+        _only_input(network)
+        _check_counts(path, ticks, n_samples, encoding=encoding, need_classes=need_classes)
+        network.readout(readout)
+        wanted = Wanted(network.inputs[0], network.dt_s, population, sensor)
+        x = read_counts(path, wanted, ticks=ticks, n_samples=n_samples)
+        return Samples(x=x, y=None, n_ticks=x.shape[1], spiking=True)
+    for option, value in (("population", population), ("sensor", sensor)):
+        if value is not None:
+            raise DataError(f"{path}: --{option} is for files of spikes, which this is not")
+    arrays, names = _read(path)
     if "x" not in arrays:
         raise DataError(f"{path}: no array 'x' in it; there are {', '.join(names) or 'none'}")
     if need_classes and "y" not in arrays:
@@ -97,6 +119,28 @@ def load_samples(
         arrays["x"], arrays.get("y"), network, ticks=ticks, encoding=encoding,
         n_samples=n_samples, readout=readout, where=str(path),
     )  # fmt: skip
+
+
+def _only_input(network: Network) -> Input:
+    if len(network.inputs) != 1:
+        names = ", ".join(part.name for part in network.inputs)
+        raise DataError(
+            f"the network has {len(network.inputs)} inputs ({names}), but data files feed one"
+        )
+    return network.inputs[0]
+
+
+def _check_counts(
+    path: Path, ticks: int | None, n_samples: int | None, *, encoding: str | None,
+    need_classes: bool,
+) -> None:  # fmt: skip
+    for option, value in (("ticks", ticks), ("samples", n_samples)):
+        if value is not None and value < 1:
+            raise DataError(f"--{option} must be at least 1, but is {value}")
+    if encoding == "direct":
+        raise DataError(f"{path}: holds spikes, which cannot enter as direct current")
+    if need_classes:
+        raise DataError(f"{path}: spikes without classes, so accuracy cannot be measured")
 
 
 def _read(path: Path) -> tuple[dict[str, Array], list[str]]:
@@ -121,7 +165,8 @@ def _read(path: Path) -> tuple[dict[str, Array], list[str]]:
     except Exception as error:  # zipfile and zlib raise their own kinds on damaged archives
         raise DataError(f"{path}: damaged ({error})") from error
     raise DataError(
-        f"{path}: data is read from .npz or .h5, not {path.suffix or 'a file without suffix'}"
+        f"{path}: data is read from .npz or .h5, spikes also from .csv, .bs2 and .aedat, not "
+        f"{path.suffix or 'a file without suffix'}"
     )
 
 
@@ -151,11 +196,7 @@ def fit_samples(
     where: str = "data",
 ) -> Samples:
     """Bring arrays into the network's shape; see `load_samples`."""
-    if len(network.inputs) != 1:
-        names = ", ".join(part.name for part in network.inputs)
-        raise DataError(
-            f"the network has {len(network.inputs)} inputs ({names}), but data files feed one"
-        )
+    _only_input(network)
     if ticks is not None and ticks < 1:
         raise DataError(f"--ticks must be at least 1, but is {ticks}")
     if encoding not in (None, "direct", "spikes"):

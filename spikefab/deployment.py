@@ -24,6 +24,8 @@ class Deployment:
         Where everything lies, what is loaded, and what it takes of each core.
     current_targets
         What the host computes of direct current, unrolled once for all samples.
+    quantiser : str or None
+        How float became integers; None for a network that came in integers.
     """
 
     network: Network
@@ -33,6 +35,7 @@ class Deployment:
     program: Program
     used: Resources
     current_targets: tuple[Target, ...] = ()
+    quantiser: str | None = None
 
 
 def deploy(
@@ -72,7 +75,7 @@ def deploy(
         largest = largest_currents(targets, drives)
     round_ = QUANTISERS[quantiser]
     fixed = round_(network, chip, direct=names, largest_currents=largest, seed=seed)
-    return _mapped(fixed, targets, chip, choices)
+    return replace(_mapped(fixed, targets, chip, choices), quantiser=quantiser)
 
 
 def deploy_fixed(

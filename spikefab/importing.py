@@ -98,12 +98,32 @@ def input_sizes(text: str | None) -> tuple[int, ...] | None:
     """
     if text is None:
         return None
-    try:
-        sizes = tuple(int(part) for part in text.split(","))
-    except ValueError:
-        sizes = ()
+    sizes = _sizes(text)
     if not 1 <= len(sizes) <= 3 or min(sizes) < 1:
         raise BadInputError(
             f"--input-shape {text!r} must be channels,rows,columns, such as 2,34,34"
         )
     return sizes
+
+
+def sensor_sizes(text: str | None) -> tuple[int, ...] | None:
+    """Read the option ``--sensor``.
+
+    Raises
+    ------
+    BadInputError
+        If it is no shape.
+    """
+    if text is None:
+        return None
+    sizes = _sizes(text)
+    if len(sizes) != 3 or min(sizes) < 1:
+        raise BadInputError(f"--sensor {text!r} must be polarities,rows,columns, such as 2,34,34")
+    return sizes
+
+
+def _sizes(text: str) -> tuple[int, ...]:
+    try:
+        return tuple(int(part) for part in text.split(","))
+    except ValueError:
+        return ()

@@ -5,7 +5,6 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from importlib.metadata import version
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +16,15 @@ from emulator.energy import Joules, energy_j
 from emulator.engine import Block, Engine
 from emulator.program import Program, ProgramPopulation
 from emulator.stimulus import Stimulus
-from mapping.network import Network, Population
-from mapping.reference import FloatRun, prepare, simulate
+from mapping.network import Population
 from spikefab.data import Samples, check_classes
-from spikefab.decisions import Decisions
 from spikefab.deployment import Deployment
+from spikefab.embedded import embed
+from spikefab.float_side import float_side
 from spikefab.host import Host
 from spikefab.record import Recorder, carried_of_run
+from spikefab.tally import Tally, passed
+from traces.writer import TraceWriter
 
 Array = NDArray[Any]
 Progress = Callable[[str, int, int], None]
@@ -133,20 +134,29 @@ def run_network(
     began = time.perf_counter()
     about = _provenance(deployment, seed) | (provenance or {})
     record = Recorder(folder, deployment, samples, ticks, about)
-    latency = deployment.chip.arithmetic.input_latency
-    float_counts, float_readout, instant = _float_runs(
-        network, output, samples, ticks, latency, record, progress
-    )
-    halfway = time.perf_counter()
-    host = Host(deployment)
-    silent = [p for p in program.populations if p.output and not p.spiking]
-    engine = Engine(
-        program, deployment.chip, watched=_neurons_of(program, silent), seed=seed, strict=strict,
-        fabric=fabric, n_threads=threads,
-    )  # fmt: skip
-    chip_counts, chip_readout, times, settled = _chip_run(
-        deployment, engine, host, output, silent, samples, ticks, record, progress
-    )
+    how = {
+        "seed": seed, "strict": strict, "fabric": fabric, "readout": output.name,
+        "tick_period_s": tick_period_s, "quantiser": deployment.quantiser,
+        "direct": not samples.spiking,
+    }  # fmt: skip
+    with record.chip_trace() as writer:
+        if writer is not None:
+            embed(writer, deployment, samples, how)
+        with record.float_trace() as float_writer:
+            in_float = float_side(
+                network, output, samples, ticks, deployment.chip.arithmetic.input_latency,
+                float_writer, lambda done: progress("float", done, len(samples)),
+            )  # fmt: skip
+        halfway = time.perf_counter()
+        host = Host(deployment)
+        silent = [p for p in program.populations if p.output and not p.spiking]
+        engine = Engine(
+            program, deployment.chip, watched=_neurons_of(program, silent), seed=seed,
+            strict=strict, fabric=fabric, n_threads=threads,
+        )  # fmt: skip
+        tally = _chip_run(
+            deployment, engine, host, output, silent, samples, ticks, record, writer, progress
+        )
     duration = int(engine.env.now)
     record.finish()
     ended = time.perf_counter()
@@ -154,12 +164,12 @@ def run_network(
         deployment=deployment,
         samples=samples,
         ticks_per_sample=ticks,
-        counts_float=float_counts,
-        counts_chip=chip_counts,
+        counts_float=in_float.counts,
+        counts_chip=tally.counts,
         readout=output.name,
-        readout_float=float_readout,
-        readout_chip=chip_readout,
-        readout_instant=instant,
+        readout_float=in_float.readout,
+        readout_chip=tally.readout,
+        readout_instant=in_float.instant,
         counters=engine.counters,
         duration_ps=duration,
         energy=energy_j(engine.counters, duration, deployment.chip),
@@ -167,52 +177,13 @@ def run_network(
         seed=seed,
         fabric=fabric,
         tick_period_s=network.dt_s if tick_period_s is None else tick_period_s,
-        ticks=times,
-        settled=settled,
+        ticks=tally.times,
+        settled=tally.settled,
         carried=carried_of_run(engine),
         folder=folder,
         currents_cut=host.n_cut,
         warnings=tuple(host.notes()),
     )
-
-
-def _float_runs(
-    network: Network,
-    output: Population,
-    samples: Samples,
-    ticks: int,
-    latency: int,
-    record: "Recorder",
-    progress: Progress,
-) -> tuple[dict[str, Array], Array, Array]:
-    in_step = prepare(network, timing="chip", input_latency=latency)
-    as_trained = prepare(network, timing="instant")
-    n = len(samples)
-    counts = {p.name: np.zeros((n, p.size), np.int64) for p in network.populations}
-    readout = np.zeros((n, output.size))
-    instant = np.zeros_like(readout)
-    with record.float_trace() as writer:
-        for index in range(n):
-            drive = samples.drive(index, network)
-            run = simulate(in_step, drive, n_ticks=ticks)
-            for name, (at, neurons) in run.spikes.items():
-                counts[name][index] = np.bincount(neurons, minlength=counts[name].shape[1])
-                if writer is not None:
-                    writer.spikes(name, at + index * ticks, neurons)
-            if writer is not None:
-                for (name, variable), frames in run.states.items():
-                    writer.state(name, variable, frames, scale=1.0)
-            readout[index] = _read_out(run, output)
-            instant[index] = _read_out(simulate(as_trained, drive), output)
-            progress("float", index + 1, n)
-    return counts, readout, instant
-
-
-def _read_out(run: FloatRun, output: Population) -> Array:
-    """Spike counts of an output, or its mean membrane if it never spikes."""
-    if not output.spiking:
-        return np.asarray(run.states[output.name, "v"].mean(axis=0))
-    return np.bincount(run.spikes[output.name][1], minlength=output.size).astype(np.float64)
 
 
 def _neurons_of(program: Program, parts: list[ProgramPopulation]) -> Array:
@@ -230,66 +201,32 @@ def _chip_run(
     samples: Samples,
     ticks: int,
     record: "Recorder",
+    writer: TraceWriter | None,
     progress: Progress,
-) -> tuple[dict[str, Array], Array, dict[str, Array], Array]:
-    program, network = deployment.program, deployment.network
-    times = {name: np.zeros((len(samples), ticks), np.int64) for name in _TIMES}
-    decisions = _decisions(program, output, silent)
-    counts = np.zeros((len(samples), program.n_neurons), np.int64)
-    frame_sums = np.zeros((len(samples), sum(part.size for part in silent)))
-    with record.chip_trace() as writer:
-        if writer is not None:
-            record.cores(writer)
+) -> Tally:
+    network = deployment.network
+    tally = Tally(deployment.program, output, silent, len(samples), ticks)
+    if writer is not None:
+        record.cores(writer)
 
-        def events() -> Iterator[Stimulus]:
-            for index in range(len(samples)):
-                events = host.stimulus(samples.drive(index, network), ticks)
-                if writer is not None:
-                    record.stimulus(writer, events, index)
-                yield events
-
-        def observe(block: Block) -> None:
-            np.add.at(counts[block.sample], block.spike_neuron, np.abs(block.spike_payload))
-            frame_sums[block.sample] += block.frames.sum(axis=0)
-            now = slice(block.first_tick, block.first_tick + block.tick_ps.size)
-            for name, attribute in _TIMES.items():
-                times[name][block.sample, now] = getattr(block, attribute)
-            decisions.add(
-                block.tick_ps.size, block.spike_tick - block.first_tick, block.spike_neuron,
-                block.spike_payload, block.frames,
-            )  # fmt: skip
-            if now.stop == ticks:
-                decisions.end_sample()
+    def events() -> Iterator[Stimulus]:
+        for index in range(len(samples)):
+            events = host.stimulus(samples.drive(index, network), ticks)
             if writer is not None:
-                record.block(writer, block, silent)
-            if now.stop == ticks:
-                progress("chip", block.sample + 1, len(samples))
+                record.stimulus(writer, events, index)
+            yield events
 
-        engine.run(events(), ticks, observe)
+    def observe(block: Block) -> None:
+        ended = tally.add(passed(block))
         if writer is not None:
-            record.totals(writer, engine)
-    by_name = {p.name: counts[:, program.neurons_of(p.name)] for p in program.populations}
-    readout = by_name[output.name].astype(np.float64)
-    first = 0
-    for part in silent:
-        if part.name == output.name:
-            readout = frame_sums[:, first : first + part.size] / ticks / part.scale
-        first += part.size
-    return by_name, readout, times, np.array(decisions.ticks, np.int64)
+            record.block(writer, block, silent)
+        if ended:
+            progress("chip", block.sample + 1, len(samples))
 
-
-_TIMES = {
-    "duration_ps": "tick_ps", "slowest_core": "slowest_core", "busiest_link": "busiest_link",
-}  # fmt: skip
-"""What is kept of each tick, and how `Block` calls it."""
-
-
-def _decisions(program: Program, output: Population, silent: list[ProgramPopulation]) -> Decisions:
-    ends = np.cumsum([0, *(part.size for part in silent)]).tolist()
-    frames = {
-        part.name: slice(*part_ends) for part, part_ends in zip(silent, pairwise(ends), strict=True)
-    }
-    return Decisions(program.neurons_of(output.name), program.n_neurons, frames.get(output.name))
+    engine.run(events(), ticks, observe)
+    if writer is not None:
+        record.totals(writer, engine)
+    return tally
 
 
 def _provenance(deployment: Deployment, seed: int) -> dict[str, str | int | float]:

@@ -135,14 +135,20 @@ def judged(error: Exception) -> tuple[int, str]:
         NetworkError,
         NetxError,
         NirError,
+        StimulusError,
         UnsupportedNodeError,
     )
     from spikefab.data import DataError
-    from traces.errors import TraceFormatError, TraceWriteError
+    from traces.errors import (
+        ExportError,
+        MissingExtraError,
+        TraceFormatError,
+        TraceWriteError,
+    )
 
     bad_input = (
         BadInputError, ChipDoesNotRunError, ChipError, DataError, FabricChoiceError, NetworkError, NetxError, NirError, ProgramError,
-        TraceFormatError, UnsupportedNodeError,
+        ExportError, MissingExtraError, StimulusError, TraceFormatError, UnsupportedNodeError,
     )  # fmt: skip
     if isinstance(error, CapacityError):
         return 3, str(error)

@@ -1,7 +1,7 @@
 """The content hash: equal for equal recordings, however the file is laid out.
 
-SHA-256 over everything but ``/provenance``; ``docs/trace-format.md`` has the exact rule. Order of
-creation, chunks and compression do not matter.
+SHA-256 over everything but ``/provenance`` and ``/attached``; ``docs/trace-format.md`` has the
+exact rule. Order of creation, chunks and compression do not matter.
 """
 
 import hashlib
@@ -14,6 +14,8 @@ import numpy as np
 
 from traces.errors import TraceFormatError
 
+_OWN_HASH = ("provenance", "attached")
+"""Groups that the hash leaves out; bundles have their own."""
 _LEFT_OUT = ("content_sha256", "complete")
 _PIECE_BYTES = 1 << 22
 
@@ -43,7 +45,7 @@ def content_hash_of(file: Any) -> str:
     paths: list[str] = []
     file.visit(paths.append)
     for path in ["/", *sorted(paths)]:
-        if path.split("/")[0] == "provenance":
+        if path.split("/")[0] in _OWN_HASH:
             continue
         item = file[path]
         digest.update(path.encode() + b"\0")

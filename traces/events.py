@@ -29,6 +29,11 @@ class Events:
         # A run that broke off may leave one column longer than another.
         return min(int(column.shape[0]) for column in self._columns)
 
+    def count(self, start: int | None, stop: int | None) -> int:
+        """Number of events of ticks ``start`` to ``stop`` (exclusive)."""
+        first, last = self._between(start, stop)
+        return last - first
+
     def window(self, start: int | None, stop: int | None) -> tuple[Array, ...]:
         """Read the events of ticks ``start`` to ``stop`` (exclusive); integers as int64."""
         first, last = self._between(start, stop)

@@ -9,6 +9,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from traces.bundle import Bundle, read_bundle
 from traces.content import content_hash_of
 from traces.errors import TraceFormatError
 from traces.events import Events, first_outside
@@ -205,10 +206,11 @@ class Trace:
                 + ("" if size is None else f" and {size} neurons")
             )
 
-    def n_spikes(self, population: str) -> int:
-        """Number of recorded spikes."""
+    def n_spikes(self, population: str, start: int | None = None, stop: int | None = None) -> int:
+        """Count the recorded spikes of ticks ``start`` to ``stop`` (exclusive), without reading them."""
         self.population(population)
-        return len(self._events(f"spikes/{population}", ["timestamps", "node_ids"]))
+        table = self._events(f"spikes/{population}", ["timestamps", "node_ids"])
+        return table.count(start, stop)
 
     def spikes(self, population: str, start: int | None = None, stop: int | None = None) -> Spikes:
         """Read the spikes of ticks ``start`` (inclusive) to ``stop`` (exclusive)."""
@@ -312,6 +314,13 @@ class Trace:
         self._in_range(f"input {name!r}", spikes.ticks, spikes.neurons)
         return spikes
 
+    def n_stimulus_spikes(
+        self, name: str, start: int | None = None, stop: int | None = None
+    ) -> int:
+        """Count the events that `stimulus_spikes` reads, without reading them."""
+        self._known("stimulus of spikes", name, self.stimuli("spikes"))
+        return self._events(f"stimulus/spikes/{name}", ["timestamps"]).count(start, stop)
+
     def stimulus_currents(
         self, name: str, start: int | None = None, stop: int | None = None
     ) -> Currents:
@@ -319,6 +328,23 @@ class Trace:
         self._known("stimulus of currents", name, self.stimuli("currents"))
         columns = ["timestamps", "node_ids", "values"]
         return Currents(*self._events(f"stimulus/currents/{name}", columns).window(start, stop))
+
+    def attachments(self) -> tuple[str, ...]:
+        """List the bundles that the run was made from."""
+        return tuple(self._file.get("attached", {}))
+
+    def attached(self, name: str) -> Bundle:
+        """Read a bundle.
+
+        Raises
+        ------
+        KeyError
+            If there is none of this name.
+        TraceFormatError
+            If it differs from its hash.
+        """
+        self._known("attachment", name, self.attachments())
+        return read_bundle(self._group(f"attached/{name}"))
 
     def cores(self) -> dict[str, Array]:
         """Place and number of neurons of each core, int64 [n_cores]; empty in earlier traces."""

@@ -18,6 +18,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from traces.bundle import write_bundle
 from traces.columns import Columns, frame_report, in_order
 from traces.content import content_hash_of
 from traces.disk import Disk
@@ -329,6 +330,11 @@ class TraceWriter:
         with self._writing():
             for name, values in columns.items():
                 self._file[f"cores/{name}"] = np.asarray(values, np.int64)
+
+    def attach(self, name: str, header: Mapping[str, Any], arrays: Mapping[str, Array]) -> None:
+        """Write what the run was made from as a bundle; see `traces.bundle`."""
+        with self._writing():
+            write_bundle(self._file.create_group(f"attached/{name}"), header, arrays)
 
     def note(self, **provenance: str | int | float) -> None:
         """Add to the provenance.

@@ -550,12 +550,12 @@ def carry_tick(
             busiest, busiest_ps = s, busy
     for k in range(peak.size):
         b = buffers_at + k * BUFFER_ROW
-        if m[b + PEAK] > peak[k]:
-            peak[k] = m[b + PEAK]
+        if m[b + PEAK] > 0:
+            peak[k] = max(int(peak[k]), int(m[b + PEAK]))
+            m[b + PEAK] = 0
         if queues_at <= b < injects_at:
             m[b + HEAD] = 0
             m[b + TAIL] = 0
-            m[b + PEAK] = 0
     for core in range(n_cores):
         b = injects_at + core * BUFFER_ROW
         traffic.stall_ps[core] += m[b + STALL]

@@ -15,9 +15,12 @@ from typing import Any
 
 import numpy as np
 import simpy
+from numpy.typing import NDArray
 
 from emulator.noc.scratch import LATENCY_BINS, Traffic
 from emulator.noc.topology import HERE, Noc
+
+Array = NDArray[Any]
 
 # Priorities within an instant; those of the next delta begin `DELTA` higher.
 ENTER, DECIDE, DELTA = 3, 5, 10
@@ -161,8 +164,13 @@ class SimulatedNoc:
         self._first_step = (noc.first_link * noc.n_classes).tolist()
         self._make_servers()
         self._make_buffers()
-        for server in (*self.links, *self.ejections, *self.cores):
+        for server in self.servers:
             env.process(self._serve(server))
+
+    @property
+    def servers(self) -> tuple[Server, ...]:
+        """All processes of the network."""
+        return (*self.links, *self.ejections, *self.cores)
 
     def _make_servers(self) -> None:
         noc = self.noc
@@ -246,6 +254,29 @@ class SimulatedNoc:
     def fail(self, link: int, at_ps: int) -> None:
         """Let a link fail: what starts on it at `at_ps` or later is lost, after its service."""
         self.links[link].fails_ps = at_ps
+
+    def resume(self, traffic: Traffic, counts: Array, fails_ps: Array) -> None:
+        """Go on where a network without packets was.
+
+        Parameters
+        ----------
+        traffic : Traffic
+        counts : int64 [3]
+            `n_sent`, `n_delivered` and `n_dropped`.
+        fails_ps : int64 [n_links]
+        """
+        self.n_sent, self.n_delivered, self.n_dropped = counts.tolist()
+        ports = (*self.links, *self.ejections)
+        for server, n, busy in zip(
+            ports, traffic.packets.tolist(), traffic.busy_ps.tolist(), strict=True
+        ):
+            server.n_packets, server.busy_ps = n, busy
+        buffers = (*self.feeding, *self.queues, *self.injections)
+        for buffer, peak in zip(buffers, traffic.peak.tolist(), strict=True):
+            buffer.peak = peak
+        self.stall_ps = traffic.stall_ps.tolist()
+        for link, ps in zip(self.links, fails_ps.tolist(), strict=True):
+            link.fails_ps = ps
 
     def traffic(self) -> Traffic:
         """Statistics so far, without latencies, which only observers know."""

@@ -307,8 +307,8 @@ def test_a_program_file_that_was_changed_is_refused(case, tmp_path):
     path = tmp_path / "program.h5"
     save_program(program, path)
     with h5py.File(path, "a") as file:
-        file["columns/weight"][0] += 1
-    with pytest.raises(ProgramError, match="content differs from its hash"):
+        file["program/arrays/weight"][0] += 1
+    with pytest.raises(ProgramError, match="differs from its hash; it was changed or damaged"):
         load_program(path)
     with h5py.File(path, "a") as file:
         file.attrs["format"] = "spikefab-program-3"

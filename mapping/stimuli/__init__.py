@@ -1,0 +1,1 @@
+"""Recorded spikes and events of cameras as input of a network."""
