@@ -42,9 +42,7 @@ def isi_of_pair(
             isi_b = b[j + 1] - b[j]
 
 
-isi_distance = Measure(
-    name="isi_distance", prepare=outline, kernel=isi_of_pair, constants=nothing
-)
+isi_distance = Measure(name="isi_distance", prepare=outline, kernel=isi_of_pair, constants=nothing)
 """Mean over time of the relative difference of the current interspike intervals.
 
 ``D = 1/T * integral of |isi_a(t) - isi_b(t)| / max(isi_a(t), isi_b(t)) dt`` over the window, where

@@ -1,5 +1,6 @@
 """A measure of two spike trains, for one pair, for pairs one by one, and for all pairs of many."""
 
+import itertools
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -55,9 +56,7 @@ class Measure:
     constants: Callable[[Trains], tuple[float, ...]]
 
 
-def pair(
-    measure: Measure, a: ArrayLike, b: ArrayLike, *, start: int = 0, stop: int
-) -> float:
+def pair(measure: Measure, a: ArrayLike, b: ArrayLike, *, start: int = 0, stop: int) -> float:
     """Measure two trains, given as lists of ticks, in a window of ticks.
 
     Raises
@@ -113,7 +112,14 @@ def pairwise(
         _fill(measure, a, b, work, out.ravel(), threads)
         return out
     out = np.empty((len(a), len(a)))
-    _fill(measure, a, a, _Work(row, np.full_like(row, len(a)), row * (len(a) + 1)), out.ravel(), threads)
+    _fill(
+        measure,
+        a,
+        a,
+        _Work(row, np.full_like(row, len(a)), row * (len(a) + 1)),
+        out.ravel(),
+        threads,
+    )
     below = np.tril_indices(len(a), -1)
     out[below] = out.T[below]
     return out
@@ -127,9 +133,7 @@ class _Work(NamedTuple):
     at: Array
 
 
-def _fill(
-    measure: Measure, a: Trains, b: Trains, work: _Work, out: Array, threads: int
-) -> None:
+def _fill(measure: Measure, a: Trains, b: Trains, work: _Work, out: Array, threads: int) -> None:
     if (a.start, a.stop) != (b.start, b.stop):
         raise ValueError(
             f"trains of ticks {a.start} to {a.stop} and of ticks {b.start} to {b.stop} cannot be "
@@ -163,7 +167,7 @@ def _cuts(work: _Work, pieces: int) -> list[tuple[int, int]]:
     total = int(done[-1]) if done.size else 0
     targets = total * np.arange(1, pieces) // pieces
     edges = np.unique([0, *np.searchsorted(done, targets), done.size]).tolist()
-    return list(zip(edges[:-1], edges[1:], strict=True))
+    return list(itertools.pairwise(edges))
 
 
 @inner

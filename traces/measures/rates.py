@@ -86,7 +86,7 @@ def correlation_of_pair(
                 m, j = m + 1, j + 1
             products += n * m
     shared = constants[0] * products - float(a_last - a_first) * float(b_last - b_first)
-    found = shared / (math.sqrt(a_aside) * math.sqrt(b_aside))
+    found: float = shared / (math.sqrt(a_aside) * math.sqrt(b_aside))
     return min(max(found, -1.0), 1.0)
 
 

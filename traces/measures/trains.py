@@ -110,7 +110,9 @@ def _whole(train: ArrayLike, number: int) -> Array:
     given = np.asarray(train)
     if not given.size:
         return np.empty(0, np.int64)
-    ticks = given.astype(np.int64) if given.dtype.kind in "iuf" and np.isfinite(given).all() else None
+    ticks = (
+        given.astype(np.int64) if given.dtype.kind in "iuf" and np.isfinite(given).all() else None
+    )
     if ticks is None or given.ndim != 1 or np.any(ticks != given):
         raise ValueError(
             f"train {number}: {given.dtype} {given.shape} is no list of whole ticks; spike times in "

@@ -64,10 +64,7 @@ def distance_of_pair(
     difference = square = 0.0
     then = 0.0
     while i < a_last or j < b_last:
-        if j >= b_last or (i < a_last and a[i] <= b[j]):
-            now = a[i]
-        else:
-            now = b[j]
+        now = a[i] if j >= b_last or (i < a_last and a[i] <= b[j]) else b[j]
         jump = 0.0
         # What both have in an instant cancels before anything is rounded.
         while i < a_last and a[i] == now:

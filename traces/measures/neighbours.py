@@ -15,7 +15,7 @@ Array = NDArray[Any]
 @inlined
 def nearest(instant: float, others: Array, first: int, last: int) -> float:
     """Distance from an instant to the nearest of ascending others, none nearer before ``first``."""
-    distance = abs(others[first] - instant)
+    distance: float = abs(others[first] - instant)
     for k in range(first + 1, last):
         further = abs(others[k] - instant)
         if further > distance:

@@ -94,4 +94,3 @@ def cost_of_pair(
         value = saved[j - b_first]
         before = value if value > before else before
     return (a_last - a_first) + (b_last - b_first) - before
-
