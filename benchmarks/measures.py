@@ -200,29 +200,35 @@ def seconds(run: Callable[[], Any], runs: int = RUNS) -> float:
     return statistics.median(taken)
 
 
+def timed(found: Peers, case: Case, ours: Trains, theirs: Trains) -> dict[str, float]:
+    """Seconds for all pairs, ours and the peer's, which is scaled up if it has fewer trains."""
+    n, m = len(ours), len(theirs)
+    whole = n == m
+    pairwise(case.ours, theirs, threads=THREADS)  # compile
+    ours_s = seconds(lambda: pairwise(case.ours, ours, threads=THREADS))
+    peer_s = seconds(lambda: case.theirs(found, theirs), 1 if whole else RUNS)
+    peer_s *= n * (n - 1) / (m * (m - 1))
+    return {
+        "ours_s": ours_s, "peer_s": peer_s, "peer_pairs_timed": m * (m - 1) // 2,
+        "faster": peer_s / ours_s,
+    }  # fmt: skip
+
+
 def times(found: Peers, trains: Trains) -> dict[str, dict[str, float]]:
-    """Seconds for all pairs, ours and the peer's."""
+    """Time every measure."""
     some = Trains.of([trains[k] for k in range(min(CHECKED, len(trains)))], stop=trains.stop)
-    as_many = len(trains) * (len(trains) - 1) / max(len(some) * (len(some) - 1), 1)
     few, all_in_reach = 2 / TICKS_A_SPIKE, 1 / trains.stop
-    measured: dict[str, dict[str, float]] = {}
-    for name, case, whole in (
-        ("victor_purpura, few in reach", victor_case(few), False),
-        ("victor_purpura, all in reach", victor_case(all_in_reach), False),
-        ("van_rossum", rossum_case(TICKS_A_SPIKE), False),
-        ("spike_time_tiling", tiling_case(TICKS_A_SPIKE / 2), False),
-        ("isi_distance", CASES[-2], True),
-        ("spike_distance", CASES[-1], True),
-    ):
-        pairwise(case.ours, some, threads=THREADS)  # compile
-        theirs = trains if whole else some
-        row = {"ours_s": seconds(lambda: pairwise(case.ours, trains, threads=THREADS))}
-        row["peer_s"] = seconds(lambda: case.theirs(found, theirs), 1 if whole else RUNS)
-        row["peer_s"] *= 1 if whole else as_many
-        row["peer_pairs_timed"] = len(theirs) * (len(theirs) - 1) / 2
-        row["faster"] = row["peer_s"] / row["ours_s"]
-        measured[name] = row
-    return measured
+    return {
+        name: timed(found, case, trains, theirs)
+        for name, case, theirs in (
+            ("victor_purpura, few in reach", victor_case(few), some),
+            ("victor_purpura, all in reach", victor_case(all_in_reach), some),
+            ("van_rossum", rossum_case(TICKS_A_SPIKE), some),
+            ("spike_time_tiling", tiling_case(TICKS_A_SPIKE / 2), some),
+            ("isi_distance", CASES[-2], trains),
+            ("spike_distance", CASES[-1], trains),
+        )
+    }
 
 
 def record(found: Peers, path: Path) -> None:
@@ -275,9 +281,9 @@ def main() -> int:
     rng = np.random.default_rng(args.seed)
     samples = [tricky_trains(rng), random_trains(CHECKED, args.spikes, rng)]
     different = differences(found, samples)
-    timed = times(found, random_trains(args.trains, args.spikes, rng))
+    measured = times(found, random_trains(args.trains, args.spikes, rng))
     checks = {f"{name}: equal": value <= EQUAL for name, value in different.items()}
-    for name, row in timed.items():
+    for name, row in measured.items():
         bar = FASTER.get(name.split(",")[0])
         if bar is not None:
             checks[f"{name}: at least {bar:g} times as fast"] = row["faster"] >= bar
@@ -285,7 +291,7 @@ def main() -> int:
         {
             "trains": args.trains, "spikes": args.spikes, "seed": args.seed, "threads": THREADS,
             "versions": {name: version(name) for name in ("elephant", "pyspike")},
-            "differences": different, "times": timed, "checks": checks,
+            "differences": different, "times": measured, "checks": checks,
             "holds": all(checks.values()),
         },
         as_json=args.json,

@@ -56,7 +56,7 @@ def van_rossum(tau_ticks: float) -> Measure:
 def distance_of_pair(
     a: Array, a_first: int, a_last: int, a_aside: float,
     b: Array, b_first: int, b_last: int, b_aside: float,
-    length: float, constants: Array, scratch: Array,
+    length: float, constants: Array, scratch: Array, order: Array,
 ) -> float:  # fmt: skip
     """Sweep over the spikes of both."""
     per_tick = constants[0]

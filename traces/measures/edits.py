@@ -65,7 +65,7 @@ def victor_purpura(cost_per_tick: float) -> Measure:
 def cost_of_pair(
     a: Array, a_first: int, a_last: int, a_aside: float,
     b: Array, b_first: int, b_last: int, b_aside: float,
-    length: float, constants: Array, saved: Array,
+    length: float, constants: Array, saved: Array, order: Array,
 ) -> float:  # fmt: skip
     """Compute the distance of two trains; ``saved`` holds a row of M where it last changed."""
     cost, reach = constants[0], constants[1]

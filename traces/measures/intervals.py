@@ -1,12 +1,11 @@
 """The ISI distance: how the intervals between spikes differ at each instant."""
 
-import math
 from typing import Any
 
 from numpy.typing import NDArray
 
 from traces.jit import inner
-from traces.measures.outline import outline
+from traces.measures.outline import merge, outline
 from traces.measures.pairs import Measure, nothing
 
 Array = NDArray[Any]
@@ -16,30 +15,21 @@ Array = NDArray[Any]
 def isi_of_pair(
     a: Array, a_first: int, a_last: int, a_aside: float,
     b: Array, b_first: int, b_last: int, b_aside: float,
-    length: float, constants: Array, scratch: Array,
+    length: float, constants: Array, scratch: Array, order: Array,
 ) -> float:  # fmt: skip
-    """Sweep over the spikes of both; the first and last value of each are no spikes."""
-    i, j = a_first, b_first
-    isi_a, isi_b = a[i + 1] - a[i], b[j + 1] - b[j]
+    """Add up over the times between two spikes of either train."""
+    n = merge(a, a_first, a_last, b, b_first, b_last, scratch, order)
+    scratch[n] = length
     then = total = 0.0
-    while True:
-        next_a = a[i + 1] if i + 2 < a_last else math.inf
-        next_b = b[j + 1] if j + 2 < b_last else math.inf
-        now = next_a if next_a < next_b else next_b
-        if now > length:
-            now = length
+    for k in range(n + 1):
+        now = scratch[k]
         if now > then:
+            i, j = order[k, 0], order[k, 1]
+            isi_a, isi_b = a[i] - a[i - 1], b[j] - b[j - 1]
             longer = isi_a if isi_a > isi_b else isi_b
             total += abs(isi_a - isi_b) / longer * (now - then)
             then = now
-        if next_a == math.inf and next_b == math.inf:
-            return total / length
-        if next_a <= next_b:
-            i += 1
-            isi_a = a[i + 1] - a[i]
-        if next_b <= next_a:
-            j += 1
-            isi_b = b[j + 1] - b[j]
+    return total / length
 
 
 isi_distance = Measure(name="isi_distance", prepare=outline, kernel=isi_of_pair, constants=nothing)

@@ -1,81 +1,81 @@
 """Kreuz's SPIKE distance: how far off the spikes around each instant are, against the intervals."""
 
-import math
 from typing import Any
 
 from numpy.typing import NDArray
 
-from traces.jit import inlined, inner
-from traces.measures.outline import outline
+from traces.jit import inner
+from traces.measures.outline import merge, outline
 from traces.measures.pairs import Measure, nothing
 
 Array = NDArray[Any]
 
 
-@inlined
+@inner
 def nearest(instant: float, others: Array, first: int, last: int) -> float:
-    """Distance from an instant to the nearest of ascending others, none nearer before ``first``."""
+    """Distance from an instant to the nearest of others."""
     distance: float = abs(others[first] - instant)
     for k in range(first + 1, last):
         further = abs(others[k] - instant)
-        if further > distance:
-            break
-        distance = further
+        distance = further if further < distance else distance
     return distance
+
+
+@inner
+def settle_edges(
+    off: Array, begin: int, a: Array, a_first: int, a_last: int, b: Array, b_first: int, b_last: int
+) -> None:
+    """Let what is off stay before the first spike and behind the last one."""
+    end = begin + a_last - a_first - 1
+    off[begin] = off[begin + 1]
+    off[end] = off[end - 1]
+    if end == begin + 2 and a[a_first + 1] == 0.0:
+        # A single spike at the start has the end of the window for its next one.
+        off[end] = nearest(a[a_last - 1], b, b_first, b_last)
 
 
 @inner
 def spike_of_pair(
     a: Array, a_first: int, a_last: int, a_aside: float,
     b: Array, b_first: int, b_last: int, b_aside: float,
-    length: float, constants: Array, scratch: Array,
+    length: float, constants: Array, scratch: Array, order: Array,
 ) -> float:  # fmt: skip
-    """Sweep over the spikes of both; the first and last value of each are no spikes.
+    """Add up over the times between two spikes of either train, where all is linear in time.
 
-    Between two spikes of either train everything is linear in time, so an interval's part of the
-    integral is the mean of its ends. ``off`` is the distance of the spike before, ``slope`` how it
-    changes towards that of the spike to come; at the edges it stays.
+    The integral over such a time is that of the mean of its ends. ``scratch`` holds the times, then
+    how far off each instant of a and each one of b is.
     """
-    i, j = a_first, b_first
-    isi_a, isi_b = a[i + 1] - a[i], b[j + 1] - b[j]
-    to_come_a = nearest(a[i + 1], b, j, b_last)
-    to_come_b = nearest(b[j + 1], a, i, a_last)
-    off_a, off_b = to_come_a, to_come_b
-    slope_a = slope_b = 0.0
-    since_a, since_b = a[i], b[j]
+    n = merge(a, a_first, a_last, b, b_first, b_last, scratch, order)
+    scratch[n] = length
+    # Entry i of a is at_a + i, so that an instant of a is found by its own number.
+    at_a = n + 1 - a_first
+    at_b = at_a + a_last - b_first
+    for k in range(n):
+        i, j = order[k, 0], order[k, 1]
+        here, there = a[i], b[j]
+        # Written for both; what stays is from when they came, with neighbours on either side.
+        before, behind = here - b[j - 1], there - here
+        scratch[at_a + i] = before if before < behind else behind
+        before, behind = there - a[i - 1], here - there
+        scratch[at_b + j] = before if before < behind else behind
+    settle_edges(scratch, at_a + a_first, a, a_first, a_last, b, b_first, b_last)
+    settle_edges(scratch, at_b + b_first, b, b_first, b_last, a, a_first, a_last)
     then = total = 0.0
-    while True:
-        next_a = a[i + 1] if i + 2 < a_last else math.inf
-        next_b = b[j + 1] if j + 2 < b_last else math.inf
-        now = next_a if next_a < next_b else next_b
-        if now > length:
-            now = length
+    for k in range(n + 1):
+        now = scratch[k]
         if now > then:
+            i, j = order[k, 0], order[k, 1]
             both = then + now
-            twice_a = 2.0 * off_a + slope_a * (both - 2.0 * since_a)
-            twice_b = 2.0 * off_b + slope_b * (both - 2.0 * since_b)
+            isi_a, isi_b = a[i] - a[i - 1], b[j] - b[j - 1]
+            off_a = scratch[at_a + i - 1] * (2.0 * a[i] - both)
+            off_a += scratch[at_a + i] * (both - 2.0 * a[i - 1])
+            off_b = scratch[at_b + j - 1] * (2.0 * b[j] - both)
+            off_b += scratch[at_b + j] * (both - 2.0 * b[j - 1])
             isis = isi_a + isi_b
-            total += (twice_a * isi_b + twice_b * isi_a) / (isis * isis) * (now - then)
+            weighed = off_a * (isi_b * isi_b) + off_b * (isi_a * isi_a)
+            total += weighed / (isi_a * isi_b * (isis * isis)) * (now - then)
             then = now
-        if next_a == math.inf and next_b == math.inf:
-            return total / length
-        i += next_a <= next_b
-        j += next_b <= next_a
-        if next_a <= next_b:
-            off_a, since_a = to_come_a, next_a
-            isi_a = a[i + 1] - since_a
-            slope_a = 0.0
-            # A single spike at the start has the end of the window for its next one.
-            if i + 2 < a_last or (i == a_first + 1 and since_a == 0.0):
-                to_come_a = nearest(a[i + 1], b, j, b_last)
-                slope_a = (to_come_a - off_a) / isi_a
-        if next_b <= next_a:
-            off_b, since_b = to_come_b, next_b
-            isi_b = b[j + 1] - since_b
-            slope_b = 0.0
-            if j + 2 < b_last or (j == b_first + 1 and since_b == 0.0):
-                to_come_b = nearest(b[j + 1], a, i, a_last)
-                slope_b = (to_come_b - off_b) / isi_b
+    return total / length
 
 
 spike_distance = Measure(

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from traces.jit import inner
 from traces.measures.pairs import Prepared
 from traces.measures.trains import Trains
 
@@ -48,3 +49,33 @@ def _distinct(trains: Trains) -> tuple[Array, Array]:
     counts = np.bincount(number[new], minlength=len(trains))
     values = (trains.ticks[new] - trains.start).astype(np.float64)
     return values, np.append(0, np.cumsum(counts)).astype(np.int64)
+
+
+@inner
+def merge(
+    a: Array, a_first: int, a_last: int, b: Array, b_first: int, b_last: int,
+    times: Array, order: Array,
+) -> int:  # fmt: skip
+    """List the instants of two outlines in order; of those at one instant a's come first.
+
+    ``times[k]`` is that of the k-th, and ``order[k]`` the next instant of a and of b when it came.
+    Which train comes next is chance, so it is computed rather than branched on.
+
+    Returns
+    -------
+    int
+        How many there are; ``order`` has one row more.
+    """
+    i, j = a_first + 1, b_first + 1
+    a_end, b_end = a_last - 1, b_last - 1
+    n = a_end - i + b_end - j
+    for k in range(n):
+        order[k, 0] = i
+        order[k, 1] = j
+        of_a = ((a[i] <= b[j]) & (i < a_end)) | (j >= b_end)
+        times[k] = a[i] if of_a else b[j]
+        i += of_a
+        j += 1 - of_a
+    order[n, 0] = i
+    order[n, 1] = j
+    return n

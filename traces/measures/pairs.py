@@ -144,12 +144,12 @@ def _fill(measure: Measure, a: Trains, b: Trains, work: _Work, out: Array, threa
     mine = measure.prepare(a)
     others = mine if b is a else measure.prepare(b)
     constants = np.array(measure.constants(a), np.float64)
-    most = int(np.diff(others.first).max(initial=0))
+    most = sum(int(np.diff(each.first).max(initial=0)) for each in (mine, others))
     rows = _rows(measure.kernel)
 
     def some(first: int, last: int) -> None:
-        scratch = np.empty(most)
-        rows(*mine, *others, *work, first, last, float(a.length), constants, scratch, out)
+        scratch, order = np.empty(2 * most + 1), np.empty((most + 1, 2), np.int64)
+        rows(*mine, *others, *work, first, last, float(a.length), constants, scratch, order, out)
 
     cuts = _cuts(work, threads * _PIECES_A_THREAD if threads > 1 else 1)
     if threads == 1 or not COMPILES:
@@ -174,9 +174,12 @@ def _cuts(work: _Work, pieces: int) -> list[tuple[int, int]]:
 def one(
     a: Array, a_first: int, a_last: int, a_aside: float,
     b: Array, b_first: int, b_last: int, b_aside: float,
-    length: float, constants: Array, scratch: Array,
+    length: float, constants: Array, scratch: Array, order: Array,
 ) -> float:  # fmt: skip
-    """Stand for a measure of one pair: values ``a_first`` to ``a_last`` of a, and so of b."""
+    """Stand for a measure of one pair: values ``a_first`` to ``a_last`` of a, and so of b.
+
+    With n values in both, ``scratch`` float64 has room for 2 n + 1 and ``order`` int64 for n + 1 rows of 2.
+    """
     return 0.0
 
 
@@ -184,7 +187,7 @@ def one(
 def rows_of_pairs(
     a_first: Array, a: Array, a_aside: Array, b_first: Array, b: Array, b_aside: Array,
     begin: Array, end: Array, at: Array, first_row: int, last_row: int,
-    length: float, constants: Array, scratch: Array, out: Array,
+    length: float, constants: Array, scratch: Array, order: Array, out: Array,
 ) -> None:  # fmt: skip
     """Measure some rows of pairs."""
     for i in range(first_row, last_row):
@@ -192,7 +195,7 @@ def rows_of_pairs(
             out[at[i] + j - begin[i]] = one(
                 a, a_first[i], a_first[i + 1], a_aside[i],
                 b, b_first[j], b_first[j + 1], b_aside[j],
-                length, constants, scratch,
+                length, constants, scratch, order,
             )  # fmt: skip
 
 

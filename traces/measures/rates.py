@@ -67,7 +67,7 @@ def _binned(trains: Trains, bin_ticks: int) -> Prepared:
 def correlation_of_pair(
     a: Array, a_first: int, a_last: int, a_aside: float,
     b: Array, b_first: int, b_last: int, b_aside: float,
-    length: float, constants: Array, scratch: Array,
+    length: float, constants: Array, scratch: Array, order: Array,
 ) -> float:  # fmt: skip
     """Correlate two trains of bins; aside is how far each one's counts are spread."""
     if a_aside <= 0.0 or b_aside <= 0.0:

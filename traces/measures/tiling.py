@@ -54,10 +54,11 @@ def _tiled(trains: Trains, dt_ticks: float) -> Prepared:
     first, values, _ = instants(trains)
     number = trains.numbers
     near = np.zeros(values.size)
-    # A spike's right half, or up to half the way to the next where that is near, and so its left.
+    # From a spike to the next one in the train, at most the right side of one and the left of the other.
     gaps = np.minimum(np.diff(values), 2 * dt_ticks)
     near[:-1] += np.where(number[1:] == number[:-1], gaps, 0)
-    covered = np.bincount(number, weights=near, minlength=len(trains))
+    covered = np.zeros(len(trains))
+    np.add.at(covered, number, near)
     there = np.flatnonzero(trains.counts)
     covered[there] += np.minimum(values[first[there]], dt_ticks)
     covered[there] += np.minimum(trains.length - values[first[there + 1] - 1], dt_ticks)
@@ -88,7 +89,7 @@ def against_chance(share: float, tiled: float) -> float:
 def tiling_of_pair(
     a: Array, a_first: int, a_last: int, a_aside: float,
     b: Array, b_first: int, b_last: int, b_aside: float,
-    length: float, constants: Array, scratch: Array,
+    length: float, constants: Array, scratch: Array, order: Array,
 ) -> float:  # fmt: skip
     """Compute the coefficient of two trains; aside is the share of the window near a spike."""
     n, m = a_last - a_first, b_last - b_first
