@@ -295,6 +295,15 @@ def test_ticks_before_the_lag_are_no_chances_to_fire(recording, window):
         ]  # fmt: skip
 
 
+def test_a_share_of_the_chances_to_fire_is_reached_or_not(recording):
+    """Every 3 ticks, a neuron can fire 7 times in 20 ticks, so 21 times in 3 samples."""
+    often = [(20 * s + t, 0, 1) for s in range(3) for t in range(0, 20, 3)]
+    for n, rate, kinds in ((18, 0.9, []), (19, 0.9, ["saturated"]), (19, 0.95, [])):
+        limits = Limits(least_interval={"a": 3}, saturated_rate=rate, silent_share=1.0)
+        with written(recording, f"{n} {rate}.h5", {"a": often[:n]}) as trace:
+            assert [alarm.kind for alarm in alarms(trace, limits)] == kinds
+
+
 def test_a_payload_does_not_make_a_neuron_saturated(recording):
     rows = {"a": [(t, 0, 9) for t in range(0, 60, 6)]}
     with written(recording, "t.h5", rows, populations=[population(payload=True)]) as trace:
