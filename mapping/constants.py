@@ -57,19 +57,7 @@ class Constants:
         used_first = chip.arithmetic.current_order == "add-use-decay"
         first = keeps["current"] if used_first else 1.0
         self._start = np.where(filtered, -settled * first, 0.0)
-        self.gain = self._current_gain(filtered)
-
-    def _current_gain(self, filtered: Array) -> Floats:
-        """Factor on weights for what the chip's current does otherwise than the network's."""
-        leak, loaded = self._leak["current"], self._loaded_leak["current"]
-        gain = np.ones(leak.size)
-        if self._chip.arithmetic.current_order == "add-decay-use":
-            # Such a current decays once before it is used.
-            gain = gain / np.where(loaded < 1, 1 - loaded, 1.0)
-        if self._chip.arithmetic.current_decay == "shift":
-            # Time constants are powers of 2; what a spike adds up to is kept.
-            gain = gain * loaded / np.where(leak > 0, leak, 1.0)
-        return np.where(filtered, gain, 1.0)
+        self.gain = current_gain(self._leak["current"], self._loaded_leak["current"], chip)
 
     def load(self, incoming: Iterable[Projection], host: tuple[Floats | float, bool]) -> Load:
         """Sum up what the neurons ask of registers."""
@@ -198,6 +186,24 @@ class Constants:
                 f"cut to {edge}"
             )
         return _whole(np.clip(start, -edge, edge), False)
+
+
+def current_gain(leak: Floats, loaded: Floats, chip: Chip) -> Floats:
+    """Factor on weights for what the chip's current does otherwise than the network's.
+
+    Parameters
+    ----------
+    leak, loaded : float64 [n]
+        Share of the current that is lost each tick, wanted and on the chip.
+    """
+    gain = np.ones(leak.size)
+    if chip.arithmetic.current_order == "add-decay-use":
+        # Such a current decays once before it is used.
+        gain = gain / np.where(loaded < 1, 1 - loaded, 1.0)
+    if chip.arithmetic.current_decay == "shift":
+        # Time constants are powers of 2; what a spike adds up to is kept.
+        gain = gain * loaded / np.where(leak > 0, leak, 1.0)
+    return np.where(leak < 1, gain, 1.0)  # without a filter there is nothing to make up for
 
 
 def _whole(values: Floats, floats: bool) -> Array:

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from mapping.assemble import lags
 from mapping.drive import Drive
-from mapping.linear import Dense, sparse
-from mapping.network import Network, Population, Projection, current_keep, rest_ticks
+from mapping.linear import Dense, Linear, sparse
+from mapping.network import Network, Population, current_keep, rest_ticks
 from traces.jit import kernel
 
 Array = NDArray[Any]
@@ -44,13 +44,20 @@ class FloatRun:
     states: Mapping[tuple[str, str], Array]
 
 
-class _Weights(NamedTuple):
+class Weights(NamedTuple):
     """Synapses by source: a matrix [n_pre, n_post], or a list."""
 
     full: Array
     row: Array
     target: Array
     weight: Array
+
+    def of(self, source: int) -> tuple[Array, Array]:
+        """Targets of a source, and their weights."""
+        if self.full.size:
+            return np.arange(self.full.shape[1]), self.full[source]
+        mine = slice(self.row[source], self.row[source + 1])
+        return self.target[mine], self.weight[mine]
 
 
 class _Neurons(NamedTuple):
@@ -75,7 +82,7 @@ class _Way(NamedTuple):
 
     source: str
     target: str
-    weights: _Weights
+    weights: Weights
     spike_ticks: int
     current_ticks: int
     current_gain: float
@@ -91,7 +98,7 @@ class Prepared(NamedTuple):
 
 
 @kernel
-def _deliver(sources: Array, times: Array, weights: _Weights, into: Array) -> None:
+def deliver(sources: Array, times: Array, weights: Weights, into: Array) -> None:
     """Add the weights of each source, multiplied by how often it fired or by its value."""
     if weights.full.size:
         for k in range(sources.size):
@@ -170,7 +177,7 @@ def prepare(network: Network, *, timing: Timing, input_latency: int = 1) -> Prep
             late = delay + first.get(source, 1)
         ways[source].append(
             _Way(
-                source, projection.target, _weights(projection), late, delay,
+                source, projection.target, weights_by_source(projection.linear), late, delay,
                 projection.current_gain,
             )
         )  # fmt: skip
@@ -182,14 +189,15 @@ def prepare(network: Network, *, timing: Timing, input_latency: int = 1) -> Prep
     )
 
 
-def _weights(projection: Projection) -> _Weights:
+def weights_by_source(linear: Linear) -> Weights:
+    """Unroll a map, so that each source's weights follow each other."""
     none, whole = np.empty(0), np.empty(0, np.int64)
-    if isinstance(projection.linear, Dense):
-        full = np.array(projection.linear.weight.T, order="C")
-        return _Weights(full, whole, whole, none)
-    listed = sparse(projection.linear)
+    if isinstance(linear, Dense):
+        full = np.array(linear.weight.T, order="C")
+        return Weights(full, whole, whole, none)
+    listed = sparse(linear)
     # Copies, since compiled code takes read-only arrays for another type and compiles anew.
-    return _Weights(np.empty((0, 0)), listed.row.copy(), listed.target.copy(), listed.weight.copy())
+    return Weights(np.empty((0, 0)), listed.row.copy(), listed.target.copy(), listed.weight.copy())
 
 
 def _neurons(population: Population, dt_s: float) -> _Neurons:
@@ -263,7 +271,7 @@ def simulate(
                 frames[name][:, tick] = cell.i, cell.v
             for way in prepared.ways[name] if fired.size else ():
                 arriving = cells[way.target].arriving(tick + way.spike_ticks)
-                _deliver(fired, np.ones(fired.size), way.weights, arriving)
+                deliver(fired, np.ones(fired.size), way.weights, arriving)
     return FloatRun(
         n_ticks=length,
         spikes={p.name: cells[p.name].spikes() for p in network.populations if p.spiking},
@@ -308,7 +316,7 @@ def _feed(
 
 def _add(values: Array, way: _Way, into: Array) -> None:
     sources = np.flatnonzero(values)
-    _deliver(sources, values[sources].astype(np.float64), way.weights, into)
+    deliver(sources, values[sources].astype(np.float64), way.weights, into)
 
 
 def _mapped(values: Array, way: _Way, n_post: int) -> Array:

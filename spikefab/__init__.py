@@ -22,6 +22,7 @@ _HOME = {
     "Drive": "mapping.drive",
     "Engine": "emulator.engine",
     "EngineError": "emulator.errors",
+    "explain_difference": "spikefab.microscope.explain",
     "import_netx": "mapping.netx_import",
     "import_nir": "mapping.nir_import",
     "Input": "mapping.network",

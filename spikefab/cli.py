@@ -352,26 +352,43 @@ def chips(
 def compare_traces(
     a: Annotated[Path, typer.Argument(help="A trace.", show_default=False)],
     b: Annotated[Path, typer.Argument(help="Another of the same network.", show_default=False)],
+    cause: Annotated[
+        bool, typer.Option("--cause/--no-cause", help="Name what the difference comes from.")
+    ] = True,
+    samples: Annotated[
+        int, typer.Option("--samples", help="Differing samples to run again for that.", min=1)
+    ] = 8,
+    as_trained: Annotated[
+        bool,
+        typer.Option(
+            "--as-trained",
+            help="Ask for the causes against the network in instant timing, as it was trained.",
+        ),
+    ] = False,
+    neuron: Annotated[
+        str | None,
+        typer.Option(
+            "--neuron",
+            metavar="POP[i]",
+            help="Look at this neuron.",
+            show_default="the first that differs",
+        ),
+    ] = None,
+    ticks: Annotated[
+        str | None, typer.Option("--ticks", metavar="A:B", help="At these ticks, without the lag.")
+    ] = None,
+    sample: Annotated[int | None, typer.Option("--sample", help="In this sample.")] = None,
     json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
     debug: Debug = False,
 ) -> None:
-    """Compare two traces spike by spike; exit code 4 if they differ."""
+    """Compare two traces spike by spike, and name the cause; exit code 4 if they differ."""
     with told(debug):
-        from spikefab.tables import comparison_json, print_comparison
-        from traces.compare import compare
-        from traces.trace import Trace
+        from spikefab.microscope.command import compare_two
 
-        with Trace.open(a) as first, Trace.open(b) as second:
-            try:
-                found = compare(first, second)
-            except ValueError as error:
-                raise BadInputError(str(error)) from error
-        if json:
-            say(as_json(comparison_json(found)))
-        else:
-            print_comparison(found)
-        if not found.equal:
-            raise typer.Exit(4)
+        compare_two(
+            a, b, samples=samples if cause else 0, as_trained=as_trained, neuron=neuron,
+            ticks=ticks, sample=sample, json=json,
+        )  # fmt: skip
 
 
 @app.command("cost")

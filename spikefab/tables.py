@@ -117,6 +117,8 @@ def comparison_json(found: Comparison) -> dict[str, Any]:
     """Everything that a comparison found, as plain values."""
     return {
         "equal": found.equal,
+        "partial": found.partial,
+        "differences": list(found.differences),
         "agreement": found.agreement,
         "complete_a": found.complete_a,
         "complete_b": found.complete_b,
@@ -165,12 +167,16 @@ def _comparison_row(p: PopulationComparison, with_states: bool) -> list[str]:
 
 
 def _verdict(found: Comparison) -> list[str]:
-    lines = []
+    lines = list(found.differences)
+    if found.partial:
+        lines.append("only what the two have in common was compared")
     for side, complete, ticks in (
         ("a", found.complete_a, found.whole_ticks_a), ("b", found.complete_b, found.whole_ticks_b),
     ):  # fmt: skip
         if not complete:
             lines.append(f"{side} broke off after tick {ticks - 1:,}; compared up to there")
+    if found.partial and found.first is None:
+        return [*lines, f"nothing differs in the {found.n_ticks:,} ticks that were compared"]
     if found.equal:
         upto = f" in the {found.n_ticks:,} ticks that both have" if lines else ""
         return [*lines, f"equal{upto}: every spike and every recorded state"]

@@ -85,6 +85,10 @@ class Comparison:
         False for a run that broke off; only the ticks up to there are compared.
     whole_ticks_a, whole_ticks_b : int
         Ticks from the start of the trace that are there.
+    differences : tuple of str
+        In what the two traces differ as a whole, and what was left out for that.
+    partial : bool
+        Whether only a part of the two could be compared: common populations, samples and ticks.
     """
 
     populations: tuple[PopulationComparison, ...]
@@ -92,6 +96,8 @@ class Comparison:
     complete_b: bool
     whole_ticks_a: int
     whole_ticks_b: int
+    differences: tuple[str, ...] = ()
+    partial: bool = False
 
     @property
     def n_ticks(self) -> int:
@@ -102,9 +108,14 @@ class Comparison:
     def equal(self) -> bool:
         """Whether every spike and every state that was recorded in both is the same.
 
-        Says nothing about ticks that one of the two lacks, see ``complete_a``.
+        Says nothing about ticks that a run lacks which broke off, see ``complete_a``. What can be
+        compared in part alone is not equal.
         """
-        return self.first is None and not any(p.state_max_error for p in self.populations)
+        return (
+            not self.partial
+            and self.first is None
+            and not any(p.state_max_error for p in self.populations)
+        )
 
     @property
     def first(self) -> Difference | None:
@@ -124,48 +135,69 @@ class Comparison:
 def compare(a: Trace, b: Trace) -> Comparison:
     """Compare spike by spike, in windows of ticks, so that long traces need little memory.
 
+    Where the two are of different networks or lengths, what they have in common is compared, and
+    the result says so (`Comparison.partial`).
+
     Raises
     ------
     ValueError
-        If the two are not of the same network and data, or have no tick in common; says why.
+        If nothing is left to compare; says why.
     TraceFormatError
         If a file is damaged.
     """
-    _check_comparable(a, b)
-    aligned = [Aligned(a, b, p, b.population(p.name)) for p in a.populations]
-    if a.samples and aligned and not any(each.n_ticks for each in aligned):
+    told, left_out = _unlike(a, b)
+    in_b = {p.name: p for p in b.populations}
+    aligned = [
+        Aligned(a, b, p, in_b[p.name])
+        for p in a.populations
+        if p.name in in_b and p.name not in left_out
+    ]
+    if not aligned and (a.populations or b.populations):
+        raise ValueError(f"{a.path} and {b.path} cannot be compared: " + "; ".join(told))
+    if min(a.samples, b.samples) and aligned and not any(each.n_ticks for each in aligned):
         raise ValueError(
             f"{a.path} and {b.path} cannot be compared: they broke off before they had a tick in "
             f"common ({a.whole_ticks} and {b.whole_ticks} ticks are there)"
         )
+    if a.samples != b.samples and not min(a.samples, b.samples):
+        raise ValueError(f"{a.path} and {b.path} cannot be compared: " + "; ".join(told))
     return Comparison(
         populations=tuple(_compared(each) for each in aligned),
         complete_a=a.complete,
         complete_b=b.complete,
         whole_ticks_a=a.whole_ticks,
         whole_ticks_b=b.whole_ticks,
+        differences=tuple(told),
+        partial=bool(left_out) or a.samples != b.samples or a.input_ticks != b.input_ticks,
     )
 
 
-def _check_comparable(a: Trace, b: Trace) -> None:
-    problems = []
+def _unlike(a: Trace, b: Trace) -> tuple[list[str], set[str]]:
+    """Say in what two traces differ, and which populations cannot be compared for that."""
+    told: list[str] = []
+    left_out: set[str] = set()
     in_a, in_b = ({p.name: p for p in trace.populations} for trace in (a, b))
     for name in sorted(in_a.keys() ^ in_b.keys()):
-        problems.append(f"population {name!r} is only in {(a if name in in_a else b).path}")
+        told.append(f"population {name!r} is only in {(a if name in in_a else b).path}")
+        left_out.add(name)
     for name in sorted(in_a.keys() & in_b.keys()):
         if in_a[name].shape != in_b[name].shape:
-            problems.append(f"population {name!r} is {in_a[name].shape} and {in_b[name].shape}")
+            told.append(f"population {name!r} is {in_a[name].shape} and {in_b[name].shape}")
+            left_out.add(name)
         for trace, population in ((a, in_a[name]), (b, in_b[name])):
             if population.lag >= trace.ticks:
-                problems.append(
+                told.append(
                     f"population {name!r} trails the input by {population.lag} ticks, but a "
                     f"sample of {trace.path} has {trace.ticks}"
                 )
+                left_out.add(name)
     for what in ("samples", "input_ticks", "dt_s"):
         if getattr(a, what) != getattr(b, what):
-            problems.append(f"{what} is {getattr(a, what)} and {getattr(b, what)}")
-    if problems:
-        raise ValueError(f"{a.path} and {b.path} cannot be compared: " + "; ".join(problems))
+            told.append(f"{what} is {getattr(a, what)} and {getattr(b, what)}")
+    networks = [str(trace.provenance.get("network_sha256", ""))[:12] for trace in (a, b)]
+    if all(networks) and networks[0] != networks[1]:
+        told.append(f"the networks are not the same ({networks[0]} and {networks[1]})")
+    return told, left_out
 
 
 def _difference(aligned: Aligned, key: int, a: Numbered, b: Numbered) -> Difference:

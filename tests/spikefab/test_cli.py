@@ -97,6 +97,31 @@ def test_compare_tells_equal_from_different(demo):
     assert json.loads(as_json.stdout)["equal"] is False
 
 
+def test_compare_names_the_cause(demo):
+    folder = demo[0]
+    shown = spikefab("compare", "float.h5", "trace.h5", "--samples", "2", cwd=folder)
+    assert shown.returncode == 4
+    assert "differing spikes in samples" in shown.stdout
+    last = shown.stdout.rstrip().splitlines()[-1]
+    assert re.search(r"of the \d+ differing spikes vanish with float weights; ", last)
+    plain = spikefab("compare", "float.h5", "trace.h5", "--no-cause", cwd=folder)
+    assert plain.returncode == 4
+    assert "vanish" not in plain.stdout
+    found = json.loads(
+        spikefab("compare", "trace.h5", "float.h5", "--samples", "2", "--json", cwd=folder).stdout
+    )
+    assert found["sentence"] == last
+    assert found["causes"]["unlike"] == found["causes"]["noise"] == 0
+    for how, message in (
+        (("--neuron", "spikes2"), "write it as hidden[42]"),
+        (("--ticks", "9"), "write them as 10:20"),
+        (("--neuron", "spikes9[1]"), "there is no population 'spikes9'"),
+    ):
+        refused = spikefab("compare", "float.h5", "trace.h5", *how, cwd=folder)
+        assert refused.returncode == 2
+        assert message in refused.stderr
+
+
 def test_info_and_chips(demo):
     folder = demo[0]
     assert "360 samples" in spikefab("info", "trace.h5", cwd=folder).stdout

@@ -146,3 +146,91 @@ def test_membranes_are_compared_up_to_where_both_go(recording, window):
         part = compare(a, b).populations[1]
     assert part.state_max_error == part.state_rms_error == 0.5
     assert part.state_correlation == pytest.approx(1.0)
+
+
+def test_fewer_samples_are_compared_in_part(recording, random_spikes, window):
+    spikes = random_spikes()
+    fewer = {name: {e for e in events if e[0] < 2} for name, events in spikes.items()}
+    with (
+        recording.write("a.h5", spikes) as a,
+        recording.write("b.h5", fewer, samples=2) as b,
+    ):
+        found = compare(a, b)
+    assert found.partial
+    assert not found.equal
+    assert found.first is None
+    assert found.differences == ("samples is 3 and 2",)
+    for part in found.populations:
+        assert part.n_a == part.n_b == part.n_common == len(fewer[part.name])
+        assert part.n_ticks == 2 * 20
+
+
+def test_longer_samples_are_compared_in_part(recording, random_spikes, window):
+    spikes = random_spikes()
+    with (
+        recording.write("a.h5", spikes) as a,
+        recording.write("b.h5", spikes, ticks=25, input_ticks=15) as b,
+    ):
+        found = compare(a, b)
+    assert found.partial
+    assert found.first is None
+    assert found.differences == ("input_ticks is 10 and 15",)
+    assert found.n_ticks == 3 * 20
+
+
+def test_common_populations_are_compared(recording, random_spikes):
+    spikes = random_spikes()
+    parts = recording.populations()
+    other = (RecordedPopulation(name="c", shape=(4,), lag=0, output=True, spiking=True), parts[0])
+    with recording.write("a.h5", spikes) as a:
+        only_a = {"a": spikes["a"]}
+        with recording.write("b.h5", only_a, populations=other) as b:
+            found = compare(a, b)
+    assert [p.name for p in found.populations] == ["a"]
+    assert found.populations[0].agreement == 1
+    assert found.partial
+    assert sorted(text.split(" is ")[0] for text in found.differences) == [
+        "population 'b'", "population 'c'",
+    ]  # fmt: skip
+
+
+def test_populations_of_another_shape_are_left_out(recording, random_spikes):
+    wide = tuple(
+        RecordedPopulation(
+            name=p.name, shape=(9,) if p.name == "a" else p.shape, lag=0, output=p.output,
+            spiking=p.spiking,
+        )
+        for p in recording.populations()
+    )  # fmt: skip
+    spikes = random_spikes()
+    with (
+        recording.write("a.h5", spikes) as a,
+        recording.write("b.h5", spikes, populations=wide) as b,
+    ):
+        found = compare(a, b)
+    assert [p.name for p in found.populations] == ["b"]
+    assert found.differences == ("population 'a' is (2, 3) and (9,)",)
+
+
+def test_nothing_in_common_says_all_that_differs(recording):
+    one = (RecordedPopulation(name="x", shape=(2,), lag=0, output=True, spiking=True),)
+    other = (RecordedPopulation(name="y", shape=(2,), lag=0, output=True, spiking=True),)
+    with (
+        recording.write("a.h5", {}, populations=one) as a,
+        recording.write("b.h5", {}, populations=other, samples=2, dt_s=2e-3) as b,
+        pytest.raises(
+            ValueError, match=r"'x' is only in .*'y' is only in .*samples is 3 and 2.*dt_s"
+        ),
+    ):
+        compare(a, b)
+
+
+def test_networks_of_another_hash_are_told_but_compared(recording, random_spikes):
+    spikes = random_spikes()
+    with (
+        recording.write("a.h5", spikes, provenance={"network_sha256": "a" * 64}) as a,
+        recording.write("b.h5", spikes, provenance={"network_sha256": "b" * 64}) as b,
+    ):
+        found = compare(a, b)
+    assert found.equal
+    assert found.differences == (f"the networks are not the same ({'a' * 12} and {'b' * 12})",)

@@ -1,0 +1,1 @@
+"""What a chip's formats and rules do to a network, one effect at a time."""
