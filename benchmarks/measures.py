@@ -266,6 +266,8 @@ def arguments() -> argparse.Namespace:
     for name, least in (("trains", 2), ("spikes", 1), ("seed", 0)):
         if getattr(args, name) < least:
             parser.error(f"--{name} must be at least {least}, got {getattr(args, name)}")
+    if args.record is not None and not args.record.absolute().parent.is_dir():
+        parser.error(f"{args.record} cannot be written: there is no such folder")
     return args
 
 

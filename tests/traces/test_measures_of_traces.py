@@ -276,14 +276,17 @@ def test_silent_and_saturated_neurons_raise_alarms(recording, window):
             "chip: population 'none': none of its 4 neurons fired in 60 ticks",
             "chip: population 'few': 3 of 4 neurons (75.0%) never fired in 60 ticks: 0, 1, 3",
             "chip: population 'all': 1 of 4 neurons (25.0%) fired in at least 95% of the ticks they "
-            "could (every tick): 0",
+            "could: 0",
         ]
         kept = Limits(silent_share=0.75, saturated_share=0.25)
         assert [alarm.population for alarm in alarms(trace, kept)] == ["none"]
         # A refractory neuron cannot fire more often than that.
-        slow = alarms(trace, Limits(least_interval={"fine": 2}))[-1]
-        assert (slow.population, slow.kind, slow.neurons.tolist()) == ("fine", "saturated", [0])
-        assert "every 2 ticks, its shortest interval" in slow.text
+        for intervals in (2, np.array([2, 1, 1, 1])):
+            slow = alarms(trace, Limits(least_interval={"fine": intervals}))[-1]
+            assert (slow.population, slow.kind, slow.neurons.tolist()) == ("fine", "saturated", [0])
+            assert "could, their refractory periods left out: 0" in slow.text
+        with pytest.raises(ValueError, match=r"'fine': least intervals of \(2,\), but it has 4"):
+            alarms(trace, Limits(least_interval={"fine": np.array([1, 2])}))
         assert alarms(trace)[0].trace == str(trace.path)
 
 
@@ -316,6 +319,7 @@ def test_a_payload_does_not_make_a_neuron_saturated(recording):
         ({"silent_share": 1.5}, r"silent_share is a share from 0 to 1, got 1\.5"),
         ({"saturated_rate": -1}, r"saturated_rate is a share from 0 to 1, got -1"),
         ({"least_interval": {"a": 0}}, r"population 'a': .* at least 1, got 0"),
+        ({"least_interval": {"a": np.array([2, -1])}}, r"population 'a': .* at least 1, got -1"),
     ],
 )
 def test_limits_out_of_range_are_told(given, message):

@@ -30,8 +30,8 @@ class Limits:
         Saturated neurons above this share are told.
     saturated_rate : float
         A neuron is saturated if it fired in at least this share of the ticks in which it could.
-    least_interval : mapping of population name to int
-        Least ticks from one spike to the next, the refractory time included; 1 where not told.
+    least_interval : mapping of population name to int or int64 [n]
+        Least ticks from one spike of a neuron to its next, 1 where not told; the refractory period.
 
     Raises
     ------
@@ -42,17 +42,17 @@ class Limits:
     silent_share: float = 0.5
     saturated_share: float = 0.05
     saturated_rate: float = 0.95
-    least_interval: Mapping[str, int] = field(default_factory=dict)
+    least_interval: Mapping[str, int | Array] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for name in ("silent_share", "saturated_share", "saturated_rate"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} is a share from 0 to 1, got {getattr(self, name)}")
         for name, ticks in self.least_interval.items():
-            if ticks < 1:
+            if np.min(ticks, initial=1) < 1:
                 raise ValueError(
                     f"population {name!r}: a neuron cannot fire more often than every tick, so its "
-                    f"least interval must be at least 1, got {ticks}"
+                    f"least interval must be at least 1, got {np.min(ticks)}"
                 )
 
 
@@ -101,14 +101,14 @@ def alarms(trace: Trace, limits: Limits | None = None, *, name: str = "") -> tup
 def _of_population(
     trace: Trace, population: RecordedPopulation, limits: Limits, name: str
 ) -> Iterator[Alarm]:
-    interval = limits.least_interval.get(population.name, 1)
+    size = population.size
+    interval = _least_interval(population, limits)
     n_ticks, n_most = _chances(trace, population.lag, interval)
-    if not population.size or not n_ticks:
+    if not size or not n_ticks:
         return
     fired = ticks_fired(trace, population)
     silent = np.flatnonzero(fired == 0)
     saturated = np.flatnonzero((fired > 0) & (fired >= limits.saturated_rate * n_most))
-    size = population.size
 
     def alarm(kind: str, neurons: Array, does: str) -> Alarm:
         share = f"{neurons.size:,} of {size:,} neurons ({neurons.size / size:.1%})"
@@ -125,12 +125,23 @@ def _of_population(
     elif silent.size > limits.silent_share * size:
         yield alarm("silent", silent, f"never fired in {n_ticks:,} ticks")
     if saturated.size > limits.saturated_share * size:
-        most = "every tick" if interval == 1 else f"every {interval} ticks, its shortest interval"
-        does = f"fired in at least {limits.saturated_rate:.0%} of the ticks they could ({most})"
+        does = f"fired in at least {limits.saturated_rate:.0%} of the ticks they could"
+        if np.any(interval[saturated] > 1):
+            does += ", their refractory periods left out"
         yield alarm("saturated", saturated, does)
 
 
-def _chances(trace: Trace, lag: int, interval: int) -> tuple[int, int]:
+def _least_interval(population: RecordedPopulation, limits: Limits) -> Array:
+    told = np.asarray(limits.least_interval.get(population.name, 1), np.int64)
+    if told.ndim and told.shape != (population.size,):
+        raise ValueError(
+            f"population {population.name!r}: least intervals of {told.shape}, but it has "
+            f"{population.size} neurons"
+        )
+    return np.broadcast_to(told, population.size)
+
+
+def _chances(trace: Trace, lag: int, interval: Array) -> tuple[int, Array]:
     """Ticks behind the lag in all samples, and how often a neuron can fire in them."""
     whole, rest = divmod(trace.whole_ticks, trace.ticks)
     each, last = max(trace.ticks - lag, 0), max(rest - lag, 0)
