@@ -8,13 +8,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from traces import align
-from traces.align import Aligned, Numbered, Window
+from traces.align import Aligned, Window
+from traces.layout import RecordedPopulation
 from traces.measures.trains import Trains
+from traces.trace import Trace
 
 Array = NDArray[Any]
 
 MOST_REPEATS = 1 << 16
 """Spikes of one train that its payloads may stand for."""
+HELD_WINDOWS = 4
+"""How many windows' spikes are held of a trace in whose samples there are more: each group of
+neurons takes one more reading of the sample."""
 
 
 class Batch(NamedTuple):
@@ -42,7 +47,7 @@ class _Group(NamedTuple):
 
 
 class _Found(NamedTuple):
-    """Spikes of one trace: train, tick and payload; int64 [n_spikes]."""
+    """Spikes of one trace in order: train, tick and size of the payload; integers [n_spikes]."""
 
     train: Array
     tick: Array
@@ -50,9 +55,9 @@ class _Found(NamedTuple):
 
 
 def batches(aligned: Aligned) -> Iterator[Batch]:
-    """Cut a population's trains so that about `align.WINDOW_EVENTS` spikes of a trace are held.
+    """Cut a population's trains so that a batch has about `align.WINDOW_EVENTS` spikes of a trace.
 
-    A sample with more spikes than that is read once for every group of its neurons.
+    A sample with more than `HELD_WINDOWS` times as many is read once for every group of neurons.
     """
     of_sample = _mean_spikes(aligned)
     for group in _groups(aligned, max(of_sample, aligned.size)):
@@ -85,12 +90,12 @@ def _neurons(aligned: Aligned, group: _Group, of_sample: float) -> list[tuple[in
     counts = np.max(
         [trace.counts(p.name, group.first, group.last)[0] for trace, p in aligned.sides], axis=0
     )
-    return _ranges(counts)
+    return _ranges(counts, HELD_WINDOWS * align.WINDOW_EVENTS)
 
 
-def _ranges(counts: Array) -> list[tuple[int, int]]:
+def _ranges(counts: Array, most: int) -> list[tuple[int, int]]:
     """Cut so that each range counts about as much as may be held, or is a single one."""
-    parts = np.cumsum(counts) // align.WINDOW_EVENTS
+    parts = np.cumsum(counts) // most
     edges = np.unique([0, *(np.flatnonzero(np.diff(parts)) + 1), counts.size]).tolist()
     return list(itertools.pairwise(edges))
 
@@ -102,21 +107,38 @@ def _read(
     step = group.length
     if of_sample > align.WINDOW_EVENTS:
         step = max(int(align.WINDOW_EVENTS * aligned.length / of_sample), 1)
-    parts: tuple[list[_Found], list[_Found]] = ([], [])
-    for start in range(0, group.length, step):
-        window = Window(group.first, group.last, start, min(start + step, group.length))
-        for side, spikes in zip(parts, aligned.spikes(window), strict=True):
-            side.append(_chosen(aligned, group, first, last, spikes))
-    joined = [_Found(*map(np.concatenate, zip(*side, strict=True))) for side in parts]
+    joined = []
+    for trace, population in aligned.sides:
+        parts = []
+        for start in range(0, group.length, step):
+            window = Window(group.first, group.last, start, min(start + step, group.length))
+            parts.append(_chosen(trace, population, window, first, last))
+        joined.append(_Found(*map(np.concatenate, zip(*parts, strict=True))))
     return joined[0], joined[1]
 
 
-def _chosen(aligned: Aligned, group: _Group, first: int, last: int, spikes: Numbered) -> _Found:
-    instant, neuron = np.divmod(spikes.keys, aligned.size)
-    mine = (neuron >= first) & (neuron < last)
-    sample, tick = np.divmod(instant[mine], aligned.length)
-    train = (sample - group.first) * (last - first) + neuron[mine] - first
-    return _Found(train, tick, np.abs(spikes.payload[mine]))
+def _chosen(
+    trace: Trace, population: RecordedPopulation, window: Window, first: int, last: int
+) -> _Found:
+    """Read the spikes of some neurons in a window, in columns as narrow as can be."""
+    begin = window.first_sample * trace.ticks + population.lag + window.start
+    end = (window.last_sample - 1) * trace.ticks + population.lag + window.stop
+    spikes = trace.spikes(population.name, begin, end)
+    sample, tick = np.divmod(spikes.ticks, trace.ticks)
+    tick -= population.lag
+    # Between two samples lie ticks that the other trace does not have.
+    mine = (tick >= window.start) & (tick < window.stop)
+    mine &= (spikes.neurons >= first) & (spikes.neurons < last)
+    n = (window.last_sample - window.first_sample) * (last - first)
+    train = (sample[mine] - window.first_sample) * (last - first) + spikes.neurons[mine] - first
+    payload = np.ones(train.size, np.uint8)
+    if spikes.payload is not None:
+        payload = np.abs(spikes.payload[mine])
+    return _Found(
+        train.astype(np.min_scalar_type(n)),
+        tick[mine].astype(np.min_scalar_type(window.stop)),
+        payload,
+    )
 
 
 def _cut(
@@ -129,7 +151,7 @@ def _cut(
         np.add.at(side, found.train, found.payload)
     payload = any(population.payload for _, population in aligned.sides)
     left_out = payload & np.any(counts > MOST_REPEATS, axis=0)
-    for begin, end in _ranges(np.where(left_out, 0, counts.max(axis=0))):
+    for begin, end in _ranges(np.where(left_out, 0, counts.max(axis=0)), align.WINDOW_EVENTS):
         sample, neuron = np.divmod(np.arange(begin, end), last - first)
         trains = [_trains(found, begin, end, left_out, group.length) for found in both]
         yield Batch(
@@ -140,7 +162,7 @@ def _cut(
 
 def _trains(found: _Found, begin: int, end: int, left_out: Array, length: int) -> Trains:
     mine = (found.train >= begin) & (found.train < end) & ~left_out[found.train]
+    ticks, numbers = (each[mine].astype(np.int64) for each in (found.tick, found.train))
     return Trains.from_events(
-        found.tick[mine], found.train[mine] - begin, found.payload[mine],
-        n=end - begin, start=0, stop=length,
+        ticks, numbers - begin, found.payload[mine], n=end - begin, start=0, stop=length
     )  # fmt: skip

@@ -66,7 +66,11 @@ class Trains:
         if payload is not None:
             times = np.abs(payload)
             ticks, neurons = np.repeat(ticks, times), np.repeat(neurons, times)
-        order = np.lexsort((ticks, neurons))
+        if np.any(ticks[1:] < ticks[:-1]):
+            order = np.argsort(ticks, kind="stable")
+            ticks, neurons = ticks[order], neurons[order]
+        # NumPy sorts numbers of 16 bits in linear time.
+        order = np.argsort(neurons.astype(np.min_scalar_type(n)), kind="stable")
         first = np.append(0, np.cumsum(np.bincount(neurons, minlength=n)))
         return _checked(ticks[order].astype(np.int64), first.astype(np.int64), start, stop)
 
