@@ -8,8 +8,10 @@ import naive_measures as naive
 import numpy as np
 import pytest
 
+from traces.align import Aligned
 from traces.layout import RecordedPopulation
 from traces.measures import MEASURES, Limits, Parameters, alarms, measure, plain
+from traces.measures.batches import batches
 from traces.trace import Trace
 
 PARAMETERS = Parameters(cost_per_tick=0.3, tau_ticks=4.0, dt_ticks=1.5, bin_ticks=3)
@@ -188,6 +190,30 @@ def test_payloads_that_stand_for_too_many_spikes_count_in_rates_alone(
     )
 
 
+@pytest.mark.parametrize("payload", [False, True])
+def test_batches_hold_few_spikes_and_every_train_once(recording, rng, monkeypatch, payload):
+    monkeypatch.setattr("traces.align.WINDOW_EVENTS", 40)
+    parts = [population(shape=(30,), payload=payload)]
+    # Ticks of a busy sample, and of samples that fit together.
+    for ticks, samples in ((200, 2), (4, 50)):
+        keys = np.sort(rng.choice(ticks * samples * 30, 1500, replace=False))
+        rows = {"a": [(k // 30, k % 30, 1 + k % 3) for k in keys.tolist()]}
+        name = f"{ticks}.h5"
+        with written(recording, name, rows, populations=parts, ticks=ticks, samples=samples,
+                     input_ticks=ticks) as a:  # fmt: skip
+            aligned = Aligned(a, a, *a.populations, *a.populations)
+            seen, counts = [], np.zeros((samples, 30), int)
+            for batch in batches(aligned):
+                seen += zip(batch.sample.tolist(), batch.neuron.tolist(), strict=True)
+                largest = batch.a.counts.max()
+                assert batch.a.ticks.size <= 40 + largest
+                np.testing.assert_array_equal(batch.a.ticks, batch.b.ticks)
+                np.testing.assert_array_equal(batch.counts[0], batch.a.counts)
+                counts[batch.sample, batch.neuron] += batch.a.counts
+            assert sorted(seen) == [(s, n) for s in range(samples) for n in range(30)]
+            np.testing.assert_array_equal(counts, a.counts("a"))
+
+
 def test_measures_are_chosen(recording, random_spikes):
     with recording.write("a.h5", random_spikes()) as a:
         found = measure(a, a, which=["earth_mover", "victor_purpura"])
@@ -308,7 +334,7 @@ def test_a_share_of_the_chances_to_fire_is_reached_or_not(recording):
 
 
 def test_a_payload_does_not_make_a_neuron_saturated(recording):
-    rows = {"a": [(t, 0, 9) for t in range(0, 60, 6)]}
+    rows = {"a": [(t, 0, 9) for t in range(0, 60, 6) for _ in range(6)]}
     with written(recording, "t.h5", rows, populations=[population(payload=True)]) as trace:
         assert [alarm.kind for alarm in alarms(trace)] == ["silent"]
 

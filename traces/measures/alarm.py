@@ -155,6 +155,9 @@ def ticks_fired(trace: Trace, population: RecordedPopulation) -> Array:
     fired = np.zeros(population.size, np.int64)
     for start in range(0, n_ticks, step):
         spikes = trace.spikes(population.name, start, min(start + step, n_ticks))
-        once = np.unique(spikes.ticks * population.size + spikes.neurons)
-        fired += np.bincount(once % population.size, minlength=population.size)
+        ticks, neurons = spikes.ticks, spikes.neurons
+        # Sorted by tick, then neuron: spikes of one neuron in a tick follow each other.
+        once = np.ones(ticks.size, np.bool_)
+        once[1:] = (ticks[1:] != ticks[:-1]) | (neurons[1:] != neurons[:-1])
+        fired += np.bincount(neurons[once], minlength=population.size)
     return fired
