@@ -11,6 +11,7 @@ from emulator import kernels, neuron
 from emulator.counting import merged_off
 from emulator.fanout import counts_by_tick
 from emulator.loading import Loaded
+from emulator.packet_log import PacketLog
 from emulator.traffic import Activity, one_tick
 
 Array = NDArray[Any]
@@ -80,8 +81,14 @@ class Block:
         threshold, or the number of spikes where neurons fire several times a tick.
     frames : int64 or float64 [n_ticks, n_watched]
         Membranes of the watched neurons at the end of each tick.
+    currents : int64 or float64 [n_ticks, n_currents, n_sensed]
+        The same of the currents of neurons whose currents are watched.
+    spilled : uint8 [n_ticks, n_alert]
+        Bits of `emulator.sweep.SPILLED`: what left its register, of neurons that are watched for it.
     counted
         What `tick_counters` are made of when they are asked for.
+    packets : PacketLog, optional
+        Every packet, where they are logged.
     activity : Activity, optional
         Where the times of the ticks are not known yet.
     """
@@ -95,8 +102,21 @@ class Block:
     spike_neuron: Array
     spike_payload: Array
     frames: Array
+    currents: Array
+    spilled: Array
     counted: Counted
+    packets: PacketLog | None = None
     activity: Activity | None = None
+
+    @property
+    def sent_ps(self) -> Array:
+        """When each spike's packets may leave, picoseconds into its tick; int64 [n_spikes]."""
+        return self.counted.activity.spike_ps
+
+    @property
+    def update_ps(self) -> Array:
+        """Time that each core spends on its channels and neurons; int64 [n_ticks, n_cores]."""
+        return self.counted.activity.update_ps
 
     @property
     def tick_counters(self) -> dict[str, Array]:
@@ -114,5 +134,7 @@ class Block:
                 tick_ps=self.tick_ps[k : k + 1], slowest_core=self.slowest_core[k : k + 1],
                 busiest_link=self.busiest_link[k : k + 1], spike_tick=self.spike_tick[mine],
                 spike_neuron=self.spike_neuron[mine], spike_payload=self.spike_payload[mine],
-                frames=self.frames[k : k + 1], counted=self.counted.tick(k),
+                frames=self.frames[k : k + 1], currents=self.currents[k : k + 1],
+                spilled=self.spilled[k : k + 1], counted=self.counted.tick(k),
+                packets=self.packets and self.packets.between(*self.first_tick + np.array([k, k + 1])),
             )  # fmt: skip

@@ -2,7 +2,7 @@
 
 import re
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, get_args
 
@@ -65,14 +65,41 @@ def load_chip(name_or_path: str | Path) -> Chip:
     """
     text = str(name_or_path)
     path = _found(text, Path())
-    values = _whole(path, repr(text), depth=0)
+    return _chip_of(_whole(path, repr(text), depth=0), repr(text))
+
+
+def chip_with(chip: Chip, changes: Mapping[str, Any]) -> Chip:
+    """Change some keys of a chip.
+
+    Parameters
+    ----------
+    changes : mapping of str to value
+        By keys of the chip file, tables before a dot: ``numbers.weight_bits``.
+
+    Raises
+    ------
+    ChipError
+        With every problem at once.
+    """
+    values = chip.model_dump(mode="json", exclude_unset=True)
+    for key, value in changes.items():
+        *tables, name = key.split(".")
+        table = values
+        for part in tables:
+            table = table.setdefault(part, {}) if isinstance(table, dict) else {}
+        if isinstance(table, dict):
+            table[name] = value
+    return _chip_of(values, f"{chip.name} with {', '.join(changes)}")
+
+
+def _chip_of(values: dict[str, Any], where: str) -> Chip:
     problems = list(_unknown_sources("", values, values.get("sources")))
     try:
         chip = Chip.model_validate(values)
     except ValidationError as error:
         problems = [*_told(error, values), *problems]
     if problems:
-        raise ChipError(repr(text), tuple(problems))
+        raise ChipError(where, tuple(problems))
     return chip
 
 

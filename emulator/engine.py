@@ -26,9 +26,10 @@ from emulator.chip import Chip
 from emulator.counting import carried_by_counters, fresh_counters, totals
 from emulator.errors import EngineError, OverflowAlarm, SnapshotError
 from emulator.fabric import FABRIC_NAMES, FABRICS, Carry, barrier_ps
-from emulator.lane import Lane
+from emulator.lane import Lane, Watched
 from emulator.loading import load
 from emulator.noc.scratch import Traffic
+from emulator.packet_log import PacketLog, log_of
 from emulator.program import Program
 from emulator.simulation import Simulation
 from emulator.snapshot import FORM, Snapshot, of_columns, take_columns
@@ -70,20 +71,26 @@ class Engine:
     ----------
     program : Program
     chip : Chip
-    watched : int array, optional
-        Neurons whose membrane is reported at every tick.
+    watched, watched_currents, watched_overflows : int array, optional
+        Neurons whose membrane, or synaptic currents, or overflows are reported at every tick.
     block_ticks : int
         Ticks in one compiled call; changes nothing but speed.
     seed : int
         For stochastic rounding alone.
     strict : bool
         End the run with an error at the first value that leaves its register.
+    log_packets : bool
+        List every packet in `Block.packets`; samples then run one after another.
     fabric : str
         What carries packets; one of `emulator.fabric.FABRIC_NAMES`.
     n_threads : int, optional
         Threads that share the cores of a sample, or run short samples side by side; changes
         nothing but speed. By default samples take all processors, and a sample by itself one for
         every 16,384 neurons.
+    first_sample : int
+        Number of the first sample, by which stochastic rounding is drawn and blocks are named.
+    identity : int64 [n], optional
+        Numbers of the neurons in the whole that the program is a part of (`emulator.excerpt`).
 
     Attributes
     ----------
@@ -104,11 +111,16 @@ class Engine:
         chip: Chip,
         *,
         watched: Array | None = None,
+        watched_currents: Array | None = None,
+        watched_overflows: Array | None = None,
         block_ticks: int = BLOCK_TICKS,
         seed: int = 0,
         strict: bool = False,
+        log_packets: bool = False,
         fabric: str = "ideal",
         n_threads: int | None = None,
+        first_sample: int = 0,
+        identity: Array | None = None,
     ) -> None:
         program.check(chip)
         if block_ticks < 1:
@@ -117,22 +129,26 @@ class Engine:
             raise ValueError(f"n_threads must be at least 1, but is {n_threads}")
         if fabric not in FABRIC_NAMES:
             raise ValueError(f"fabric must be one of {', '.join(FABRIC_NAMES)}, not {fabric!r}")
-        watched = np.asarray([] if watched is None else watched, np.int64)
-        if watched.size and not 0 <= watched.min() <= watched.max() < program.n_neurons:
-            raise ValueError(f"watched neurons must lie in 0..{program.n_neurons - 1}")
         self.env = simpy.Environment(initial_time=0)
         self.program = program
         self._chip = chip
         self._block_ticks = block_ticks
-        self._loaded = load(program, chip)
+        self._loaded = load(program, chip, identity)
         self.fabric: Simulation | None = None
         self._carry: Carry | None = None
         packets = self._loaded.packets
         if fabric == "simpy":
-            self.fabric = Simulation(self.env, program, chip, packets, barrier_ps(program, chip))
+            self.fabric = Simulation(
+                self.env, program, chip, packets, barrier_ps(program, chip),
+                log_packets=log_packets,
+            )  # fmt: skip
         else:
             self._carry = FABRICS[fabric](program, chip, packets)
-        self._lane_about: dict[str, Any] = {"watched": watched, "seed": seed, "strict": strict}
+        lists = (watched, watched_currents, watched_overflows)
+        self._lane_about: dict[str, Any] = {
+            "watched": Watched(*(_neurons(listed, program.n_neurons) for listed in lists)),
+            "seed": seed, "strict": strict, "log_packets": log_packets,
+        }  # fmt: skip
         self._side_by_side, self._threads = _threads(n_threads, program.n_neurons)
         self._origin: dict[str, Any] = {"form": FORM, "fabric": fabric, "seed": seed}
         self._counted = fresh_counters(program)
@@ -141,7 +157,7 @@ class Engine:
         self._main: Lane | None = None
         self._state: dict[str, Array] | None = None
         self._started = False
-        self._at = (0, 0)
+        self._at = (first_sample, 0)
         self._n_of_sample = 0
         self._is_accompanied = False
         self._saved: Snapshot | None = None
@@ -265,9 +281,8 @@ class Engine:
             self._state = self._lane().restored(snapshot.arrays)
         self._counted, self._n_ticks = counted, int(snapshot.header["n_ticks"])
         self._at, self._saved = (snapshot.sample, snapshot.tick), snapshot
-        if snapshot.now_ps > self.env.now:
-            self.env.timeout(snapshot.now_ps - self.env.now)
-            self.env.run()
+        self.env.timeout(snapshot.now_ps - int(self.env.now))
+        self.env.step()
 
     def _about(self) -> dict[str, Any]:
         """What a snapshot belongs to."""
@@ -336,7 +351,7 @@ class Engine:
         self._start(n_ticks)
         chip = self.env.process(self._tick_loop(stimuli, n_ticks, observe))
         try:
-            self.env.run(until=chip)
+            self._let(chip)
         except Exception as error:
             if chip.triggered:
                 raise
@@ -359,11 +374,19 @@ class Engine:
         self._start(n_ticks)
         passed: list[Block] = []
         for block in self._blocks(self._at[0], stimulus, n_ticks, lambda: 1):
-            self.env.run(until=self.env.process(self._pass(block, passed.append)))
-            # SimPy puts the event that it stopped at back into the queue, where it would look like
-            # somebody who waits.
-            self.env.step()
+            self._let(self.env.process(self._pass(block, passed.append)))
             yield passed.pop()
+
+    def _let(self, process: simpy.Process) -> None:
+        """Let time pass until a process has ended; unlike `env.run`, leaves nothing in `env`."""
+        process.callbacks.append(lambda event: setattr(event, "defused", True))
+        try:
+            while not process.processed:
+                self.env.step()
+        except simpy.core.EmptySchedule as error:
+            raise RuntimeError("nothing is left that would let the next tick begin") from error
+        if isinstance(process.value, BaseException):
+            raise process.value
 
     def _start(self, n_ticks: int) -> None:
         if self._started:
@@ -400,6 +423,7 @@ class Engine:
             self._is_alone()
             and len(first) > 1
             and self._side_by_side > 1
+            and not self._lane_about["log_packets"]
             and n_ticks <= SIDE_BY_SIDE_TICKS
         )
         samples = zip(numbers, chain(first, waiting), strict=False)
@@ -458,6 +482,7 @@ class Engine:
             block = replace(
                 block, tick_ps=ticks.duration_ps, slowest_core=ticks.slowest_core,
                 busiest_link=ticks.busiest_link, activity=None,
+                packets=self._log(block.first_tick),
             )  # fmt: skip
             self._lose(self.fabric, activity)
         else:
@@ -471,6 +496,11 @@ class Engine:
             yield self.env.timeout(0)  # whoever waited for the tick may hold the next one
             while self._holds:
                 yield self._holds.pop()
+
+    def _log(self, first_tick: int) -> PacketLog | None:
+        if self.fabric is None or not self._lane_about["log_packets"]:
+            return None
+        return log_of(self.fabric.log, first_tick, self.program, self._chip)
 
     def _lose(self, fabric: Simulation, activity: Activity) -> None:
         """Take back what lost packets would have done."""
@@ -537,6 +567,13 @@ def _run_ahead(lanes: "SimpleQueue[Lane]", sample: int, stimulus: Stimulus, n_ti
         return _Ahead(blocks, counters, lane.traffic, lane.state)
     finally:
         lanes.put(lane)
+
+
+def _neurons(listed: Array | None, n_neurons: int) -> Array:
+    watched = np.asarray([] if listed is None else listed, np.int64)
+    if watched.size and not 0 <= watched.min() <= watched.max() < n_neurons:
+        raise ValueError(f"watched neurons must lie in 0..{n_neurons - 1}")
+    return watched
 
 
 def _added(one: Counters, other: Counters) -> Counters:

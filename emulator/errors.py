@@ -55,3 +55,11 @@ class SnapshotError(ValueError):
 
 class ChipDoesNotRunError(ValueError):
     """A chip whose discipline is not built was asked to run; the text says why, and what runs."""
+
+
+class ExcerptError(ValueError):
+    """A part of a program cannot run alone and be the same; the text says why, and what can."""
+
+
+class RetimingError(ValueError):
+    """Recorded spikes cannot be timed this way; the text says why."""

@@ -13,6 +13,7 @@ from emulator.chip import Chip
 from emulator.ideal import crowd_of, ideal_ticks, latencies_of
 from emulator.linked import LinksCarry
 from emulator.noc.scratch import Traffic
+from emulator.packet_log import Rows, unhindered
 from emulator.program import Program
 from emulator.queued import QueuedCarry
 from emulator.traffic import Activity, Packets, Ticks
@@ -27,9 +28,16 @@ class Carry(Protocol):
     """
 
     def __call__(
-        self, activity: Activity, first: int, last: int, ticks: Ticks, traffic: Traffic
-    ) -> None:
-        """Fill in the ticks ``first:last`` of a block, and add what was carried to ``traffic``."""
+        self, activity: Activity, first: int, last: int, ticks: Ticks, traffic: Traffic,
+        log: list[Rows] | None = None,
+    ) -> None:  # fmt: skip
+        """Fill in the ticks ``first:last`` of a block, and add what was carried to ``traffic``.
+
+        Parameters
+        ----------
+        log : list of Rows, optional
+            Gets every packet.
+        """
 
     def fresh_traffic(self) -> Traffic:
         """Statistics of nothing yet."""
@@ -47,12 +55,22 @@ class _FreeCarry:
         latencies = latencies_of(program, chip, packets, barrier_ps(program, chip))
         crowd = crowd_of(packets, latencies)
         listed = packets if crowd is None else None
+        self._packets = packets
         self._tables = listed, crowd, latencies, program.n_neurons, ways_count
 
     def __call__(
-        self, activity: Activity, first: int, last: int, ticks: Ticks, traffic: Traffic
-    ) -> None:
+        self, activity: Activity, first: int, last: int, ticks: Ticks, traffic: Traffic,
+        log: list[Rows] | None = None,
+    ) -> None:  # fmt: skip
         ideal_ticks(activity, *self._tables, first, last, ticks)
+        if log is not None:
+            _, _, latencies, n_neurons, ways_count = self._tables
+            log.append(
+                unhindered(
+                    activity, first, last, self._packets, latencies, n_neurons,
+                    ways_count=ways_count,
+                )
+            )  # fmt: skip
 
     def fresh_traffic(self) -> Traffic:
         return no_traffic()

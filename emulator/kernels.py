@@ -67,7 +67,9 @@ class Listed(NamedTuple):
     ``neuron``, ``payload``, ``sent_ps`` [n_threads, room]; ``start`` int64 [n_threads, n_ticks +
     1]: where each tick's spikes begin; ``spent_ps`` int64 [n_ticks, n_cores]; ``merged``
     int64 [n_ticks, 2 * n_cores] or [1, 0]: events, then packets, that merged on each core; ``watched`` int64 [n_watched] with ``frames`` [n_ticks,
-    n_watched]; ``tally`` int64 [n_threads, n_ticks + 1, 5]: counts before the first tick and after
+    n_watched]; the same of currents, ``sensed`` [n_sensed] with ``currents`` [n_ticks, n_currents,
+    n_sensed] out of ``shown`` [n_currents, n], and of what left its register, ``alert`` [n_alert]
+    with ``spilled`` uint8 [n_ticks, n_alert] (`emulator.sweep.SPILLED`); ``tally`` int64 [n_threads, n_ticks + 1, 5]: counts before the first tick and after
     each, of `TALLIED`.
     """
 
@@ -79,6 +81,11 @@ class Listed(NamedTuple):
     merged: Array
     watched: Array
     frames: Array
+    sensed: Array
+    currents: Array
+    shown: Array
+    alert: Array
+    spilled: Array
     tally: Array
 
 
@@ -157,6 +164,8 @@ def advance(
     first_core, last_core = int(team.first_core), int(team.last_core)
     first_neuron, last_neuron = int(wake.first_neuron), int(wake.last_neuron)
     start, watched, busy = listed.start, listed.watched, wake.busy
+    sensed, currents, shown = listed.sensed, listed.currents, listed.shown
+    alert, spilled = listed.alert, listed.spilled
     mine = Fired(listed.neuron[me], listed.payload[me], listed.sent_ps[me])
     rest_ps, handed = places.rest_ps, state.handed
     spike_tick, current_tick = events.spike_tick, events.current_tick
@@ -237,6 +246,13 @@ def advance(
         for k in range(watched.size):
             if first_neuron <= watched[k] < last_neuron:
                 listed.frames[done, k] = state.membrane[watched[k]]
+        for k in range(sensed.size):
+            if first_neuron <= sensed[k] < last_neuron:
+                for group in range(shown.shape[0]):
+                    currents[done, group, k] = shown[group, sensed[k]]
+        for k in range(alert.size):
+            if first_neuron <= alert[k] < last_neuron:
+                spilled[done, k] = flags[alert[k]]
         if EACH:
             keep_last(pending, mine, first_fired, n_fired)
             # Spikes that come one by one let currents overflow outside of `collect`.

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,7 @@ from emulator.lost import take_back
 from emulator.machine import advance_of
 from emulator.neuron import Neurons, State
 from emulator.noc.scratch import Traffic
+from emulator.packet_log import PACKETS_A_BLOCK, Rows, log_of
 from emulator.registers import fresh_pending, fresh_state, fresh_wake
 from emulator.snapshot import of_machine, on_its_way, take_machine, wake_all
 from emulator.stimulus import Stimulus
@@ -41,6 +42,9 @@ CORE_TICKS_A_BLOCK = 1 << 18
 NEURON_TICKS_A_BLOCK = 1 << 28
 """Ticks of one call times neurons; bounds the time until a run notices that it is interrupted."""
 
+WATCHED_VALUES_A_BLOCK = 1 << 22
+"""Ticks of one call times values that are watched."""
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class _Machine:
@@ -50,6 +54,14 @@ class _Machine:
     neurons: Neurons
     state: State
     pending: Pending
+
+
+class Watched(NamedTuple):
+    """Neurons that are looked at in every tick: their membranes, currents, and overflows."""
+
+    membranes: Array
+    currents: Array
+    overflows: Array
 
 
 class Lane:
@@ -62,14 +74,15 @@ class Lane:
         The fabric; without one, blocks come with their activity and no times.
     n_threads : int
         Threads that share the cores; fewer where rules need one order of delivery for all cores.
-    watched : int64 [n_watched]
+    watched : Watched
     seed : int
     strict : bool
+    log_packets : bool
     """
 
     def __init__(
-        self, loaded: Loaded, carry: Carry | None, *, n_threads: int, watched: Array, seed: int,
-        strict: bool,
+        self, loaded: Loaded, carry: Carry | None, *, n_threads: int, watched: Watched, seed: int,
+        strict: bool, log_packets: bool = False,
     ) -> None:  # fmt: skip
         program = loaded.program
         self._loaded, self._carry = loaded, carry
@@ -89,8 +102,13 @@ class Lane:
         self._spent_ps = np.empty((0, program.n_cores), np.int64)
         self._eights = np.zeros(-(-program.n_neurons // 8), np.int64)
         self._flags = self._eights.view(np.uint8)
+        self._logs = log_packets and carry is not None
+        n_spikes = SPIKES_A_BLOCK
+        if log_packets:
+            fan_out = int(np.diff(loaded.packets.first).max(initial=1))
+            n_spikes = min(n_spikes, PACKETS_A_BLOCK // max(fan_out, 1))
         # One entry more than can be listed: what is no spike is written and overwritten.
-        self._room = SPIKES_A_BLOCK + program.n_neurons + 1
+        self._room = n_spikes + program.n_neurons + 1
         shape = (len(self._cores), self._room)
         signed = loaded.chip.arithmetic.lower_threshold == "spike" and program.lower.size > 0
         bare = not (program.several_a_tick or signed)
@@ -104,14 +122,14 @@ class Lane:
     @property
     def state(self) -> dict[str, Array]:
         """Copies of current [n_currents, n] and membrane [n]; see `Engine.state`."""
+        columns = {"current": self._shown(), "membrane": self._machine.state.membrane}
+        return {name: array.astype(_wide(array)) for name, array in columns.items()}
+
+    def _shown(self) -> Array:
+        """Currents as the membranes took them in; [n_currents, n]."""
         state = self._machine.state
         shown = self._loaded.chip.arithmetic.current_order == "add-use-decay"
-        current = state.shown[None] if shown else state.current
-        wide = {np.dtype(np.int32): np.int64}
-        return {
-            name: array.astype(wide.get(array.dtype, array.dtype))
-            for name, array in (("current", current), ("membrane", state.membrane))
-        }
+        return state.shown[None] if shown else state.current
 
     @property
     def traffic(self) -> Traffic:
@@ -207,7 +225,8 @@ class Lane:
             CORE_TICKS_A_BLOCK // max(program.n_cores, 1),
             NEURON_TICKS_A_BLOCK // max(program.n_neurons, 1),
         )
-        most = max(most, 1)
+        values = self._watched.membranes.size + self._shown().shape[0] * self._watched.currents.size
+        most = max(min(most, WATCHED_VALUES_A_BLOCK // max(values, 1)), 1)
         marking = self._sleeps or stimulus.current_tick.size > 0
         at = (
             first_tick,
@@ -224,7 +243,7 @@ class Lane:
             self._raise_alarm(sample)
             activity = self._activity(at[0], done, events, listed)
             ticks = fresh_ticks(done)
-            self._time(activity, ticks)
+            log = self._time(activity, ticks)
             self._next_tick = at[0] + done
             yield Block(
                 sample=sample,
@@ -236,12 +255,15 @@ class Lane:
                 spike_neuron=activity.spike_neuron,
                 spike_payload=activity.spike_payload,
                 frames=listed.frames[:done],
+                currents=listed.currents[:done],
+                spilled=listed.spilled[:done],
                 counted=Counted(
                     self._loaded,
                     activity,
                     listed.tally[:, : done + 1].sum(axis=0),
                     listed.merged[:done],
                 ),
+                packets=log_of(log, at[0], program, self._loaded.chip) if self._logs else None,
                 activity=activity if self._carry is None else None,
             )
             at = (at[0] + done, following[0], following[1])
@@ -280,11 +302,12 @@ class Lane:
             wake.marks[:] = 0
             blocks = slice(wake.first_neuron // BLOCK, -(-wake.last_neuron // BLOCK))
             wake.busy[blocks] = self._begins[blocks]
+        self._eights[:] = 0
         self._alarm = np.full((len(self._cores), 4), -1.0)
 
     def _listed(self, ticks: int) -> kernels.Listed:
         program = self._loaded.program
-        floats = self._machine.state.membrane.dtype.kind == "f"
+        watched, membrane, shown = self._watched, self._machine.state.membrane, self._shown()
         if len(self._spent_ps) < ticks:
             self._spent_ps = np.empty((ticks, program.n_cores), np.int64)
         binary = program.row_axon.size > 0
@@ -295,8 +318,13 @@ class Lane:
             start=np.zeros((len(self._cores), ticks + 1), np.int64),
             spent_ps=self._spent_ps,
             merged=np.zeros((ticks, 2 * program.n_cores) if binary else (1, 0), np.int64),
-            watched=self._watched,
-            frames=np.empty((ticks, self._watched.size), np.float64 if floats else np.int64),
+            watched=watched.membranes,
+            frames=np.empty((ticks, watched.membranes.size), _wide(membrane)),
+            sensed=watched.currents,
+            currents=np.empty((ticks, len(shown), watched.currents.size), _wide(shown)),
+            shown=shown,
+            alert=watched.overflows,
+            spilled=np.empty((ticks, watched.overflows.size), np.uint8),
             tally=np.zeros((len(self._cores), ticks + 1, len(kernels.TALLIED)), np.int64),
         )
 
@@ -364,7 +392,7 @@ class Lane:
             input_channel=events.spike_channel[mine],
             input_payload=events.spike_payload[mine],
             input_ps=events.sent_ps[mine],
-            update_ps=listed.spent_ps[:done],
+            update_ps=listed.spent_ps[:done].copy(),  # the next block is written over it
             merged_events=np.ascontiguousarray(listed.merged[:done, : listed.merged.shape[1] // 2]),
         )
 
@@ -377,20 +405,25 @@ class Lane:
         else:
             np.add.at(counters.repeats, program.n_neurons + channel, payload)
 
-    def _time(self, activity: Activity, ticks: Ticks) -> None:
-        """Let the fabric say how long ticks took, each thread for some of them."""
+    def _time(self, activity: Activity, ticks: Ticks) -> list[Rows]:
+        """Let the fabric say how long ticks took, each thread for some; return packets, if logged."""
         if self._carry is None:
-            return
+            return []
+        logs: list[list[Rows]] = [[] for _ in self._cores]
+        log = logs if self._logs else [None for _ in logs]
         parts = len(self._cores)
         cuts = [ticks.duration_ps.size * k // parts for k in range(parts + 1)]
         others = [
-            self._pool.submit(self._carry, activity, cuts[k], cuts[k + 1], ticks, self._traffics[k])
+            self._pool.submit(
+                self._carry, activity, cuts[k], cuts[k + 1], ticks, self._traffics[k], log[k]
+            )
             for k in range(1, parts)
             if self._pool
         ]
-        self._carry(activity, cuts[0], cuts[1], ticks, self._traffics[0])
+        self._carry(activity, cuts[0], cuts[1], ticks, self._traffics[0], log[0])
         for other in others:
             other.result()
+        return [rows for part in logs for rows in part]
 
     def _raise_alarm(self, sample: int) -> None:
         """End a strict run.
@@ -415,6 +448,10 @@ class Lane:
             tick=tick,
             value=value,
         )
+
+
+def _wide(array: Array) -> type:
+    return np.float64 if array.dtype.kind == "f" else np.int64
 
 
 def _joined(column: Array, start: Array) -> Array:

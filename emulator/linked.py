@@ -13,6 +13,7 @@ from emulator.errors import FabricChoiceError
 from emulator.noc.links import carry_links, link_order
 from emulator.noc.of_chip import noc_of
 from emulator.noc.scratch import Traffic, make_traffic
+from emulator.packet_log import Rows, followed
 from emulator.program import Program
 from emulator.sending import make_room, packets_in, sendings_of
 from emulator.traffic import Activity, Packets, Ticks
@@ -49,8 +50,9 @@ class LinksCarry:
         self._sendings, _ = sendings_of(program, packets, self._noc, there, chip)
 
     def __call__(
-        self, activity: Activity, first: int, last: int, ticks: Ticks, traffic: Traffic
-    ) -> None:
+        self, activity: Activity, first: int, last: int, ticks: Ticks, traffic: Traffic,
+        log: list[Rows] | None = None,
+    ) -> None:  # fmt: skip
         """Fill ``ticks[first:last]``."""
         kernels = _compiled()
         room = make_room(self._noc.n_cores, self._n_cores, 0, 0)
@@ -62,6 +64,8 @@ class LinksCarry:
             done = carry_links(self._noc, packets_in(room, n, n, forks=False), bits=self._bits)
             room.delivered_ps[:n] = done.delivered_ps
             add_to(traffic, done.traffic)
+            if log is not None:
+                log.append(followed(tick, room, n, n, self._sendings, done.arrived_ps))
             kernels["end_tick"](activity, tick, n, room, self._barrier_ps, done.busiest, ticks)
 
     def fresh_traffic(self) -> Traffic:

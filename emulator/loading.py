@@ -52,6 +52,8 @@ class Loaded:
         Bound of what one neuron is sent in a tick, payloads of inputs apart.
     load_max, injected_max : float
         Up to which registers may be narrow.
+    numbers : int64 [n], optional
+        What `identity` is instead, where the program is a part of a larger one.
     """
 
     program: Program
@@ -64,6 +66,7 @@ class Loaded:
     load: float
     load_max: float
     injected_max: float
+    numbers: Array | None = None
 
     @cached_property
     def restless(self) -> Array:
@@ -89,6 +92,8 @@ class Loaded:
     @cached_property
     def identity(self) -> Array:
         """Number of each neuron by population and index, wherever it lies; int64 [n]."""
+        if self.numbers is not None:
+            return self.numbers
         program = self.program
         starts = np.cumsum([0, *(p.size for p in program.populations)])
         return np.asarray(starts[program.population] + program.index, np.int64)
@@ -158,8 +163,8 @@ class Loaded:
         )  # fmt: skip
 
 
-def load(program: Program, chip: Chip) -> Loaded:
-    """Derive what the kernels want from a program that was checked."""
+def load(program: Program, chip: Chip, numbers: Array | None = None) -> Loaded:
+    """Derive what the kernels want from a program that was checked; see `Loaded`."""
     packets = packets_of(program, chip)
     pieces, alike = _pieces(program, chip)
     load_max, injected_max = narrow_limits(program, chip)
@@ -168,7 +173,7 @@ def load(program: Program, chip: Chip) -> Loaded:
         program=program, chip=chip, packets=packets, pieces=pieces, alike=alike, costs=costs,
         places=_places(program, costs),
         load=heaviest_load(program) * largest_burst(program),
-        load_max=load_max, injected_max=injected_max,
+        load_max=load_max, injected_max=injected_max, numbers=numbers,
     )  # fmt: skip
 
 

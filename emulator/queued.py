@@ -18,6 +18,8 @@ from emulator.noc.carry import carry_tick
 from emulator.noc.of_chip import noc_of
 from emulator.noc.queued import KERNELS, FabricError, carry_rules, told
 from emulator.noc.scratch import OK, Scratch, Traffic, make_scratch, make_traffic
+from emulator.noc.ways import diameter
+from emulator.packet_log import Rows, arrivals, followed
 from emulator.program import Program
 from emulator.sending import Room, Sendings, end_tick, fill_room, make_room, sendings_of
 from emulator.traffic import Activity, Packets, Ticks
@@ -60,8 +62,8 @@ def queued_ticks(
 
 
 @cache
-def _compiled(**rules: bool) -> Any:
-    return specialised([*KERNELS, *sending.KERNELS, queued_ticks], rules)["queued_ticks"]
+def _compiled(**rules: bool) -> dict[str, Any]:
+    return specialised([*KERNELS, *sending.KERNELS, queued_ticks], rules)
 
 
 class _Place(NamedTuple):
@@ -91,33 +93,68 @@ class QueuedCarry:
         self._n_neurons, self._n_cores = program.n_neurons, program.n_cores
         self._sendings, self._forest = sendings_of(program, packets, self._noc, there, chip)
         bits = chip.fabric.packet_bits
-        self._run = _compiled(**carry_rules(self._noc, bits, forks=self._forest is not None))
+        rules = carry_rules(self._noc, bits, forks=self._forest is not None)
+        self._kernels = _compiled(**rules)
+        self._starts_most = diameter(self._noc)
         self._places: SimpleQueue[_Place] = SimpleQueue()
 
     def __call__(
-        self, activity: Activity, first: int, last: int, ticks: Ticks, traffic: Traffic
-    ) -> None:
+        self, activity: Activity, first: int, last: int, ticks: Ticks, traffic: Traffic,
+        log: list[Rows] | None = None,
+    ) -> None:  # fmt: skip
         """Fill ``ticks[first:last]``."""
         try:
             place = self._places.get_nowait()
         except Empty:
             place = self._new_place(_ROOM, _ROOM)
+        if log is not None:
+            self._follow(activity, first, last, ticks, traffic, log, place)
+            return
         no_bits, no_starts = np.zeros(0, np.int64), np.zeros((0, 4), np.int64)
         while True:
-            first, status, n, n_copies = self._run(
+            first, status, n, n_copies = self._kernels["queued_ticks"](
                 activity, self._sendings, self._n_neurons, self._barrier_ps, first, last, ticks,
                 place.room, place.scratch, traffic, no_bits, no_starts,
             )  # fmt: skip
-            if status != OK:
-                missing = int((place.room.delivered_ps[:n_copies] < 0).sum())
-                raise FabricError(
-                    f"{self._chip.name}, tick {first} of the block: "
-                    + told(self._noc, status, missing, n_copies)
-                )
+            self._check(status, first, place.room, n_copies)
             if first == last:
                 break
             place = self._new_place(n + n // 4, n_copies + n_copies // 4)
         self._places.put(place)
+
+    def _follow(
+        self, activity: Activity, first: int, last: int, ticks: Ticks, traffic: Traffic,
+        log: list[Rows], place: _Place,
+    ) -> None:  # fmt: skip
+        """Carry tick by tick, and list what became of every packet."""
+        kernels, sendings, bits = self._kernels, self._sendings, self._chip.fabric.packet_bits
+        no_bits, forks = np.zeros(0, np.int64), self._forest is not None
+        for tick in range(first, last):
+            fill = kernels["fill_room"]
+            n, n_copies = fill(activity, sendings, self._n_neurons, tick, place.room)
+            if n > place.room.created_ps.size or n_copies > place.room.n_syn.size:
+                place = self._new_place(n + n // 4, n_copies + n_copies // 4)
+                fill(activity, sendings, self._n_neurons, tick, place.room)
+            room = place.room
+            starts = np.zeros((n_copies * (self._starts_most + 2), 4), np.int64)
+            status, _, busiest, _, n_starts = kernels["carry_tick"](
+                room.first_packet, room.created_ps, room.target, room.n_syn, no_bits,
+                room.first_copy[: n if forks else 0], room.delivered_ps[:n_copies], starts,
+                place.scratch, traffic,
+            )  # fmt: skip
+            self._check(status, tick, room, n_copies)
+            kernels["end_tick"](activity, tick, n_copies, room, self._barrier_ps, busiest, ticks)
+            arrived = arrivals(starts[:n_starts], self._noc, bits, room, n, n_copies, sendings)
+            log.append(followed(tick, room, n, n_copies, sendings, arrived))
+        self._places.put(place)
+
+    def _check(self, status: int, tick: int, room: Room, n_copies: int) -> None:
+        if status != OK:
+            missing = int((room.delivered_ps[:n_copies] < 0).sum())
+            raise FabricError(
+                f"{self._chip.name}, tick {tick} of the block: "
+                + told(self._noc, status, missing, n_copies)
+            )
 
     def _new_place(self, n: int, n_copies: int) -> _Place:
         capacity = n

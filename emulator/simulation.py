@@ -19,6 +19,7 @@ from emulator.noc.queued import carry_rules
 from emulator.noc.scratch import Traffic, latency_bin
 from emulator.noc.simulated import Packet, SimulatedNoc
 from emulator.noc.simulated_tick import listed
+from emulator.packet_log import Rows
 from emulator.program import Program
 from emulator.sending import make_room, packets_in, sendings_of
 from emulator.snapshot import check_arrays, of_columns, take_columns
@@ -44,6 +45,8 @@ class Simulation:
         Called with (packet, target core of the network, ps) when a core is done with a packet.
     lost : list of (sending, core in use)
         What was lost since somebody emptied the list.
+    log : list of Rows
+        Packets of the last tick, where they are logged.
     """
 
     def __init__(
@@ -53,16 +56,25 @@ class Simulation:
         chip: Chip,
         packets: Packets,
         barrier_ps: int,
+        *,
+        log_packets: bool = False,
     ) -> None:
         self.env, self._chip, self._barrier_ps = env, chip, barrier_ps
         self._noc, there = noc_of(chip, program.core)
         self.network = SimulatedNoc(
-            env, self._noc, on_delivery=self._delivered, on_drop=self._dropped
+            env,
+            self._noc,
+            on_start=self._note if log_packets else None,
+            on_delivery=self._delivered,
+            on_drop=self._dropped,
         )
         for _ in self.network.servers:
             env.step()  # they begin to wait now: what `env` holds from here on is of others
         self.on_delivery: list[Callable[[Packet, int, int], None]] = []
         self.lost: list[tuple[int, int]] = []
+        self.log: list[Rows] = []
+        self._came: dict[tuple[int, int], int] = {}
+        self._rows: list[tuple[int, int, int, int, int]] | None = [] if log_packets else None
         self._in_use = {int(place): k for k, place in enumerate(there)}
         self._n_neurons, self._n_cores = program.n_neurons, program.n_cores
         self._sendings, self._forest = sendings_of(program, packets, self._noc, there, chip)
@@ -129,6 +141,11 @@ class Simulation:
             for packet in listed(packets, self._chip.fabric.packet_bits, self._forest):
                 self.network.send(_later(packet, start_ps))
             yield all_done
+        if self._rows is not None:
+            sending, *rows = np.array(self._rows, np.int64).reshape(-1, 5).T
+            source = np.searchsorted(self._sendings.first, sending, "right") - 1
+            self.log = [Rows(np.zeros_like(source), source, *rows)]
+            self._rows.clear()
         ticks = fresh_ticks(1)
         used, busy = self._links() - before
         if used.any():
@@ -162,7 +179,25 @@ class Simulation:
         self._latency[int(latency_bin(ps - packet.created_ps))] += 1
         for observer in self.on_delivery:
             observer(packet, target, ps)
+        if self._rows is not None:
+            came = self._came.pop((packet.identity, target))
+            sending = int(self._sent[packet.identity])
+            start_ps = self._start_ps
+            left_ps = packet.created_ps - start_ps
+            self._rows.append((sending, core, left_ps, came - start_ps, ps - start_ps))
         self._count()
+
+    def _note(self, server: int, packet: Packet, ps: int, delta: int) -> None:
+        """Foretell when what an ejection port starts to serve will be at its core."""
+        core = server - self._noc.n_links
+        if 0 <= core < self._noc.n_cores:
+            fixed, each, flight = (
+                int(column[core])
+                for column in (
+                    self._noc.eject_fixed_ps, self._noc.eject_bit_ps, self._noc.eject_flight_ps,
+                )
+            )  # fmt: skip
+            self._came[packet.identity, core] = ps + fixed + packet.bits * each + flight
 
     def _dropped(self, packet: Packet, target: int, ps: int) -> None:
         self.lost.append((int(self._sent[packet.identity]), self._in_use[target]))

@@ -70,6 +70,21 @@ class Stimulus:
         _, event = np.unique(which, return_inverse=True)
         return max(int(np.bincount(event, weights=np.abs(self.spike_payload)).max()), 1)
 
+    def since(self, tick: int) -> "Stimulus":
+        """What comes in from a tick on."""
+        if tick <= 0:
+            return self
+        spikes = slice(int(np.searchsorted(self.spike_tick, tick)), None)
+        currents = slice(int(np.searchsorted(self.current_tick, tick)), None)
+        return Stimulus(
+            spike_tick=self.spike_tick[spikes],
+            spike_channel=self.spike_channel[spikes],
+            spike_payload=self.spike_payload[spikes],
+            current_tick=self.current_tick[currents],
+            current_neuron=self.current_neuron[currents],
+            current_value=self.current_value[currents],
+        )
+
     def check(self, n_channels: int, n_neurons: int) -> None:
         """Check every number before compiled code reads it.
 

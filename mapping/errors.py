@@ -32,6 +32,10 @@ class NirError(ValueError):
     """A NIR file is broken, or does not say what an import needs."""
 
 
+class OnnxError(ValueError):
+    """An ONNX file is broken, or has nodes that cannot become spikes; names all of them."""
+
+
 class NetxError(ValueError):
     """A network file of lava-dl is broken, or holds what a chip cannot; names layer and field."""
 

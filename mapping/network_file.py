@@ -85,6 +85,15 @@ def save_network(network: Network, path: str | Path) -> None:
         partial.unlink(missing_ok=True)
 
 
+def is_network(path: str | Path) -> bool:
+    """Whether a file looks like one that `save_network` wrote."""
+    try:
+        with Path(path).open("rb") as raw, np.load(raw, allow_pickle=False) as file:
+            return "header" in file.files
+    except Exception:  # whoever reads it will say what is wrong
+        return False
+
+
 def load_network(path: str | Path) -> Network:
     """Read a network that `save_network` wrote.
 

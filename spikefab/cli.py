@@ -2,10 +2,11 @@
 
 from enum import Enum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
+from spikefab.replay.options import replay
 from spikefab.telling import EXITS, BadInputError, run_patiently, say, told
 from spikefab.wording import as_json
 
@@ -135,6 +136,40 @@ class ClockName(str, Enum):  # noqa: UP042
     chip = "chip"
 
 
+class MaxPoolName(str, Enum):  # noqa: UP042
+    """What becomes of max pooling."""
+
+    refuse = "refuse"
+    average = "average"
+
+
+ScaleFiringRates = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--scale-firing-rates",
+        metavar="[LAYER=]X",
+        help="Networks of rates: spikes a tick at the largest activation; again for more layers.",
+        show_default="1",
+    ),
+]
+Percentile = Annotated[
+    float,
+    typer.Option("--percentile", help="Of activations: what counts as a layer's largest."),
+]
+MaxPool = Annotated[
+    MaxPoolName,
+    typer.Option("--max-pool", help="Maxima of rates: refused, or averages in their place."),
+]
+InputScale = Annotated[
+    float | None,
+    typer.Option(
+        "--input-scale",
+        help="Networks of rates: what data is multiplied by.",
+        show_default="1/255 for bytes, else 1",
+    ),
+]
+
+
 class CompareName(str, Enum):  # noqa: UP042
     """When a neuron fires."""
 
@@ -169,6 +204,9 @@ InputShape = Annotated[
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
 
 
+app.command("replay")(replay)
+
+
 def main() -> None:
     """Run the command line."""
     run_patiently(app)
@@ -194,7 +232,11 @@ def _top(
 @app.command()
 def run(
     network: Annotated[
-        Path, typer.Argument(help="A NIR file, or a .net file of lava-dl.", show_default=False)
+        Path,
+        typer.Argument(
+            help="A NIR file, a .net file of lava-dl, or a network of rates (.onnx, .npz).",
+            show_default=False,
+        ),
     ],
     data: Annotated[
         Path,
@@ -214,8 +256,15 @@ def run(
         int | None, typer.Option("--ticks", help="Ticks in which input is applied.")
     ] = None,
     encoding: Annotated[
-        EncodingName | None,
-        typer.Option("--encoding", help="direct current, or spikes; by default as the data says."),
+        str | None,
+        typer.Option(
+            "--encoding",
+            metavar="CODE",
+            help="direct (current), spikes, or a code that makes spikes of values: poisson, "
+            "bernoulli, regular, accumulate, ttfs, phase, burst, delta, population, with parameters "
+            "as in poisson:rate=0.2,high=255 (docs/encodings.md).",
+            show_default="as the data says",
+        ),
     ] = None,
     samples: Annotated[
         int | None, typer.Option("--samples", help="Only the first so many.")
@@ -251,6 +300,10 @@ def run(
     accuracy: Annotated[
         bool, typer.Option("--accuracy", help="Insist on it: refuse data without classes (y).")
     ] = False,
+    scale_firing_rates: ScaleFiringRates = None,
+    percentile: Percentile = 100.0,
+    max_pool: MaxPool = MaxPoolName.refuse,
+    input_scale: InputScale = None,
     quantiser: Annotated[
         QuantiserName, typer.Option("--quantiser", help="How float becomes integers.")
     ] = QuantiserName.spikefab,
@@ -267,6 +320,25 @@ def run(
         ),
     ] = None,
     threads: Threads = None,
+    record: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--record",
+            metavar="WISH",
+            help="What the chip's trace holds; again for more: 'spikes output' (or none), "
+            "'v,u hidden[0:64] every 10 ticks 100:200', 'v output around spike hidden 5:10' (or "
+            "around overflow, around late), packets.",
+        ),
+    ] = None,
+    checkpoint: Annotated[
+        int | None,
+        typer.Option(
+            "--checkpoint",
+            min=1,
+            help="Keep the machine's state every so many ticks, to seek and to resume from.",
+            show_default="every few seconds, the last two",
+        ),
+    ] = None,
     mapping: Annotated[
         Path | None, typer.Option("--mapping", help="A program of spikefab map: lie as it has it.")
     ] = None,
@@ -285,19 +357,34 @@ def run(
             network, data, chip,
             physics={
                 "fabric": fabric.value, "threads": threads, "tick_period_s": tick_period,
+                "record": tuple(record or ()),
+                "checkpoint_ticks": checkpoint,
             },
             conventions={
                 "dt_s": dt, "reset": _value(reset), "spike": _value(spike),
                 "compare": _value(compare), "input_shape": input_shape,
+                "conversion": _conversion(scale_firing_rates, percentile, max_pool, input_scale),
             },
             reading={
-                "ticks": ticks, "encoding": _value(encoding), "n_samples": samples,
+                "ticks": ticks, "encoding": encoding, "n_samples": samples, "seed": seed,
                 "need_classes": accuracy, "readout": readout, "population": population,
                 "sensor": sensor_sizes(sensor),
             },
             seed=seed, strict=strict, quantiser=quantiser.value, output=output, force=force,
             without=without or [], start=mapping,
         )  # fmt: skip
+
+
+def _conversion(
+    scale: list[str] | None, percentile: float, max_pool: MaxPoolName, input_scale: float | None
+) -> Any:
+    """What is asked for networks of rates, as `spikefab.converting.Choices`."""
+    from spikefab.converting import Choices
+
+    return Choices(
+        scale=tuple(scale or ()), percentile=percentile, max_pool=max_pool.value,
+        input_scale=input_scale,
+    )  # fmt: skip
 
 
 def _value(chosen: Enum | None) -> str | None:
@@ -328,6 +415,41 @@ def demo(
             physics={"fabric": fabric.value},
             new=None if output else "spikefab-demo",
         )  # fmt: skip
+
+
+@app.command()
+def resume(
+    folder: Annotated[
+        Path, typer.Argument(help="Where the run was writing to.", show_default=False)
+    ],
+    threads: Threads = None,
+    debug: Debug = False,
+) -> None:
+    """Go on with a run that broke off or was killed, from its last checkpoint."""
+    with told(debug):
+        from spikefab.rehearsal import go_on
+
+        go_on(folder, threads=threads)
+
+
+@app.command()
+def recover(
+    trace: Annotated[Path, typer.Argument(help="What is left of a trace.", show_default=False)],
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "-o", "--output", help="File for what is saved.", show_default="TRACE-recovered.h5"
+        ),
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace an earlier file.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+    debug: Debug = False,
+) -> None:
+    """Save all that can be read of a killed, cut or damaged trace; the file stays as it is."""
+    with told(debug):
+        from spikefab.recovering import recover_trace
+
+        recover_trace(trace, output, force=force, json=json)
 
 
 @app.command()

@@ -1,5 +1,6 @@
 """Data sets: ``x`` with samples, with or without a tick axis, and ``y`` with classes; or spikes."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
@@ -10,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mapping.drive import Drive
+from mapping.encodings import Encoding
 from mapping.network import Input, Network, Population
 from mapping.stimuli.reading import Wanted, kind_of, read_counts
 
@@ -65,6 +67,7 @@ def load_samples(
     readout: str | None = None,
     population: str | None = None,
     sensor: tuple[int, ...] | None = None,
+    seed: int = 0,
 ) -> Samples:
     """Read ``x`` and ``y`` from ``.npz`` or ``.h5``, or spikes, and fit them to a network's input.
 
@@ -74,9 +77,10 @@ def load_samples(
     ----------
     ticks : int, optional
         How long static samples are held; cuts data with a tick axis.
-    encoding : {"direct", "spikes"}, optional
-        Static data is current (``direct``). Data with a tick axis counts spikes if it holds only
-        whole numbers from 0 on, else it is current.
+    encoding : str, optional
+        ``direct``, ``spikes``, or a code that turns values into spikes, as
+        `mapping.encodings.Encoding.parse` reads it. By default static data is current (``direct``),
+        and data with a tick axis counts spikes if it holds only whole numbers from 0 on.
     n_samples : int, optional
         Take only the first so many.
     need_classes : bool
@@ -87,6 +91,8 @@ def load_samples(
         Whose spikes, where a file of spikes has those of several.
     sensor : tuple of int, optional
         Polarities, rows and columns of a camera, where the input is flat.
+    seed : int
+        Of codes that draw at random; each sample has its own.
 
     Raises
     ------
@@ -117,8 +123,30 @@ def load_samples(
         )
     return fit_samples(
         arrays["x"], arrays.get("y"), network, ticks=ticks, encoding=encoding,
-        n_samples=n_samples, readout=readout, where=str(path),
+        n_samples=n_samples, readout=readout, seed=seed, where=str(path),
     )  # fmt: skip
+
+
+def static_values(path: Path, part: Input) -> Array:
+    """Read the samples of a data file as one value for each channel; in their own type.
+
+    Values that change from tick to tick become samples of their own.
+
+    Returns
+    -------
+    array [samples, n_channels]
+
+    Raises
+    ------
+    FileNotFoundError, DataError
+    """
+    if kind_of(path) is not None:
+        raise DataError(f"{path}: holds spikes; activations are measured on values")
+    arrays, names = _read(path)
+    if "x" not in arrays:
+        raise DataError(f"{path}: no array 'x' in it; there are {', '.join(names) or 'none'}")
+    x, _ = _shaped(_checked(arrays["x"], str(path)), part, str(path))
+    return x.reshape(-1, part.size)
 
 
 def _only_input(network: Network) -> Input:
@@ -137,8 +165,9 @@ def _check_counts(
     for option, value in (("ticks", ticks), ("samples", n_samples)):
         if value is not None and value < 1:
             raise DataError(f"--{option} must be at least 1, but is {value}")
-    if encoding == "direct":
-        raise DataError(f"{path}: holds spikes, which cannot enter as direct current")
+    if encoding not in (None, "spikes"):
+        entering = "direct current" if encoding == "direct" else f"the code {encoding}"
+        raise DataError(f"{path}: holds spikes, which cannot enter as {entering}")
     if need_classes:
         raise DataError(f"{path}: spikes without classes, so accuracy cannot be measured")
 
@@ -155,7 +184,8 @@ def _read(path: Path) -> tuple[dict[str, Array], list[str]]:
             return _read_archive(path)
         if kind in (".h5", ".hdf5"):
             with h5py.File(path, "r") as file:
-                found = {name: file.get(name) for name in ("x", "y")}  # None for a dead link
+                names = _named(file)
+                found = {name: file.get(own) for name, own in names.items()}  # None: a dead link
                 sets = {n: s[()] for n, s in found.items() if isinstance(s, h5py.Dataset)}
                 return sets, sorted(file)
     except (DataError, FileNotFoundError):
@@ -180,8 +210,13 @@ def _read_archive(path: Path) -> tuple[dict[str, Array], list[str]]:
             )
         # Arrays come in when asked for, so that others may be of any kind.
         with loaded:
-            wanted = {name: loaded[name] for name in ("x", "y") if name in loaded.files}
+            wanted = {name: loaded[own] for name, own in _named(loaded.files).items()}
             return wanted, sorted(loaded.files)
+
+
+def _named(there: Collection[str]) -> dict[str, str]:
+    """How a file calls x and y: some write X, as statisticians do."""
+    return {name: own for name in ("x", "y") for own in (name.upper(), name) if own in there}
 
 
 def fit_samples(
@@ -193,21 +228,21 @@ def fit_samples(
     encoding: str | None = None,
     n_samples: int | None = None,
     readout: str | None = None,
+    seed: int = 0,
     where: str = "data",
 ) -> Samples:
     """Bring arrays into the network's shape; see `load_samples`."""
     _only_input(network)
     if ticks is not None and ticks < 1:
         raise DataError(f"--ticks must be at least 1, but is {ticks}")
-    if encoding not in (None, "direct", "spikes"):
-        raise DataError(f"encoding {encoding!r} is none of direct, spikes")
+    code = None if encoding in (None, "direct", "spikes") else Encoding.parse(str(encoding))
     x = _checked(x, where)
     if n_samples is not None:
         if n_samples < 1:
             raise DataError(f"--samples must be at least 1, but is {n_samples}")
         if n_samples > len(x):
             raise DataError(f"{where}: {n_samples} samples were asked for, but it has {len(x)}")
-    x, timed = _shaped(x, network.inputs[0], where)
+    x, timed = _shaped(x, _encoded(network.inputs[0], code), where)
     y = None if y is None else _classes(y, len(x), where)
     check_classes(y, network, readout, where)
     # Decided by all of it, so that the first samples or ticks mean what they mean in a whole run.
@@ -227,10 +262,34 @@ def fit_samples(
         )
     else:
         length = ticks
-    if spiking and not timed:
+    if code is not None:
+        x, spiking = _in_code(x, code, length, seed), True
+    elif spiking and not timed:
         x = np.broadcast_to(x[:, None], (len(x), length, x.shape[1]))
     y = None if y is None else y.astype(np.int64)
     return Samples(x=x, y=y, n_ticks=length, spiking=bool(spiking))
+
+
+def _encoded(part: Input, code: Encoding | None) -> Input:
+    """What the data must have, before a code that spreads each value over several channels."""
+    each = 1 if code is None else code.width(1)
+    if code is None or each == 1:
+        return part
+    if part.size % each:
+        raise DataError(
+            f"encoding {code.name} makes {each} channels of each value, but input {part.name!r} "
+            f"has {part.size} channels {part.shape}"
+        )
+    return Input(name=part.name, shape=(part.size // each,))
+
+
+def _in_code(x: Array, code: Encoding, n_ticks: int, seed: int) -> Array:
+    """Spikes of all samples, each with a seed of its own, in the narrowest type."""
+    found = []
+    for index, values in enumerate(x):
+        counts = code.spikes(values, n_ticks, (seed, index))
+        found.append(counts.astype(np.min_scalar_type(int(counts.max(initial=0)))))
+    return np.stack(found)
 
 
 def _checked(x: Array, where: str) -> Array:

@@ -23,27 +23,27 @@ from spikefab.deployment import Deployment
 from traces.bundle import Bundle
 from traces.errors import TraceFormatError
 from traces.trace import Trace
-from traces.writer import TraceWriter
 
 Array = NDArray[Any]
+Packed = tuple[dict[str, Any], dict[str, Any]]
 
 
-def embed(
-    writer: TraceWriter, deployment: Deployment, samples: Samples, how: dict[str, Any]
-) -> None:
-    """Write the bundles.
+def bundles(deployment: Deployment, samples: Samples, how: dict[str, Any]) -> dict[str, Packed]:
+    """Pack all of it, as `traces.writer.TraceWriter` attaches it.
 
     Parameters
     ----------
     how : dict
         Choices of the run that are in none of the others, as JSON keeps them.
     """
-    writer.attach("network", *network_file.packed(deployment.network))
-    writer.attach("chip", deployment.chip.model_dump(mode="json"), {})
-    writer.attach("fixed", *fixed_file.packed(deployment.fixed))
-    writer.attach("program", *program_file.packed(deployment.program))
-    writer.attach("samples", *_packed(samples))
-    writer.attach("how", how, {})
+    return {
+        "network": network_file.packed(deployment.network),
+        "chip": (deployment.chip.model_dump(mode="json"), {}),
+        "fixed": fixed_file.packed(deployment.fixed),
+        "program": program_file.packed(deployment.program),
+        "samples": _packed(samples),
+        "how": (how, {}),
+    }
 
 
 class Embedded:
@@ -110,7 +110,7 @@ class Embedded:
 
     @cached_property
     def how(self) -> dict[str, Any]:
-        """Choices of the run, as `embed` got them."""
+        """Choices of the run, as `bundles` got them."""
         return self._bundle("how").header
 
     def _bundle(self, name: str) -> Bundle:
@@ -130,7 +130,7 @@ class Embedded:
             )
 
 
-def _packed(samples: Samples) -> tuple[dict[str, Any], dict[str, Array]]:
+def _packed(samples: Samples) -> Packed:
     x = samples.x
     # Static values that are held are one value for each channel, however long.
     held = x.ndim == 3 and x.strides[1] == 0

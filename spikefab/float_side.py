@@ -1,5 +1,6 @@
 """The float simulation of all samples: in the chip's timing, recorded, and as it was trained."""
 
+import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -9,6 +10,8 @@ from numpy.typing import NDArray
 from mapping.network import Network, Population
 from mapping.reference import FloatRun, prepare, simulate
 from spikefab.data import Samples
+from spikefab.due import Due
+from traces.trace import Trace
 from traces.writer import TraceWriter
 
 Array = NDArray[Any]
@@ -22,6 +25,24 @@ class FloatSide(NamedTuple):
     instant: Array
 
 
+class Before(NamedTuple):
+    """What an earlier run did: the samples up to a checkpoint, and its tick."""
+
+    side: FloatSide
+    tick: int
+
+
+def before(trace: Trace) -> Before | None:
+    """Read back what a float trace holds up to its last checkpoint; None if it has none."""
+    ticks = trace.checkpoints()
+    if not ticks:
+        return None
+    last = trace.checkpoint(ticks[-1]).arrays
+    done = ticks[-1] // trace.ticks
+    counts = {p.name: trace.counts(p.name, 0, done) for p in trace.populations}
+    return Before(FloatSide(counts, last["readout"], last["instant"]), ticks[-1])
+
+
 def float_side(
     network: Network,
     output: Population,
@@ -30,6 +51,7 @@ def float_side(
     latency: int,
     writer: TraceWriter | None,
     progress: Callable[[int], None],
+    before: Before | None = None,
 ) -> FloatSide:
     """Simulate every sample in both timings.
 
@@ -43,6 +65,8 @@ def float_side(
         Ticks from an input spike to the first population there.
     progress : callable
         Told how many samples are done.
+    before : Before, optional
+        What an earlier run did of it.
     """
     in_step = prepare(network, timing="chip", input_latency=latency)
     as_trained = prepare(network, timing="instant")
@@ -52,7 +76,14 @@ def float_side(
         np.zeros((n, output.size)),
         np.zeros((n, output.size)),
     )
-    for index in range(n):
+    first = 0
+    if before is not None:
+        first = len(before.side.readout)
+        for name, counts in before.side.counts.items():
+            side.counts[name][:first] = counts
+        side.readout[:first], side.instant[:first] = before.side.readout, before.side.instant
+    due = Due()
+    for index in range(first, n):
         drive = samples.drive(index, network)
         run = simulate(in_step, drive, n_ticks=ticks)
         for name, (at, neurons) in run.spikes.items():
@@ -64,7 +95,13 @@ def float_side(
                 writer.state(name, variable, frames, scale=1.0)
         side.readout[index] = _read_out(run, output)
         side.instant[index] = _read_out(simulate(as_trained, drive), output)
-        progress(index + 1)
+        done = index + 1
+        if writer is not None and (due.at(done) or done == n):
+            began = time.perf_counter()
+            arrays = {"readout": side.readout[:done], "instant": side.instant[:done]}
+            writer.checkpoint(done * ticks, {}, arrays)
+            due.done(done, time.perf_counter() - began)
+        progress(done)
     return side
 
 

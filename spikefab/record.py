@@ -1,8 +1,9 @@
 """The two trace files of a run, written while it goes on."""
 
 import warnings
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -11,10 +12,12 @@ from emulator.energy import COUNTED
 from emulator.engine import Block, Engine
 from emulator.errors import FabricChoiceError
 from emulator.neuron import RESETS
+from emulator.probes import KINDS
 from emulator.program import ProgramPopulation
 from emulator.stimulus import Stimulus
 from spikefab.data import Samples
 from spikefab.deployment import Deployment
+from spikefab.wished import Wished
 from traces.errors import TraceFormatError
 from traces.layout import RecordedPopulation
 from traces.trace import Trace
@@ -29,6 +32,16 @@ def carried_of_run(engine: Engine) -> Carried | None:
         return None
 
 
+class GoingOn(NamedTuple):
+    """How a trace that an earlier run left is gone on with: from which tick, if any."""
+
+    tick: int | None
+    complete: bool
+
+
+NEW = GoingOn(None, complete=False)
+
+
 class Recorder:
     """The two trace files of a run, or none of them."""
 
@@ -39,10 +52,11 @@ class Recorder:
         samples: Samples,
         ticks: int,
         provenance: dict[str, str | int | float],
+        wished: Wished,
     ) -> None:
         self._folder = folder
         self._program = deployment.program
-        self._about = provenance
+        self._about, self._wished = provenance, wished
         self._ticks = ticks
         self._common: dict[str, Any] = {
             "samples": len(samples),
@@ -55,28 +69,42 @@ class Recorder:
         self._parts = [parts[p.name] for p in deployment.network.order]
         self._carrying = _carrying(deployment)
 
-    def float_trace(self) -> "Writing":
+    def float_trace(self, going_on: GoingOn = NEW) -> "Writing":
         """Open ``float.h5``."""
-        return self._open("float.h5", "float")
+        return self._open("float.h5", "float", going_on)
 
-    def chip_trace(self) -> "Writing":
-        """Open ``trace.h5``."""
-        return self._open("trace.h5", "chip")
+    def chip_trace(
+        self, attachments: Callable[[], Mapping[str, Any]], going_on: GoingOn = NEW
+    ) -> "Writing":
+        """Open ``trace.h5``.
 
-    def _open(self, name: str, kind: Any) -> "Writing":
-        if self._folder is None:
+        Parameters
+        ----------
+        attachments : callable
+            Gives what the run is made from, for a new file.
+        """
+        return self._open("trace.h5", "chip", going_on, attachments)
+
+    def _open(
+        self, name: str, kind: Any, going_on: GoingOn,
+        attachments: Callable[[], Mapping[str, Any]] = dict,
+    ) -> "Writing":  # fmt: skip
+        if self._folder is None or going_on.complete:
             return Writing(None)
+        if going_on.tick is not None:
+            return Writing(TraceWriter.resume(self._folder / name, going_on.tick))
         populations = [
             RecordedPopulation(
                 name=p.name, shape=p.shape, lag=p.lag, output=p.output, spiking=p.spiking,
                 payload=kind == "chip" and p.name in self._carrying,
+                sent_ps=kind == "chip" and self._wished.activity,
             )
             for p in self._parts
         ]  # fmt: skip
         return Writing(
             TraceWriter(
                 self._folder / name, kind=kind, populations=populations, provenance=self._about,
-                **self._common,
+                attachments=attachments(), **self._common,
             )
         )  # fmt: skip
 
@@ -85,9 +113,12 @@ class Recorder:
         program = self._program
         writer.cores(place=program.core, neurons=np.diff(program.core_start))
 
-    def stimulus(self, writer: TraceWriter, events: Stimulus, sample: int) -> None:
-        """Record a sample's input."""
+    def stimulus(
+        self, writer: TraceWriter, events: Stimulus, sample: int, *, first_tick: int = 0
+    ) -> None:
+        """Record a sample's input, that of ticks before ``first_tick`` of the trace excepted."""
         first = sample * self._ticks
+        events = events.since(first_tick - first)
         for name, size in self._program.inputs:
             channel = events.spike_channel - self._program.first_channel(name)
             mine = (channel >= 0) & (channel < size)
@@ -111,11 +142,13 @@ class Recorder:
         for number in np.flatnonzero(np.bincount(owner)):
             mine = np.flatnonzero(owner == number)
             name = self._program.populations[number].name
+            mine = mine[self._wished.spikes(name, self._program.index[block.spike_neuron[mine]])]
             writer.spikes(
                 name,
                 at.take(mine),
                 self._program.index.take(block.spike_neuron.take(mine)),
                 block.spike_payload.take(mine) if name in self._carrying else None,
+                block.sent_ps.take(mine) if self._wished.activity else None,
             )
         first = 0
         for part in silent:
@@ -131,11 +164,24 @@ class Recorder:
             weights=np.abs(block.spike_payload),
             minlength=block.tick_ps.size,
         ).astype(np.int64)
+        self._write_wishes(writer, block)
         core = self._program.core
         writer.tick_counters(
             duration_ps=block.tick_ps, slowest_core=core[block.slowest_core],
             busiest_link=block.busiest_link, **counted,
         )  # fmt: skip
+
+    def _write_wishes(self, writer: TraceWriter, block: Block) -> None:
+        if self._wished.activity:
+            writer.core_tick_counters(update_ps=block.update_ps)
+        states, triggers = self._wished.states(block)
+        for state in states:
+            writer.state(**state)
+        for columns in triggers:
+            writer.triggers(kinds=KINDS, **columns)
+        packets = self._wished.packets(block)
+        if packets is not None:
+            writer.packets(inputs=[name for name, _ in self._program.inputs], **packets)
 
     @staticmethod
     def totals(writer: TraceWriter, engine: Engine) -> None:

@@ -2,28 +2,24 @@
 
 import platform
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from emulator.carried import Carried
 from emulator.energy import Joules, energy_j
-from emulator.engine import Block, Engine
-from emulator.program import Program, ProgramPopulation
-from emulator.stimulus import Stimulus
 from mapping.network import Population
+from spikefab.chip_side import ChipSide, wished_of
 from spikefab.data import Samples, check_classes
 from spikefab.deployment import Deployment
-from spikefab.embedded import embed
-from spikefab.float_side import float_side
-from spikefab.host import Host
-from spikefab.record import Recorder, carried_of_run
-from spikefab.tally import Tally, passed
+from spikefab.embedded import Embedded, bundles
+from spikefab.float_side import Before, FloatSide, before, float_side
+from spikefab.record import NEW, GoingOn, Recorder, carried_of_run
+from traces.trace import Trace
 from traces.writer import TraceWriter
 
 Array = NDArray[Any]
@@ -94,6 +90,8 @@ def run_network(
     fabric: str = "ideal",
     threads: int | None = None,
     tick_period_s: float | None = None,
+    record: Sequence[str] = (),
+    checkpoint_ticks: int | None = None,
     provenance: dict[str, str | int | float] | None = None,
     progress: Progress = lambda stage, done, total: None,
 ) -> RunResult:
@@ -115,6 +113,11 @@ def run_network(
         Threads of the engine; changes nothing but speed.
     tick_period_s : float, optional
         What a tick may last in real time; the network's own tick by default.
+    record : sequence of str
+        What the chip's trace records, in the grammar of `spikefab.recording`.
+    checkpoint_ticks : int, optional
+        Ticks of the trace between two checkpoints that are kept. Without it there is one every few
+        seconds and at the end, and the last two are kept.
 
     Raises
     ------
@@ -127,106 +130,137 @@ def run_network(
     TraceWriteError
         If a trace cannot be written on.
     """
-    network, program = deployment.network, deployment.program
-    output = check_classes(samples.y, network, readout)
-    lag = {p.name: p.lag for p in program.populations}
-    ticks = samples.n_ticks + max(lag.values())
-    began = time.perf_counter()
-    about = _provenance(deployment, seed) | (provenance or {})
-    record = Recorder(folder, deployment, samples, ticks, about)
+    output = check_classes(samples.y, deployment.network, readout)
     how = {
         "seed": seed, "strict": strict, "fabric": fabric, "readout": output.name,
         "tick_period_s": tick_period_s, "quantiser": deployment.quantiser,
         "direct": not samples.spiking,
+        "checkpoint_ticks": checkpoint_ticks, "record": list(record),
     }  # fmt: skip
-    with record.chip_trace() as writer:
+    about = _provenance(deployment, seed) | (provenance or {})
+    sides = _Sides(deployment, samples, output, how, folder, about, threads)
+    with sides.record.chip_trace(lambda: bundles(deployment, samples, how)) as writer:
+        return sides.run(writer, progress)
+
+
+def resume_network(
+    folder: Path,
+    *,
+    threads: int | None = None,
+    progress: Progress = lambda stage, done, total: None,
+) -> RunResult:
+    """Go on with a run that broke off, from its last checkpoints; all it needs is in its traces.
+
+    Parameters
+    ----------
+    folder : Path
+        Where `run_network` left ``trace.h5``, and perhaps ``float.h5``.
+
+    Returns
+    -------
+    RunResult
+        The same as that of a run that was never interrupted, wall time apart.
+
+    Raises
+    ------
+    FileNotFoundError, TraceFormatError
+        If there is no trace, or it is damaged or does not carry its run.
+    TraceWriteError
+        If a trace cannot be written on.
+    """
+    with Trace.open(folder / "trace.h5") as trace:
+        found = Embedded(trace)
+        deployment, samples, how = found.deployment, found.samples, found.how
+        output = check_classes(samples.y, deployment.network, how["readout"])
+        sides = _Sides(deployment, samples, output, how, folder, dict(trace.provenance), threads)
+        going_on = _left_off(trace)
+        if going_on.tick:
+            sides.chip.go_on(trace, trace.checkpoint(going_on.tick))
+    float_from = NEW
+    if (folder / "float.h5").exists():
+        with Trace.open(folder / "float.h5") as trace:
+            float_from, sides.before = _left_off(trace), before(trace)
+    with sides.record.chip_trace(dict, going_on) as writer:
+        return sides.run(writer, progress, float_from)
+
+
+def _left_off(trace: Trace) -> GoingOn:
+    last = trace.checkpoints()[-1:]
+    return GoingOn(last[0] if last else 0, trace.complete)
+
+
+class _Sides:
+    """Both sides of a run, from the beginning or from where an earlier run left off."""
+
+    def __init__(
+        self, deployment: Deployment, samples: Samples, output: Population, how: dict[str, Any],
+        folder: Path | None, about: dict[str, Any], threads: int | None,
+    ) -> None:  # fmt: skip
+        self._began = time.perf_counter()
+        self._deployment, self._samples, self._output = deployment, samples, output
+        self._how, self._folder = how, folder
+        program, network = deployment.program, deployment.network
+        self._ticks = samples.n_ticks + max(p.lag for p in program.populations)
+        wished = wished_of(how, program, network, self._ticks)
+        self.record = Recorder(folder, deployment, samples, self._ticks, about, wished)
+        self.chip = ChipSide(
+            deployment, samples, output, self._ticks, wished,
+            checkpoint_ticks=how["checkpoint_ticks"],
+            seed=how["seed"], strict=how["strict"], fabric=how["fabric"], n_threads=threads,
+        )  # fmt: skip
+        self.before: Before | None = None
+
+    def run(
+        self, writer: TraceWriter | None, progress: Progress, float_from: GoingOn = NEW
+    ) -> RunResult:
+        """Run the float side, then the chip's."""
+        deployment, samples = self._deployment, self._samples
         if writer is not None:
-            embed(writer, deployment, samples, how)
-        with record.float_trace() as float_writer:
+            self.record.cores(writer)
+        with self.record.float_trace(float_from) as float_writer:
             in_float = float_side(
-                network, output, samples, ticks, deployment.chip.arithmetic.input_latency,
-                float_writer, lambda done: progress("float", done, len(samples)),
+                deployment.network, self._output, samples, self._ticks,
+                deployment.chip.arithmetic.input_latency, float_writer,
+                lambda done: progress("float", done, len(samples)), self.before,
             )  # fmt: skip
         halfway = time.perf_counter()
-        host = Host(deployment)
-        silent = [p for p in program.populations if p.output and not p.spiking]
-        engine = Engine(
-            program, deployment.chip, watched=_neurons_of(program, silent), seed=seed,
-            strict=strict, fabric=fabric, n_threads=threads,
-        )  # fmt: skip
-        tally = _chip_run(
-            deployment, engine, host, output, silent, samples, ticks, record, writer, progress
-        )
-    duration = int(engine.env.now)
-    record.finish()
-    ended = time.perf_counter()
-    return RunResult(
-        deployment=deployment,
-        samples=samples,
-        ticks_per_sample=ticks,
-        counts_float=in_float.counts,
-        counts_chip=tally.counts,
-        readout=output.name,
-        readout_float=in_float.readout,
-        readout_chip=tally.readout,
-        readout_instant=in_float.instant,
-        counters=engine.counters,
-        duration_ps=duration,
-        energy=energy_j(engine.counters, duration, deployment.chip),
-        wall_s={"float": halfway - began, "chip": ended - halfway, "total": ended - began},
-        seed=seed,
-        fabric=fabric,
-        tick_period_s=network.dt_s if tick_period_s is None else tick_period_s,
-        ticks=tally.times,
-        settled=tally.settled,
-        carried=carried_of_run(engine),
-        folder=folder,
-        currents_cut=host.n_cut,
-        warnings=tuple(host.notes()),
-    )
-
-
-def _neurons_of(program: Program, parts: list[ProgramPopulation]) -> Array:
-    """Machine numbers of some populations, one after the other."""
-    numbers = [program.neurons_of(part.name) for part in parts]
-    return np.concatenate(numbers) if numbers else np.empty(0, np.int64)
-
-
-def _chip_run(
-    deployment: Deployment,
-    engine: Engine,
-    host: Host,
-    output: Population,
-    silent: list[ProgramPopulation],
-    samples: Samples,
-    ticks: int,
-    record: "Recorder",
-    writer: TraceWriter | None,
-    progress: Progress,
-) -> Tally:
-    network = deployment.network
-    tally = Tally(deployment.program, output, silent, len(samples), ticks)
-    if writer is not None:
-        record.cores(writer)
-
-    def events() -> Iterator[Stimulus]:
-        for index in range(len(samples)):
-            events = host.stimulus(samples.drive(index, network), ticks)
-            if writer is not None:
-                record.stimulus(writer, events, index)
-            yield events
-
-    def observe(block: Block) -> None:
-        ended = tally.add(passed(block))
+        self.chip.run(self.record, writer, lambda done: progress("chip", done, len(samples)))
         if writer is not None:
-            record.block(writer, block, silent)
-        if ended:
-            progress("chip", block.sample + 1, len(samples))
+            writer.close()
+        self.record.finish()
+        return self._result(in_float, halfway)
 
-    engine.run(events(), ticks, observe)
-    if writer is not None:
-        record.totals(writer, engine)
-    return tally
+    def _result(self, in_float: FloatSide, halfway: float) -> RunResult:
+        chip, how, network = self.chip, self._how, self._deployment.network
+        duration, ended = int(chip.engine.env.now), time.perf_counter()
+        period = how["tick_period_s"]
+        return RunResult(
+            deployment=self._deployment,
+            samples=self._samples,
+            ticks_per_sample=self._ticks,
+            counts_float=in_float.counts,
+            counts_chip=chip.tally.counts,
+            readout=self._output.name,
+            readout_float=in_float.readout,
+            readout_chip=chip.tally.readout,
+            readout_instant=in_float.instant,
+            counters=chip.engine.counters,
+            duration_ps=duration,
+            energy=energy_j(chip.engine.counters, duration, self._deployment.chip),
+            wall_s={
+                "float": halfway - self._began, "chip": ended - halfway,
+                "total": ended - self._began,
+            },
+            seed=how["seed"],
+            fabric=how["fabric"],
+            tick_period_s=network.dt_s if period is None else period,
+            ticks=chip.tally.times,
+            settled=chip.tally.settled,
+            carried=carried_of_run(chip.engine),
+            folder=self._folder,
+            currents_cut=chip.host.n_cut,
+            warnings=tuple(chip.host.notes()),
+        )  # fmt: skip
 
 
 def _provenance(deployment: Deployment, seed: int) -> dict[str, str | int | float]:

@@ -99,6 +99,24 @@ class Tally:
             self._decisions.end_sample()
         return ends
 
+    def saved(self, n_samples: int) -> dict[str, Array]:
+        """What so many whole samples added up to, for a trace that does not hold their spikes."""
+        return {
+            "tally_counts": self._counts[:n_samples],
+            "tally_frame_sums": self._frame_sums[:n_samples],
+            "tally_settled": self.settled[:n_samples],
+            **{f"tally_{name}": values[:n_samples] for name, values in self.times.items()},
+        }
+
+    def restore(self, arrays: dict[str, Array]) -> None:
+        """Begin with what `saved` gave."""
+        n = len(arrays["tally_counts"])
+        self._counts[:n] = arrays["tally_counts"]
+        self._frame_sums[:n] = arrays["tally_frame_sums"]
+        self._decisions.ticks[:] = arrays["tally_settled"].tolist()
+        for name, values in self.times.items():
+            values[:n] = arrays[f"tally_{name}"]
+
     @property
     def counts(self) -> dict[str, Array]:
         """Spikes of each neuron in each sample, by population; int64 [samples, n]."""

@@ -130,15 +130,18 @@ def judged(error: Exception) -> tuple[int, str]:
         OverflowAlarm,
         ProgramError,
     )
+    from mapping.encodings import EncodingError
     from mapping.errors import (
         CapacityError,
         NetworkError,
         NetxError,
         NirError,
+        OnnxError,
         StimulusError,
         UnsupportedNodeError,
     )
     from spikefab.data import DataError
+    from spikefab.recording import RecordingError
     from traces.errors import (
         ExportError,
         MissingExtraError,
@@ -147,8 +150,9 @@ def judged(error: Exception) -> tuple[int, str]:
     )
 
     bad_input = (
-        BadInputError, ChipDoesNotRunError, ChipError, DataError, FabricChoiceError, NetworkError, NetxError, NirError, ProgramError,
-        ExportError, MissingExtraError, StimulusError, TraceFormatError, UnsupportedNodeError,
+        BadInputError, ChipDoesNotRunError, ChipError, DataError, EncodingError, ExportError,
+        FabricChoiceError, MissingExtraError, NetworkError, NetxError, NirError, OnnxError,
+        ProgramError, RecordingError, StimulusError, TraceFormatError, UnsupportedNodeError,
     )  # fmt: skip
     if isinstance(error, CapacityError):
         return 3, str(error)

@@ -3,18 +3,20 @@
 import os
 import subprocess
 import sys
-from pathlib import Path
 
+import forks
 import nir
 import numpy as np
+from forks import CHECKOUT
 
-CHECKOUT = Path(__file__).resolve().parent.parent
 ENVIRONMENT = os.environ | {"PYTHONPATH": str(CHECKOUT), "COLUMNS": "200", "NO_COLOR": "1"}
 COMMAND = [sys.executable, "-m", "spikefab.cli"]
 
 
-def spikefab(*arguments, cwd, **how):
-    """Run a command; ``how`` goes to `subprocess.run`."""
+def spikefab(*arguments, cwd, anew=False, **how):
+    """Run a command, as a fork (`forks`) or ``anew``; ``how`` goes to `subprocess.run`."""
+    if not (anew or how):
+        return forks.run("spikefab.cli", *arguments, cwd=cwd, env=ENVIRONMENT)
     environment = ENVIRONMENT | how.pop("env", {})
     how = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True} | how
     arguments = [part if isinstance(part, bytes) else str(part) for part in arguments]

@@ -15,16 +15,22 @@ from mapping.assemble import Rows, row_tables
 from traces.jit import python_of, specialised
 
 
-def uncompiled(monkeypatch):
-    """Let engines run the kernels as plain Python, so that new rules cost no compilation."""
+def uncompiled_machines(monkeypatch):
+    """Let engines advance neurons as plain Python; what carries packets stays as it is."""
 
     def plain(program, chip, **how):
         return advance_of(program, chip, **how, compiled=False)
 
+    monkeypatch.setattr(lanes, "advance_of", plain)
+
+
+def uncompiled(monkeypatch):
+    """Let engines run the kernels as plain Python, so that new rules cost no compilation."""
+
     def plainly(kernels, bound):
         return specialised(kernels, bound, compiled=False)
 
-    monkeypatch.setattr(lanes, "advance_of", plain)
+    uncompiled_machines(monkeypatch)
     for module in (queued, linked, simulation):
         monkeypatch.setattr(module, "specialised", plainly)
     for module in (queued, linked):

@@ -3,19 +3,16 @@
 import importlib.util
 import json
 import os
-import subprocess
 import sys
-from pathlib import Path
 
+import forks
 import pytest
-
-CHECKOUT = Path(__file__).resolve().parent.parent
+from forks import CHECKOUT
 
 
 def called(program, *arguments, **environment):
-    done = subprocess.run(
-        [sys.executable, f"benchmarks/{program}.py", *map(str, arguments)],
-        capture_output=True, text=True, cwd=CHECKOUT, check=False,
+    done = forks.run(
+        f"benchmarks/{program}.py", *arguments, cwd=CHECKOUT,
         env=os.environ | {"PYTHONPATH": str(CHECKOUT)} | environment,
     )  # fmt: skip
     assert "Traceback" not in done.stderr

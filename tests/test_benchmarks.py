@@ -5,24 +5,25 @@ import os
 import shutil
 import subprocess
 import sys
-from pathlib import Path
 
+import forks
 import h5py
 import nir
 import numpy as np
 import pytest
+from forks import CHECKOUT
 
 pytestmark = pytest.mark.slow_uncompiled
 
-CHECKOUT = Path(__file__).resolve().parent.parent
+
+def environment():
+    return os.environ | {"PYTHONPATH": str(CHECKOUT)}
 
 
 def real_networks(folder, *arguments):
-    done = subprocess.run(
-        [sys.executable, "benchmarks/real_networks.py", str(folder), "--json", *arguments],
-        capture_output=True, text=True, cwd=CHECKOUT, check=False,
-        env=os.environ | {"PYTHONPATH": str(CHECKOUT)},
-    )  # fmt: skip
+    done = forks.run(
+        "benchmarks/real_networks.py", folder, "--json", *arguments, cwd=CHECKOUT, env=environment()
+    )
     assert "Traceback" not in done.stderr
     assert done.stdout.count("\n") == (1 if done.stdout else 0)
     return done.returncode, json.loads(done.stdout or "null"), done.stderr
@@ -316,11 +317,10 @@ def test_bad_labels_are_bad_input(recordings, more, message):
 
 def test_an_interrupt_and_a_closed_pipe_leave_no_traceback(networks):
     command = [sys.executable, "benchmarks/real_networks.py", str(networks)]
-    environment = os.environ | {"PYTHONPATH": str(CHECKOUT)}
     read, write = os.pipe()
     os.close(read)
     closed = subprocess.run(
-        command, stdout=write, stderr=subprocess.PIPE, text=True, cwd=CHECKOUT, env=environment,
+        command, stdout=write, stderr=subprocess.PIPE, text=True, cwd=CHECKOUT, env=environment(),
         check=False,
     )  # fmt: skip
     os.close(write)
@@ -334,17 +334,13 @@ def test_an_interrupt_and_a_closed_pipe_leave_no_traceback(networks):
     )
     stopped = subprocess.run(
         [sys.executable, "-c", interrupting, str(networks)],
-        capture_output=True, text=True, cwd=CHECKOUT, env=environment, check=False,
+        capture_output=True, text=True, cwd=CHECKOUT, env=environment(), check=False,
     )  # fmt: skip
     assert (stopped.returncode, stopped.stderr) == (130, "real_networks: interrupted\n")
 
 
 def fabric(program, *arguments):
-    done = subprocess.run(
-        [sys.executable, f"benchmarks/{program}.py", *arguments],
-        capture_output=True, text=True, cwd=CHECKOUT, check=False,
-        env=os.environ | {"PYTHONPATH": str(CHECKOUT)},
-    )  # fmt: skip
+    done = forks.run(f"benchmarks/{program}.py", *arguments, cwd=CHECKOUT, env=environment())
     assert "Traceback" not in done.stderr
     return done.returncode, done.stdout, done.stderr
 
@@ -427,7 +423,7 @@ def small_case(network, bar):
     done = subprocess.run(
         [sys.executable, "-c", SMALL.format(network=network, bar=bar)],
         capture_output=True, text=True, cwd=CHECKOUT, check=False,
-        env=os.environ | {"PYTHONPATH": str(CHECKOUT)},
+        env=environment(),
     )  # fmt: skip
     assert "Traceback" not in done.stderr, done.stderr
     assert done.stdout.count("\n") == 1
@@ -482,3 +478,27 @@ def test_a_few_digits_side_by_side_are_told_in_one_line(shared):
         fabric("batch", "--samples", "6", "--ticks", "12", "--threads", "1", "--json")[1]
     )
     assert (one["spikes"], one["accuracy"]) == (found["spikes"], found["accuracy"])
+
+
+def test_damaged_traces_are_refused_or_read_right():
+    code, out, errors = fabric("fuzz_trace", "--mutations", "40", "--seed", "5", "--json")
+    assert (code, out.count("\n")) == (0, 1), errors
+    found = json.loads(out)
+    assert found["holds"]
+    assert (
+        found["equal"] + found["fewer"] + found["refused"] + found["wrong_where_nothing_covers"]
+        == 40
+    )
+    assert found["refused"] > 10
+    assert fabric("fuzz_trace", "--mutations", "0")[0] == 2
+    assert fabric("fuzz_trace", "--mutations", "many")[0] == 2
+
+
+def test_speed_and_memory_of_traces_are_told_in_one_line():
+    few = ("--spikes", "200000", "--plain-spikes", "100000")
+    _, out, _ = fabric("trace_speed", *few, "--json")
+    found = json.loads(out)
+    assert found["window_spikes"] == 200_000
+    assert found["bytes_a_spike"] > 12
+    assert found["write_peak_mb"] > 0
+    assert fabric("trace_speed", "--spikes", "1")[0] == 2

@@ -14,7 +14,7 @@ def blocks(page):
     return re.findall(r"^```python\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
 
 
-@pytest.mark.slow_uncompiled
+@pytest.mark.plain_python
 def test_examples_of_extending_run():
     names = {}
     found = blocks("extending.md")

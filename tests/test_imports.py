@@ -16,9 +16,11 @@ DOORS = {
         "emulator/noc/simulated.py", "emulator/noc/simulated_tick.py",
     },
     "h5py": {
-        "emulator/program_file.py", "traces/bundle.py", "traces/content.py", "traces/trace.py", "traces/writer.py", "mapping/netx_file.py",
-        "mapping/nir_file.py", "mapping/stimuli/recorded.py",
-        "mapping/vector_case.py", "traces/export/sonata_file.py", "spikefab/data.py",
+        "emulator/program_file.py", "traces/bundle.py", "traces/content.py", "traces/reports.py",
+        "traces/salvage.py", "traces/seal.py", "traces/tables.py", "traces/trace.py", "traces/walk.py",
+        "traces/writer.py", "traces/export/sonata_file.py", "mapping/netx_file.py",
+        "mapping/nir_file.py", "mapping/stimuli/recorded.py", "mapping/vector_case.py",
+        "spikefab/data.py",
     },
     "nir": {"mapping/nir_file.py", "mapping/nir_import.py"},
     "pydantic": {

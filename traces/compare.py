@@ -279,7 +279,10 @@ def _counts(spikes: Numbered, aligned: Aligned, window: Window) -> Array:
 def _state_errors(aligned: Aligned) -> Moments | None:
     """Compare the membranes of a population that never spikes, if both were recorded."""
     wanted = (aligned.in_a.name, "v")
-    if aligned.in_a.spiking or any(wanted not in t.states() for t in (aligned.a, aligned.b)):
+    sides = (aligned.a, aligned.b)
+    if aligned.in_a.spiking or any(
+        wanted not in t.states() or not t.all_frames(*wanted) for t in sides
+    ):
         return None
     moments = Moments()
     for window in aligned.windows(aligned.size):

@@ -31,17 +31,17 @@ class Events:
 
     def count(self, start: int | None, stop: int | None) -> int:
         """Number of events of ticks ``start`` to ``stop`` (exclusive)."""
-        first, last = self._between(start, stop)
+        first, last = self.between(start, stop)
         return last - first
 
     def window(self, start: int | None, stop: int | None) -> tuple[Array, ...]:
         """Read the events of ticks ``start`` to ``stop`` (exclusive); integers as int64."""
-        first, last = self._between(start, stop)
+        first, last = self.between(start, stop)
         return self.rows(first, last)
 
     def pieces(self, start: int | None, stop: int | None) -> Iterator[tuple[Array, ...]]:
         """Read the same in pieces of bounded size, none of them empty."""
-        first, last = self._between(start, stop)
+        first, last = self.between(start, stop)
         for row in range(first, last, PIECE_EVENTS):
             yield self.rows(row, min(row + PIECE_EVENTS, last))
 
@@ -50,7 +50,8 @@ class Events:
         columns = [self._read(column, first, last) for column in self._columns]
         return tuple(c if c.dtype.kind == "f" else c.astype(np.int64) for c in columns)
 
-    def _between(self, start: int | None, stop: int | None) -> tuple[int, int]:
+    def between(self, start: int | None, stop: int | None) -> tuple[int, int]:
+        """Find the rows of ticks ``start`` to ``stop`` (exclusive)."""
         first = 0 if start is None else self._first_at(start)
         last = len(self) if stop is None else self._first_at(stop)
         return first, max(first, last)

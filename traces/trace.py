@@ -10,10 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from traces.bundle import Bundle, read_bundle
-from traces.content import content_hash_of
+from traces.content import content_hash_of, header_hash, header_of
 from traces.errors import TraceFormatError
 from traces.events import Events, first_outside
-from traces.layout import LAYOUT_VERSION, MAGIC, RecordedPopulation
+from traces.layout import LAYOUT_VERSION, MAGIC, TABLES, RecordedPopulation
+from traces.reports import Frames, report_path
+from traces.store import Store
+from traces.tables import lengths_of
+from traces.walk import check
 
 Array = NDArray[Any]
 
@@ -26,6 +30,36 @@ class Spikes(NamedTuple):
     ticks: Array
     neurons: Array
     payload: Array | None = None
+
+
+class Packets(NamedTuple):
+    """Packets, one row for each and each destination; int64 [n_packets].
+
+    ``source_kind`` counts the trace's populations, then `Trace.packet_inputs`; ``source`` is a
+    neuron or channel there, ``core`` the place of the destination on the chip; times are ps into
+    the tick.
+    """
+
+    timestamps: Array
+    source_kind: Array
+    source: Array
+    core: Array
+    hops: Array
+    left_ps: Array
+    arrived_ps: Array
+    done_ps: Array
+
+
+class Triggers(NamedTuple):
+    """Triggers that fired; int64 [n_triggers].
+
+    ``kind`` counts `Trace.trigger_kinds`; ``population`` and ``neuron`` are -1 where there is none.
+    """
+
+    timestamps: Array
+    kind: Array
+    population: Array
+    neuron: Array
 
 
 class Currents(NamedTuple):
@@ -55,13 +89,19 @@ class Trace:
     provenance : dict
     """
 
-    def __init__(self, file: Any, path: Path) -> None:
+    def __init__(self, file: Any, store: Store) -> None:
         self._file = file
-        self.path = path
+        self._store = store
+        self.path = path = store.path
         root = dict(file.attrs)
         if root.get("magic") != MAGIC:
             raise TraceFormatError(f"{path}: an HDF5 file, but no trace of spikefab")
         self.layout_version = int(root.get("layout_version", -1))
+        if self.layout_version < 1:
+            raise TraceFormatError(
+                f"{path}: damaged, it does not say which layout it has; this program reads 1 to "
+                f"{LAYOUT_VERSION}"
+            )
         if self.layout_version > LAYOUT_VERSION:
             raise TraceFormatError(
                 f"{path}: layout version {self.layout_version}, but this program reads up to "
@@ -83,6 +123,14 @@ class Trace:
         self.content_sha256 = None if told is None else str(told)
         self.populations = tuple(self._population(str(name)) for name in root["populations"])
         self._whole_ticks = root.get("whole_ticks")
+        header = root.get("header_sha256")
+        if header is not None and bytes(header).decode() != header_hash(
+            header_of(file), lengths_of(file)
+        ):
+            raise TraceFormatError(
+                f"{path}: damaged, its header differs from its checksum; spikefab recover saves "
+                f"what can be read"
+            )
         notes = self._group("provenance").attrs
         self.provenance = {name: _note(notes, name) for name in notes}
 
@@ -103,22 +151,26 @@ class Trace:
         if not path.exists():
             raise FileNotFoundError(f"{path}: there is no such file")
         try:
-            file = h5py.File(path, "r")
+            store = Store.read(path)
         except PermissionError:
             raise PermissionError(f"{path}: may not be read by this user") from None
         except BlockingIOError:
             raise TraceFormatError(
                 f"{path}: is being written; open it when the run has ended"
             ) from None
-        except (OSError, RuntimeError) as error:
-            raise TraceFormatError(f"{path}: no HDF5 file, or a damaged one ({error})") from None
+        except OSError as error:
+            raise TraceFormatError(f"{path}: cannot be read ({error.strerror})") from None
+        file = None
         try:
-            return Trace(file, path)
-        except TraceFormatError:
-            file.close()
-            raise
-        except _DAMAGE as error:
-            file.close()
+            check(store)
+            file = _h5(store)
+            return Trace(file, store)
+        except BaseException as error:
+            if file is not None:
+                file.close()
+            store.close()
+            if isinstance(error, TraceFormatError) or not isinstance(error, _DAMAGE):
+                raise
             raise TraceFormatError(f"{path}: damaged ({error})") from None
 
     def _population(self, name: str) -> RecordedPopulation:
@@ -133,6 +185,7 @@ class Trace:
             output=bool(about["output"]),
             spiking=bool(about["spiking"]),
             payload="payload" in group,
+            sent_ps="sent_ps" in group,
         )
 
     @property
@@ -217,6 +270,8 @@ class Trace:
         spikes = Spikes(*self._spike_table(population).window(start, stop))
         size = self.population(population).size
         self._in_range(repr(population), spikes.ticks, spikes.neurons, size)
+        if np.any(spikes.ticks[1:] < spikes.ticks[:-1]):
+            raise TraceFormatError(f"{self.path}: damaged, {population!r} is not in order")
         return spikes
 
     def _spike_table(self, population: str) -> Events:
@@ -254,6 +309,19 @@ class Trace:
             counts[first:last] += some.reshape(last - first, size)
         return counts
 
+    def sent_ps(self, population: str, start: int | None = None, stop: int | None = None) -> Array:
+        """Read when spikes left their neurons, ps into their ticks; int64 [n_spikes].
+
+        Raises
+        ------
+        KeyError
+            If these times were not recorded.
+        """
+        if not self.population(population).sent_ps:
+            raise KeyError(f"{self.path}: {population!r} was recorded without times of sending")
+        columns = ["timestamps", "sent_ps"]
+        return self._events(f"spikes/{population}", columns).window(start, stop)[1]
+
     def state(
         self,
         population: str,
@@ -261,9 +329,18 @@ class Trace:
         start: int | None = None,
         stop: int | None = None,
     ) -> Array:
-        """Read recorded states in the network's units; float64 [ticks, n]."""
-        about = self._report(population, variable).attrs
+        """Read states of all neurons at every tick in the network's units; float64 [ticks, n].
+
+        Raises
+        ------
+        KeyError
+            If they were not recorded, or not of all neurons and ticks: `frames` reads those.
+        """
         frames = self.raw_state(population, variable, start, stop)
+        return self._physical(population, variable, frames)
+
+    def _physical(self, population: str, variable: str, frames: Array) -> Array:
+        about = self._report(population, variable).attrs
         return frames * float(about.get("scale", 1.0)) + float(about.get("offset", 0.0))
 
     def raw_state(
@@ -273,22 +350,139 @@ class Trace:
         start: int | None = None,
         stop: int | None = None,
     ) -> Array:
-        """Read recorded states as they are stored: register values on a chip; [ticks, n]."""
+        """Read the same as they are stored: register values on a chip; float64 [ticks, n]."""
         data = self._report(population, variable)
+        if not self.all_frames(population, variable):
+            raise KeyError(
+                f"{self.path}: '{population}.{variable}' was recorded of some neurons or ticks "
+                f"only; read its frames"
+            )
         window = range(data.shape[0])[start:stop]
         return self._read(data, window.start, window.stop).astype(np.float64)
+
+    def all_frames(self, population: str, variable: str) -> bool:
+        """Whether a state was recorded of all neurons at every tick, so that `state` reads it."""
+        data = self._report(population, variable)
+        size = self.population(population).size
+        return "ticks" not in data.parent and data.shape[1] == size
+
+    def frames(
+        self,
+        population: str,
+        variable: str,
+        start: int | None = None,
+        stop: int | None = None,
+    ) -> Frames:
+        """Read the states that were recorded in ticks ``start`` to ``stop``, in network units."""
+        raw = self.raw_frames(population, variable, start, stop)
+        return raw._replace(values=self._physical(population, variable, raw.values))
+
+    def raw_frames(
+        self,
+        population: str,
+        variable: str,
+        start: int | None = None,
+        stop: int | None = None,
+    ) -> Frames:
+        """Read the same as they are stored, in the type in which they are stored."""
+        data = self._report(population, variable)
+        neurons = self._recorded_neurons(population, variable, data)
+        if "ticks" in data.parent:
+            path = data.parent.name.lstrip("/")
+            first, last = self._events(path, ["ticks"]).between(start, stop)
+            ticks = self._read(self._dataset(f"{path}/ticks"), first, last).astype(np.int64)
+            if np.any(np.diff(ticks) < 1) or np.any(ticks >= self.samples * self.ticks):
+                raise TraceFormatError(f"{self.path}: damaged, {path}/ticks are not in order")
+        else:
+            window = range(data.shape[0])[slice(*_not_below_0(start, stop))]
+            first, last = window.start, max(window.stop, window.start)
+            ticks = np.arange(first, last)
+        return Frames(ticks, neurons, self._read(data, first, last))
+
+    def _recorded_neurons(self, population: str, variable: str, data: Any) -> Array:
+        ids = self._counts(f"{data.parent.name.lstrip('/')}/mapping/node_ids")
+        neurons = self._read(ids, 0, ids.shape[0]).astype(np.int64)
+        size = self.population(population).size
+        wrong = neurons.size != data.shape[1] or np.any(np.diff(neurons) < 1)
+        if wrong or (neurons.size and (neurons[0] < 0 or neurons[-1] >= size)):
+            raise TraceFormatError(
+                f"{self.path}: damaged, the neurons of '{population}.{variable}' are not in order"
+            )
+        return neurons
 
     def _report(self, population: str, variable: str) -> Any:
         recorded = [f"{name}.{what}" for name, what in self.states()]
         self._known("recorded state", f"{population}.{variable}", recorded)
-        data = self._dataset(f"reports/{population}_{variable}/{population}/data")
-        size = self.population(population).size
+        data = self._dataset(f"{report_path(population, variable).lstrip('/')}/data")
+        ids = f"{report_path(population, variable).lstrip('/')}/mapping/node_ids"
+        size = int(self._counts(ids).shape[0])
         if data.ndim != 2 or data.shape[1] != size or data.dtype.kind not in "iuf":
             raise TraceFormatError(
                 f"{self.path}: damaged, {data.name} is {data.dtype} {data.shape}, but must be "
                 f"numbers [ticks, {size}]"
             )
         return data
+
+    def packets(self, start: int | None = None, stop: int | None = None) -> Packets:
+        """Read the packets of a window of ticks.
+
+        Raises
+        ------
+        KeyError
+            If packets were not recorded.
+        """
+        return Packets(*self._table_of_events("packets", start, stop))
+
+    @property
+    def packet_inputs(self) -> tuple[str, ...]:
+        """Inputs whose packets were recorded, in the order in which ``source_kind`` counts them."""
+        return tuple(map(str, self._group("packets").attrs["inputs"]))
+
+    def triggers(self, start: int | None = None, stop: int | None = None) -> Triggers:
+        """Read the triggers that fired in a window of ticks.
+
+        Raises
+        ------
+        KeyError
+            If triggers were not recorded.
+        """
+        return Triggers(*self._table_of_events("triggers", start, stop))
+
+    @property
+    def trigger_kinds(self) -> tuple[str, ...]:
+        """Kinds of triggers, in the order in which ``kind`` counts them."""
+        return tuple(map(str, self._group("triggers").attrs["kinds"]))
+
+    @property
+    def tables(self) -> tuple[str, ...]:
+        """Tables of events that were recorded, of those in `traces.layout.TABLES`."""
+        return tuple(name for name in TABLES if name in self._file)
+
+    def _table_of_events(self, name: str, start: int | None, stop: int | None) -> tuple[Array, ...]:
+        self._known("table", name, self.tables)
+        columns = self._events(name, list(TABLES[name].types)).window(start, stop)
+        ticks = columns[0]
+        if np.any(np.diff(ticks) < 0) or np.any((ticks < 0) | (ticks >= self.samples * self.ticks)):
+            raise TraceFormatError(f"{self.path}: damaged, the ticks of '/{name}' are not in order")
+        return columns
+
+    def checkpoints(self) -> tuple[int, ...]:
+        """Ticks of the trace at which the run can go on, ascending."""
+        return tuple(sorted(int(name) for name in self._file.get("checkpoints", {})))
+
+    def checkpoint(self, tick: int) -> Bundle:
+        """Read the state in which the run goes on at a tick.
+
+        Raises
+        ------
+        KeyError
+            If there is none of this tick.
+        TraceFormatError
+            If it differs from its hash.
+        """
+        names = {str(at): at for at in self.checkpoints()}
+        at = names[self._known("checkpoint at tick", str(tick), names)]
+        return read_bundle(self._group(f"checkpoints/{at:012}"))
 
     def states(self) -> tuple[tuple[str, str], ...]:
         """List the (population, variable) pairs whose states were recorded."""
@@ -384,6 +578,19 @@ class Trace:
         window = range(min((d.shape[0] for d in datasets.values()), default=0))[start:stop]
         return {n: self._read(d, window.start, window.stop) for n, d in datasets.items()}
 
+    def core_tick_counters(
+        self, start: int | None = None, stop: int | None = None, *, names: Sequence[str] = ()
+    ) -> dict[str, Array]:
+        """Read counters of each core in a window of ticks, int64 [ticks, cores]; or of some names."""
+        there = tuple(self._file.get("counters/core_tick", {}))
+        wanted = [self._known("counter of cores and ticks", name, there) for name in names] or there
+        datasets = {name: self._dataset(f"counters/core_tick/{name}") for name in wanted}
+        wrong = [d.name for d in datasets.values() if d.ndim != 2 or d.dtype.kind not in "iu"]
+        if wrong:
+            raise TraceFormatError(f"{self.path}: damaged, {wrong[0]} is not [ticks, cores]")
+        window = range(min((d.shape[0] for d in datasets.values()), default=0))[start:stop]
+        return {n: self._read(d, window.start, window.stop) for n, d in datasets.items()}
+
     def content_hash(self) -> str:
         """Compute the content hash again."""
         try:
@@ -394,6 +601,7 @@ class Trace:
     def close(self) -> None:
         """Close the file."""
         self._file.close()
+        self._store.close()
 
     def __enter__(self) -> "Trace":
         return self
@@ -405,6 +613,17 @@ class Trace:
         traceback: TracebackType | None,
     ) -> None:
         self.close()
+
+
+def _h5(store: Store) -> Any:
+    try:
+        return h5py.File(store, "r")
+    except (OSError, RuntimeError) as error:
+        raise TraceFormatError(f"{store}: no HDF5 file, or a damaged one ({error})") from None
+
+
+def _not_below_0(*ticks: int | None) -> tuple[int | None, ...]:
+    return tuple(None if tick is None else max(tick, 0) for tick in ticks)
 
 
 def _note(notes: Any, name: str) -> Any:

@@ -87,6 +87,7 @@ def pass_servers(
     n_syn: Array,
     came_by: Array,
     ready: Array,
+    arrived: Array,
     packets: Array,
     busy: Array,
 ) -> None:
@@ -110,6 +111,8 @@ def pass_servers(
         Port by which it came to its router.
     ready : int64 [n]
         When; in the end, when its core was done with it.
+    arrived : int64 [n]
+        Gets when it came to its core.
     packets, busy : int64 [n_servers]
         Added to.
     """
@@ -134,6 +137,7 @@ def pass_servers(
             for i in range(n_waiting):
                 p = waiting[i]
                 times = int(bits[p] if s < n_links + n_cores else n_syn[p])
+                arrived[p] = ready[p]
                 service = int(fixed[s]) + times * int(each[s])
                 free = max(int(ready[p]), free) + service
                 ready[p] = free + flight[s]
@@ -186,7 +190,7 @@ def carry_links(noc: Noc, packets: Packets, *, bits: int = 0) -> Outcome:
     size = packets.bits if packets.bits.size else np.full(packets.n, bits, np.int64)
     source, target = packets.source, packets.target.astype(np.int64)
     n_syn = packets.n_syn.astype(np.int64)
-    ready = packets.created_ps.copy()
+    ready, arrived = packets.created_ps.copy(), packets.created_ps.copy()
     n_in = int(noc.link_port.max(initial=-1)) + 1
     fixed = np.concatenate([noc.link_fixed_ps, noc.eject_fixed_ps, noc.axon_ps])
     each = np.concatenate([noc.link_bit_ps, noc.eject_bit_ps, noc.syn_ps])
@@ -205,7 +209,7 @@ def carry_links(noc: Noc, packets: Packets, *, bits: int = 0) -> Outcome:
     pass_servers(
         order, following, noc.link_to, noc.link_port, fixed, each, flight,
         noc.core_router[source], noc.core_router[target], target, size, n_syn,
-        n_in + noc.core_local[source], ready, n_passed, busy_ps,
+        n_in + noc.core_local[source], ready, arrived, n_passed, busy_ps,
     )  # fmt: skip
     traffic = make_traffic(noc)
     traffic.packets[:], traffic.busy_ps[:] = n_passed[: noc.n_ports], busy_ps[: noc.n_ports]
@@ -214,5 +218,5 @@ def carry_links(noc: Noc, packets: Packets, *, bits: int = 0) -> Outcome:
     busiest, busiest_ps = busiest_link(noc, traffic)
     return Outcome(
         delivered_ps=ready, end_ps=int(ready.max(initial=0)), busiest=busiest,
-        busiest_ps=busiest_ps, traffic=traffic, starts=np.zeros((0, 4), np.int64),
+        busiest_ps=busiest_ps, traffic=traffic, starts=np.zeros((0, 4), np.int64), arrived_ps=arrived,
     )  # fmt: skip

@@ -75,6 +75,8 @@ class Outcome:
     traffic : Traffic
     starts : int64 [n_starts, 4]
         Server, packet, ps and delta of every start, sorted; empty if not recorded.
+    arrived_ps : int64 [n] or [0]
+        When packets came to their cores, where there are no starts.
     """
 
     delivered_ps: Array
@@ -83,6 +85,7 @@ class Outcome:
     busiest_ps: int
     traffic: Traffic
     starts: Array
+    arrived_ps: Array = field(default_factory=_nothing)
 
 
 def packets_of(

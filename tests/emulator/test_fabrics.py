@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from random_fabrics import TICKS, TOPOLOGIES, case
-from random_machines import CHANNELS, uncompiled
+from random_machines import CHANNELS, uncompiled, uncompiled_machines
 
 from emulator.chip import Chip
 from emulator.engine import Engine
@@ -90,6 +90,7 @@ def test_blocks_and_threads_change_no_time(fabric):
 @pytest.mark.compiled
 def test_compiled_kernels_take_the_times_of_plain_python(monkeypatch):
     program, chip, stimuli = case(2, "mesh")
+    uncompiled_machines(monkeypatch)  # compiled ones are compared in test_machine.py
     found = {name: run(program, chip, stimuli, name)[1] for name in ("ideal", "queued")}
     with monkeypatch.context() as patched:
         uncompiled(patched)

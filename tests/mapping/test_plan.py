@@ -30,7 +30,7 @@ from mapping.quantise import quantise
 from mapping.routing.routes import routes_of
 from mapping.routing.walk import check_routes
 
-pytestmark = pytest.mark.slow_uncompiled
+pytestmark = [pytest.mark.plain_python, pytest.mark.slow_uncompiled]
 
 TICKS = 24
 CUTTERS = [name for name in PARTITIONERS if name != "kept"]

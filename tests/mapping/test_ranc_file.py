@@ -60,6 +60,7 @@ def expected_of(folder):
     return read_expected(folder / "tb_correct.txt", folder / "tb_num_outputs.txt")
 
 
+@pytest.mark.plain_python
 def test_another_grid_and_other_sizes_give_every_packet(folder):
     network = read(folder)
     assert (network.grid, network.output_core, network.n_axons) == ((3, 2), OUTPUT, 12)

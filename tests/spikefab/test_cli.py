@@ -1,11 +1,9 @@
 """The command line as a user meets it: a process, its exit code, its files."""
 
 import json
-import os
 import re
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -13,6 +11,7 @@ import h5py
 import nir
 import numpy as np
 import pytest
+from command_line import COMMAND, ENVIRONMENT, spikefab
 
 from traces.trace import Trace
 
@@ -21,21 +20,13 @@ pytestmark = pytest.mark.slow_uncompiled
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 CHIP = (CHECKOUT / "emulator" / "chips" / "loihi.toml").read_text(encoding="utf-8")
-ENVIRONMENT = os.environ | {"PYTHONPATH": str(CHECKOUT), "COLUMNS": "200", "NO_COLOR": "1"}
-
-
-def spikefab(*arguments, cwd):
-    return subprocess.run(
-        [sys.executable, "-m", "spikefab.cli", *map(str, arguments)],
-        capture_output=True, text=True, cwd=cwd, env=ENVIRONMENT, check=False,
-    )  # fmt: skip
 
 
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory):
     """One run of the demo that many tests look at."""
     folder = tmp_path_factory.mktemp("demo")
-    done = spikefab("demo", "--model", "mlp", "-o", "out", cwd=folder)
+    done = spikefab("demo", "--model", "mlp", "-o", "out", cwd=folder, anew=True)
     assert done.returncode == 0, done.stderr
     return folder / "out", done
 
@@ -131,18 +122,6 @@ def test_info_and_chips(demo):
     assert "Davies" in shown
 
 
-def test_a_full_folder_is_refused_and_force_replaces_only_its_own(demo, tmp_path):
-    (tmp_path / "out").mkdir()
-    (tmp_path / "out" / "mine.txt").write_text("keep")
-    refused = spikefab("demo", "--model", "mlp", "-o", "out", cwd=tmp_path)
-    assert refused.returncode == 2
-    assert "--force" in refused.stderr
-    assert [p.name for p in (tmp_path / "out").iterdir()] == ["mine.txt"]
-    forced = spikefab("demo", "--model", "mlp", "-o", "out", "--force", cwd=tmp_path)
-    assert forced.returncode == 0
-    assert (tmp_path / "out" / "mine.txt").read_text() == "keep"
-
-
 def graph(path, *, weight=None, tau=0.01, n=3, metadata=None):
     weight = np.ones((2, n)) if weight is None else weight
     one = np.ones(2)
@@ -200,6 +179,21 @@ def test_accuracy_without_labels_is_null(folder):
 
 
 GOOD = ("good.nir", "--data", "good.npz")
+
+
+def test_a_full_folder_is_refused_and_force_replaces_only_its_own(folder):
+    (folder / "out").mkdir()
+    (folder / "out" / "mine.txt").write_text("keep")
+    for arguments in (("demo", "--model", "mlp"), ("run", *GOOD)):
+        refused = spikefab(*arguments, "-o", "out", cwd=folder)
+        assert refused.returncode == 2
+        assert "--force" in refused.stderr
+        assert [p.name for p in (folder / "out").iterdir()] == ["mine.txt"]
+    for _ in range(2):
+        forced = spikefab("run", *GOOD, "-o", "out", "--force", cwd=folder)
+        assert forced.returncode == 0
+        assert (folder / "out" / "mine.txt").read_text() == "keep"
+        assert (folder / "out" / "trace.h5").exists()
 
 
 @pytest.mark.parametrize(
@@ -263,7 +257,7 @@ def written(path):
 def test_an_interrupt_leaves_a_readable_trace(folder):
     np.savez(folder / "long.npz", x=np.ones((20000, 20, 3), np.int8))
     with subprocess.Popen(
-        [sys.executable, "-m", "spikefab.cli", "run", "good.nir", "--data", "long.npz", "-o", "out"],
+        [*COMMAND, "run", "good.nir", "--data", "long.npz", "-o", "out"],
         cwd=folder, env=ENVIRONMENT, stderr=subprocess.PIPE, text=True,
     ) as process:  # fmt: skip
         deadline = time.monotonic() + 60

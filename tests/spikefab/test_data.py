@@ -2,6 +2,7 @@ import h5py
 import numpy as np
 import pytest
 
+from mapping.encodings import Encoding, EncodingError
 from mapping.linear import Dense
 from mapping.network import Input, Network, Population, Projection
 from spikefab.data import DataError, fit_samples, load_samples
@@ -227,3 +228,20 @@ def test_a_lone_array_under_another_suffix_is_told(tmp_path):
 def test_a_name_too_long_for_a_file_is_told(tmp_path):
     with pytest.raises(DataError, match="too long"):
         load_samples(tmp_path / ("a" * 300 + ".npz"), network())
+
+
+def test_values_become_spikes_by_a_code():
+    net = network((7,))
+    x = np.random.default_rng(0).random((3, 7))
+    found = fit_samples(x, None, net, ticks=12, encoding="regular:rate=0.5", seed=4)
+    assert found.spiking
+    assert found.x.dtype == np.uint8
+    for index in range(3):
+        expected = Encoding.parse("regular:rate=0.5").spikes(x[index], 12, (4, index))
+        assert np.array_equal(found.x[index], expected)
+    with pytest.raises(EncodingError, match="there is no encoding 'ratio'"):
+        fit_samples(x, None, net, ticks=12, encoding="ratio")
+    with pytest.raises(DataError, match="makes 2 channels of each value, but input 'in' has 7"):
+        fit_samples(x, None, net, ticks=12, encoding="delta")
+    spread = fit_samples(x, None, network((7, 5)), ticks=12, encoding="population:neurons=5")
+    assert spread.x.shape == (3, 12, 35)

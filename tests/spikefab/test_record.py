@@ -17,9 +17,11 @@ from mapping.nir_import import import_nir
 from spikefab.data import Samples
 from spikefab.deployment import deploy
 from spikefab.record import Recorder
+from spikefab.recording import Recording
 from spikefab.run import run_network
 from spikefab.summary import summary
 from spikefab.tables import comparison_json, print_comparison, print_run
+from spikefab.wished import Wished
 from traces.compare import compare
 from traces.layout import RecordedPopulation
 from traces.trace import Trace
@@ -76,6 +78,7 @@ def block(neurons, payloads):
     return Block(
         sample=0, first_tick=0, tick_ps=np.ones(20, np.int64), spike_tick=5 + np.arange(at.size),
         spike_neuron=at, spike_payload=np.array(payloads), frames=np.zeros((20, 0)),
+        currents=np.empty((20, 1, 0)), spilled=np.empty((20, 0), np.uint8),
         slowest_core=np.zeros(20, np.int64), busiest_link=np.full(20, -1),
         counted=SimpleNamespace(by_tick=dict),
     )  # fmt: skip
@@ -87,8 +90,12 @@ def test_payloads_are_recorded_where_a_population_has_any(deployed, tmp_path):
     of_second = program.neurons_of("m_second")
     several[of_second] = 4  # subtract-repeat
     repeating = replace(deployed, program=replace(program, reset=several))
-    record = Recorder(tmp_path, repeating, SAMPLES, 20, {})
-    with record.chip_trace() as writer:
+    program = repeating.program
+    wished = Wished(
+        Recording(), program, 20, np.empty(0, np.int64), [p.name for p in program.populations]
+    )
+    record = Recorder(tmp_path, repeating, SAMPLES, 20, {}, wished)
+    with record.chip_trace(dict) as writer:
         one = int(program.neurons_of("z_first")[0])
         record.block(writer, block([one, int(of_second[1])], [1, 5]), [])
     with Trace.open(tmp_path / "trace.h5") as trace:

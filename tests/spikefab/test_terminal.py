@@ -98,6 +98,7 @@ def test_a_home_that_cannot_be_written_makes_no_noise(small):
         "HOME": str(small / "home"),
         "MPLCONFIGDIR": "",
         "XDG_CACHE_HOME": str(small / "home"),
+        "NUMBA_DISABLE_JIT": "1",  # where kernels are kept then is a matter of test_kernel_cache.py
     }
     done = spikefab(*RUN, "-o", "out", cwd=small, env=nowhere)
     assert (done.returncode, done.stderr) == (0, "")

@@ -4,13 +4,13 @@ import shutil
 import subprocess
 import sys
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from traces.errors import TraceFormatError, TraceWriteError
+from traces.errors import TraceWriteError
 from traces.trace import Trace
 
 CHECKOUT = Path(__file__).resolve().parents[2]
@@ -24,7 +24,7 @@ from traces.writer import TraceWriter
 cells = [RecordedPopulation(name="a", shape=(1000,), lag=0, output=True, spiking=True)]
 try:
     with TraceWriter(sys.argv[1], kind="chip", populations=cells, samples=1, ticks=10**9,
-                     input_ticks=1, dt_s=1e-3, provenance={{}}, buffer_events=20_000) as writer:
+                     input_ticks=1, dt_s=1e-3, provenance={{}}, buffer_bytes=320_000) as writer:
         for tick in range(10**9):
             writer.spikes("a", np.full(1000, tick), np.arange(1000))
             writer.state("a", "v", np.full((1, 1000), tick), scale=1.0)
@@ -92,17 +92,9 @@ def test_a_killed_process_leaves_what_was_flushed(tmp_path, wait_s):
     assert [p.name for p in tmp_path.iterdir()] == ["t.h5"]
 
 
-UNSEEN = "import traces.disk; traces.disk.MARGIN_BYTES = -(10**12)"
-
-
-@pytest.mark.parametrize(
-    ("before", "message"),
-    [("", "bytes are free"), (UNSEEN, "No space left on device")],
-    ids=["seen in advance", "met by HDF5"],
-)
-def test_a_full_disk_ends_the_run_with_a_readable_file(small_disk, before, message):
-    text = run_until_it_breaks_off(small_disk / "t.h5", before)
-    assert message in text
+def test_a_full_disk_ends_the_run_with_a_readable_file(small_disk):
+    text = run_until_it_breaks_off(small_disk / "t.h5")
+    assert "No space left on device" in text
     assert whole_ticks(small_disk / "t.h5") >= promised_ticks(text) > 100
     assert [p.name for p in small_disk.iterdir()] == ["t.h5"]
 
@@ -110,22 +102,15 @@ def test_a_full_disk_ends_the_run_with_a_readable_file(small_disk, before, messa
 def test_a_limited_file_size_ends_the_run_with_a_readable_file(tmp_path):
     before = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (4 << 20, 4 << 20))"
     text = run_until_it_breaks_off(tmp_path / "t.h5", before)
-    assert "cannot be written on" in text
+    assert "cannot be written on (File too large)" in text
     assert whole_ticks(tmp_path / "t.h5") >= promised_ticks(text) > 100
 
 
-def test_a_file_that_cannot_be_saved_is_called_damaged(tmp_path):
-    before = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (4 << 20, 4 << 20))"
-    text = run_until_it_breaks_off(tmp_path / "t.h5", f"{before}; {UNSEEN}")
-    assert "(File too large); the file is damaged" in text
-    with pytest.raises(TraceFormatError, match="damaged"):
-        Trace.open(tmp_path / "t.h5")
-
-
 def test_a_disk_that_is_full_from_the_start(small_disk):
-    (small_disk / "other").write_bytes(bytes(5 << 20))
+    with suppress(OSError):
+        (small_disk / "other").write_bytes(bytes(6 << 20))
     assert "cannot be" in run_until_it_breaks_off(small_disk / "t.h5")
-    assert sorted(p.name for p in small_disk.iterdir()) in (["other"], ["other", "t.h5"])
+    assert sorted(p.name for p in small_disk.iterdir()) == ["other"]
 
 
 @pytest.mark.parametrize("replaced", [False, True])
@@ -181,7 +166,7 @@ def test_an_interrupt_in_the_middle_of_a_write_loses_and_doubles_nothing(recordi
     def interrupted():
         with recording.writer("t.h5") as writer:
             writer.spikes("a", np.array([5, 6]), np.array([1, 2]))
-            held = writer._columns["/spikes/a"]._held
+            held = writer.tables["/spikes/a"]._held
             whole, held["node_ids"] = held["node_ids"], [Interrupting(held["node_ids"])]
             try:
                 writer.flush()

@@ -100,6 +100,15 @@ def test_without_any_writable_folder_kernels_still_run(house):
     assert not compiled_files(house)
 
 
+def test_a_folder_for_temporary_files_takes_the_place_of_a_home_that_cannot_be_used(house):
+    (house / "file").touch()
+    (house / "tmp").mkdir()
+    home = {"XDG_CACHE_HOME": str(house / "file" / "below"), "TMPDIR": str(house / "tmp")}
+    assert run(house, TWICE + HITS, **home) == ["12", "0"]
+    assert run(house, TWICE + HITS, **home) == ["12", "1"]
+    assert compiled_files(house / "tmp")
+
+
 @pytest.mark.parametrize("kind", ["*.nbi", "*.nbc"])
 @pytest.mark.parametrize("content", [b"", b"\x80\x05", b"no pickle at all"])
 def test_a_damaged_entry_is_compiled_anew_and_replaced(house, kind, content):

@@ -7,10 +7,10 @@ import h5py
 import numpy as np
 import pytest
 
-from traces.columns import in_order
 from traces.compare import compare
 from traces.errors import TraceFormatError
 from traces.layout import RecordedPopulation
+from traces.order import in_order
 from traces.trace import Trace
 
 CHECKOUT = Path(__file__).resolve().parents[2]
@@ -20,10 +20,10 @@ def rows(spikes):
     return list(zip(spikes.ticks.tolist(), spikes.neurons.tolist(), strict=True))
 
 
-@pytest.mark.parametrize("buffer_events", [1, 7, 1 << 16])
-def test_round_trip_and_windows(recording, random_spikes, buffer_events):
+@pytest.mark.parametrize("buffer_bytes", [1, 100, 1 << 20])
+def test_round_trip_and_windows(recording, random_spikes, buffer_bytes):
     spikes = random_spikes()
-    with recording.write("t.h5", spikes, buffer_events=buffer_events) as trace:
+    with recording.write("t.h5", spikes, buffer_bytes=buffer_bytes) as trace:
         assert trace.complete
         assert trace.populations == recording.populations()
         assert (trace.kind, trace.samples, trace.ticks, trace.input_ticks) == ("chip", 3, 20, 10)
@@ -175,7 +175,9 @@ def damage(kind, path):
     else:
         with h5py.File(path, "r+") as file:
             if kind == "newer":
-                file.attrs["layout_version"] = 2
+                file.attrs["layout_version"] = 3
+            elif kind == "no version":
+                del file.attrs["layout_version"]
             elif kind == "no population":
                 del file["spikes/b"]
             elif kind == "no column":
@@ -197,7 +199,8 @@ def damage(kind, path):
         ("text", "no HDF5"),
         ("empty", "no HDF5"),
         ("other", "no trace of spikefab"),
-        ("newer", "version 2, but this program reads up to 1"),
+        ("newer", "version 3, but this program reads up to 2"),
+        ("no version", "does not say which layout it has"),
         ("no population", "group '/spikes/b' is missing"),
         ("no column", "dataset '/spikes/b/node_ids' is missing"),
         ("no attribute", "lacks the attributes ticks"),

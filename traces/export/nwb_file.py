@@ -8,11 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from traces.disk import MARGIN_BYTES
 from traces.errors import ExportError
 from traces.export.recorded import frame_pieces
 from traces.export.selection import MOST_EVENTS, Selection, Source
-from traces.export.whole import check_room
+from traces.export.whole import MARGIN_BYTES, check_room
 from traces.extras import extra
 
 Array = NDArray[Any]

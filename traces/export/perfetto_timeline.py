@@ -32,9 +32,10 @@ from traces.export.perfetto_tracks import (
     flow,
     slice_,
 )  # fmt: skip
-from traces.export.recorded import Packets, packets, update_ps
+from traces.export.recorded import packets, update_ps
 from traces.export.selection import Selection
 from traces.export.tables import source_names
+from traces.trace import Packets
 
 Array = NDArray[Any]
 
@@ -97,7 +98,7 @@ def _events(selection: Selection, clock: str) -> Iterator[str]:
         found = packets(selection, ticks.start, ticks.stop)
         if found is not None:
             yield from _packet_events(selection, tracks, ticks, found, n_packets)
-            n_packets += len(found.ticks)
+            n_packets += len(found.timestamps)
         last = int(ticks.edges_ps[-1])
     yield end(MACHINE, SAMPLES, last)
 
@@ -190,7 +191,7 @@ def _packet_events(
 ) -> Iterator[str]:
     """Show each packet leave, travel, and be served, with an arrow from the first to the last."""
     names = source_names(selection)
-    begun = ticks.edges_ps[found.ticks - ticks.start]
+    begun = ticks.edges_ps[found.timestamps - ticks.start]
     free: dict[int, int] = {}
     # As they are served: a core serves one after the other, and waits are no slices of its own.
     for k in np.argsort(begun + found.done_ps, kind="stable").tolist():

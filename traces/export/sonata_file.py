@@ -7,10 +7,10 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from traces.disk import MARGIN_BYTES
-from traces.export.recorded import Frames, frame_pieces
+from traces.export.recorded import frame_pieces
 from traces.export.selection import Selection, Source
-from traces.export.whole import check_room
+from traces.export.whole import MARGIN_BYTES, check_room
+from traces.reports import Frames
 
 Array = NDArray[Any]
 

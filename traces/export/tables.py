@@ -127,7 +127,7 @@ def packet_table(selection: Selection) -> Table:
             found = packets(selection, start, stop)
             if found is None:
                 continue
-            yield _when(selection, found.ticks) | {
+            yield _when(selection, found.timestamps) | {
                 "source": Names(found.source_kind.astype(np.int32), names),
                 "neuron": found.source,
                 **{name: getattr(found, name) for name in whole},
@@ -140,8 +140,7 @@ def packet_table(selection: Selection) -> Table:
 def source_names(selection: Selection) -> tuple[str, ...]:
     """Names that packets number: populations, then inputs."""
     trace = selection.trace
-    inputs = getattr(trace, "packet_inputs", trace.stimuli("spikes"))
-    return (*(population.name for population in trace.populations), *inputs)
+    return (*(population.name for population in trace.populations), *trace.packet_inputs)
 
 
 TABLES: dict[str, Callable[[Selection], Table]] = {

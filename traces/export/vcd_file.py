@@ -138,7 +138,7 @@ def _show_arrivals(moments: Moments, selection: Selection, ticks: Ticks, wires: 
     found = packets(selection, ticks.start, ticks.stop) if wires.arrivals else None
     if found is None:
         return
-    row = found.ticks - ticks.start
+    row = found.timestamps - ticks.start
     # What is late for its own tick must not be written behind the next.
     at = np.minimum(ticks.edges_ps[row] + found.arrived_ps, ticks.edges_ps[row + 1])
     for moment, core in zip(at.tolist(), found.core.tolist(), strict=True):

@@ -10,6 +10,9 @@ from pathlib import Path
 
 from traces.errors import ExportError, TraceWriteError
 
+MARGIN_BYTES = 1 << 18
+"""Free space that must be left after a write, for the file's own bookkeeping."""
+
 
 def check_target(path: Path, source: Path, *, force: bool) -> None:
     """Refuse before any work what could not be written, or would replace what must stay.

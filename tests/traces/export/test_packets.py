@@ -5,30 +5,36 @@ import json
 
 import numpy as np
 import pytest
+from traces_to_export import made
 from vcd_reader import read_vcd
 
 from traces.export.formats import export
-from traces.export.recorded import Packets
+from traces.trace import Packets
 
 
 @pytest.fixture
-def packets(everything, rng):
-    """Let the trace of everything have 50 random packets."""
-    n = 50
-    ticks = np.sort(rng.integers(0, 60, n))
-    length = everything.duration[ticks]
-    left, arrived, done = np.sort(rng.integers(0, length, (3, n)), axis=0)
-    made = Packets(
-        ticks, rng.integers(0, 3, n), rng.integers(0, 4, n), rng.choice([3, 8], n),
-        rng.integers(0, 5, n), left, arrived, done,
-    )  # fmt: skip
+def everything(tmp_path, rng):
+    """The trace of everything, with 50 random packets."""
 
-    def window(start, stop):
-        mine = (made.ticks >= start) & (made.ticks < stop)
-        return Packets(*(column[mine] for column in made))
+    def draw(duration, n=50):
+        ticks = np.sort(rng.integers(0, 60, n))
+        left, arrived, done = np.sort(rng.integers(0, duration[ticks], (3, n)), axis=0)
+        kind, source, core, hops = (
+            rng.integers(0, 3, n), rng.integers(0, 4, n), rng.choice([3, 8], n),
+            rng.integers(0, 5, n),
+        )  # fmt: skip
+        order = np.lexsort((source, left, ticks))
+        drawn = (ticks, kind, source, core, hops, left, arrived, done)
+        return Packets(*(column[order] for column in drawn))
 
-    everything.trace.packets = window
-    return made
+    found = made(tmp_path, rng, draw)
+    yield found
+    found.trace.close()
+
+
+@pytest.fixture
+def packets(everything):
+    return everything.packets
 
 
 def test_a_table_has_a_row_for_each(everything, packets, tmp_path):
@@ -50,7 +56,7 @@ def test_waveforms_show_when_they_arrive(everything, packets, tmp_path):
     export(everything.trace, "vcd", tmp_path / "x.vcd", clock="chip")
     changes, _ = read_vcd(tmp_path / "x.vcd")
     starts = np.concatenate([[0], np.cumsum(everything.duration)])
-    at = starts[packets.ticks] + packets.arrived_ps
+    at = starts[packets.timestamps] + packets.arrived_ps
     for core in (3, 8):
         found = changes[f"trace.cores.core{core}_packet"]
         assert [moment for moment, _ in found] == sorted(at[packets.core == core].tolist())
@@ -61,8 +67,8 @@ def test_the_timeline_shows_them_on_the_cores_that_take_them_in(everything, pack
     events = json.loads((tmp_path / "x.json").read_text())["traceEvents"]
     tracks = {e["tid"]: e["args"]["name"] for e in events if e.get("name") == "thread_name"}
     flights = [e for e in events if e["ph"] == "b"]
-    assert len(flights) == packets.ticks.size
-    assert len({e["id"] for e in flights}) == packets.ticks.size
+    assert len(flights) == packets.timestamps.size
+    assert len({e["id"] for e in flights}) == packets.timestamps.size
     for core in (3, 8):
         taken = [
             e for e in events if e["ph"] == "X" and tracks[e["tid"]] == f"core {core} takes in"

@@ -6,6 +6,7 @@ from collections import Counter, defaultdict
 
 import numpy as np
 import pytest
+from traces_to_export import made
 
 from traces.export.clock import ticking
 from traces.export.formats import export
@@ -120,7 +121,7 @@ def test_the_chips_clock_needs_a_chips_trace(recording, random_spikes, tmp_path)
                 export(trace, to, tmp_path / name, clock="chip")
 
 
-def test_packets_leave_travel_and_are_served_in_turn(everything):
+def test_packets_leave_travel_and_are_served_in_turn(tmp_path):
     n = 40
     rng = np.random.default_rng(5)
     tick = np.sort(rng.integers(0, 60, n))
@@ -133,9 +134,10 @@ def test_packets_leave_travel_and_are_served_in_turn(everything):
         free[key] = done[k] = max(arrived[k], free.get(key, 0)) + 5_000
     kind, source = rng.integers(0, 3, n), rng.integers(0, 4, n)
     packets = Packets(tick, kind, source, core, rng.integers(0, 9, n), left, arrived, done)
-    selection = select(everything.trace)
-    ticks = next(ticking(selection, "model"))
-    lines = list(_packet_events(selection, Tracks(everything.trace), ticks, packets, 0))
+    with made(tmp_path, rng, lambda duration: packets).trace as trace:
+        selection = select(trace)
+        ticks = next(ticking(selection, "model"))
+        lines = list(_packet_events(selection, Tracks(trace), ticks, packets, 0))
     by_phase, names = checked(map(json.loads, lines))
     assert [len(by_phase[phase]) for phase in "sfbe"] == [n] * 4
     for place in (3, 8):

@@ -1,0 +1,1 @@
+"""Networks trained on rates, and what makes spiking networks of them."""
