@@ -106,6 +106,29 @@ def test_missing_workloads_are_code_2(tmp_path):
     assert "SPIKEFAB_SHARED" in done.stderr
 
 
+@pytest.mark.skipif(importlib.util.find_spec("elephant") is not None, reason="Elephant is there")
+def test_measures_without_their_peers_are_code_2_and_say_what_to_install():
+    done = called("measures", "--trains", 10, "--json")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "a peer is not installed" in done.stderr
+    assert "pip install elephant cython" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--trains", "1"], "--trains must be at least 2, got 1"),
+        (["--spikes", "0"], "--spikes must be at least 1, got 0"),
+        (["--seed", "-1"], "--seed must be at least 0, got -1"),
+        (["--record", "nowhere/peers.json"], "nowhere/peers.json cannot be written"),
+    ],
+)
+def test_measures_refuse_bad_input(arguments, message):
+    done = called("measures", *arguments)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert message in done.stderr
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
