@@ -511,6 +511,13 @@ def compare_traces(
         str | None, typer.Option("--ticks", metavar="A:B", help="At these ticks, without the lag.")
     ] = None,
     sample: Annotated[int | None, typer.Option("--sample", help="In this sample.")] = None,
+    measures: Annotated[
+        bool,
+        typer.Option(
+            "--measures",
+            help="Distances of spike trains, too, and alarms about silent and saturated ones.",
+        ),
+    ] = False,
     json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
     debug: Debug = False,
 ) -> None:
@@ -520,7 +527,7 @@ def compare_traces(
 
         compare_two(
             a, b, samples=samples if cause else 0, as_trained=as_trained, neuron=neuron,
-            ticks=ticks, sample=sample, json=json,
+            ticks=ticks, sample=sample, measures=measures, json=json,
         )  # fmt: skip
 
 

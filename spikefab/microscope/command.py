@@ -6,6 +6,7 @@ from typing import Any
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from spikefab.measuring import measured, measures_json, print_measures
 from spikefab.microscope.as_json import divergence_json
 from spikefab.microscope.explain import Divergence, explain_difference, read_ticks
 from spikefab.microscope.tables import print_divergence
@@ -25,6 +26,7 @@ def compare_two(
     neuron: str | None,
     ticks: str | None,
     sample: int | None,
+    measures: bool,
     json: bool,
 ) -> None:
     """Compare, print, and leave with the exit code that says whether the two differ.
@@ -35,15 +37,21 @@ def compare_two(
         As `explain_difference` takes them.
     ticks : str, optional
         ``first:stop``.
+    measures : bool
+        Whether distances of spike trains are told, too.
     """
     found = _with_progress(
         a, b, samples=samples, as_trained=as_trained, neuron=neuron, sample=sample,
         ticks=None if ticks is None else read_ticks(ticks),
     )  # fmt: skip
+    distances = measured(a, b) if measures else None
     if json:
-        say(as_json(comparison_json(found.comparison) | divergence_json(found)))
+        told = comparison_json(found.comparison) | divergence_json(found)
+        say(as_json(told | ({} if distances is None else measures_json(distances))))
     else:
         print_comparison(found.comparison)
+        if distances is not None:
+            print_measures(distances)
         print_divergence(found)
     if found.causes is not None and found.causes.broken_off:
         raise typer.Exit(INTERRUPTED)

@@ -6,6 +6,7 @@ from dataclasses import replace
 import h5py
 import numpy as np
 import pytest
+from command_line import spikefab
 from random_machines import chip_with
 
 from emulator.chip import Chip
@@ -710,3 +711,16 @@ def test_networks_of_other_populations_are_compared_without_a_cause(rng, tmp_pat
     assert found.recorded.place.population == "hidden"
     with pytest.raises(BadInputError, match="no population 'out' in both"):
         explain_difference(*paths, neuron="out[1]")
+
+
+def test_measures_are_told_beside_a_comparison(tmp_path):
+    done = spikefab("demo", "--model", "mlp", "-o", "out", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    asked = ("compare", "out/float.h5", "out/trace.h5", "--no-cause", "--measures")
+    told = spikefab(*asked, cwd=tmp_path)
+    assert told.returncode == 4
+    assert "distances of spike trains, means over neurons and samples" in told.stdout
+    assert "cost_per_tick 0.1" in told.stdout
+    found = json.loads(spikefab(*asked, "--json", cwd=tmp_path).stdout)
+    names = {row["name"] for row in found["measures"]["populations"]}
+    assert names == {p["name"] for p in found["populations"]}
