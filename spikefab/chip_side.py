@@ -18,9 +18,9 @@ from spikefab.deployment import Deployment
 from spikefab.due import Due
 from spikefab.host import Host
 from spikefab.record import Recorder
-from spikefab.recording import recording_of
 from spikefab.tally import Tally, passed, recorded
 from spikefab.wished import Wished
+from spikefab.wishes import wishes_of
 from traces.bundle import Bundle
 from traces.trace import Trace
 from traces.writer import TraceWriter
@@ -145,7 +145,7 @@ def wished_of(how: dict[str, Any], program: Program, network: Network, ticks: in
     numbers = [program.neurons_of(part.name) for part in silent_outputs(program)]
     period_s = network.dt_s if how["tick_period_s"] is None else how["tick_period_s"]
     return Wished(
-        recording_of(how.get("record", ()), program, period_s), program, ticks,
+        wishes_of(how.get("record", ()), program, period_s), program, ticks,
         np.concatenate(numbers) if numbers else np.empty(0, np.int64),
         [p.name for p in network.order],
     )  # fmt: skip

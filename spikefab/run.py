@@ -114,7 +114,7 @@ def run_network(
     tick_period_s : float, optional
         What a tick may last in real time; the network's own tick by default.
     record : sequence of str
-        What the chip's trace records, in the grammar of `spikefab.recording`.
+        What the chip's trace records, in the grammar of `spikefab.wishes`.
     checkpoint_ticks : int, optional
         Ticks of the trace between two checkpoints that are kept. Without it there is one every few
         seconds and at the end, and the last two are kept.

@@ -141,7 +141,7 @@ def judged(error: Exception) -> tuple[int, str]:
         UnsupportedNodeError,
     )
     from spikefab.data import DataError
-    from spikefab.recording import RecordingError
+    from spikefab.wishes import WishError
     from traces.errors import (
         ExportError,
         MissingExtraError,
@@ -152,7 +152,7 @@ def judged(error: Exception) -> tuple[int, str]:
     bad_input = (
         BadInputError, ChipDoesNotRunError, ChipError, DataError, EncodingError, ExportError,
         FabricChoiceError, MissingExtraError, NetworkError, NetxError, NirError, OnnxError,
-        ProgramError, RecordingError, StimulusError, TraceFormatError, UnsupportedNodeError,
+        ProgramError, WishError, StimulusError, TraceFormatError, UnsupportedNodeError,
     )  # fmt: skip
     if isinstance(error, CapacityError):
         return 3, str(error)

@@ -1,4 +1,4 @@
-"""What a recording wishes, taken out of blocks as columns that a trace's tables have."""
+"""What a run records, taken out of blocks as columns that a trace's tables have."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -11,7 +11,7 @@ from emulator.block import Block
 from emulator.packet_log import PacketLog
 from emulator.probes import KINDS, NOBODY, Fired, Frames
 from emulator.program import Program
-from spikefab.recording import Recording, Wish
+from spikefab.wishes import Wish, Wishes
 
 Array = NDArray[Any]
 
@@ -21,7 +21,7 @@ class Wished:
 
     Parameters
     ----------
-    recording : Recording
+    wishes : Wishes
     program : Program
     ticks : int
         Of each sample; columns count ticks from the start of the run.
@@ -32,10 +32,10 @@ class Wished:
     """
 
     def __init__(
-        self, recording: Recording, program: Program, ticks: int, always: Array, order: list[str]
+        self, wishes: Wishes, program: Program, ticks: int, always: Array, order: list[str]
     ) -> None:
-        self._recording, self._program, self._ticks, self._order = recording, program, ticks, order
-        self._probing = recording.probing(program.n_neurons)
+        self._wishes, self._program, self._ticks, self._order = wishes, program, ticks, order
+        self._probing = wishes.probing(program.n_neurons)
         self._always = np.asarray(always, np.int64)
         numbers = {p.name: k for k, p in enumerate(program.populations)}
         places = np.array([order.index(name) for name in numbers], np.int64)
@@ -46,22 +46,22 @@ class Wished:
         """What `emulator.engine.Engine` is told, so that blocks hold all that is wished."""
         watched = self._probing.watched
         behind = np.concatenate([self._always, watched["watched"]])
-        return {**watched, "watched": behind, "log_packets": self._recording.packets}
+        return {**watched, "watched": behind, "log_packets": self._wishes.packets}
 
     @property
     def all_spikes(self) -> bool:
         """Whether the trace gets every spike."""
-        return self._recording.spikes is None
+        return self._wishes.spikes is None
 
     @property
     def activity(self) -> bool:
         """Whether the trace gets when spikes were sent, and how long cores were busy."""
-        return self._recording.activity
+        return self._wishes.activity
 
     @property
     def is_plain(self) -> bool:
         """Whether nothing is left out, and nothing held back until something happens."""
-        waits = any(wish.probe.trigger is not None for wish in self._recording.wishes)
+        waits = any(wish.probe.trigger is not None for wish in self._wishes.states)
         return self.all_spikes and not waits
 
     def own(self, block: Block) -> Block:
@@ -70,9 +70,9 @@ class Wished:
 
     def spikes(self, name: str, neurons: Array) -> Array:
         """Which spikes of a population are recorded; bool [n_spikes]."""
-        if self._recording.spikes is None:
+        if self._wishes.spikes is None:
             return np.ones(neurons.size, np.bool_)
-        return np.isin(neurons, self._recording.spikes.get(name, ()))
+        return np.isin(neurons, self._wishes.spikes.get(name, ()))
 
     def states(self, block: Block) -> tuple[list[dict[str, Any]], list[dict[str, Array]]]:
         """Frames as `TraceWriter.state` takes them, and triggers that fired, as columns."""
@@ -80,12 +80,12 @@ class Wished:
         frames, fired = self._probing.take(probed)
         states = [
             state
-            for wish, mine in zip(self._recording.wishes, frames, strict=True)
+            for wish, mine in zip(self._wishes.states, frames, strict=True)
             for state in self._of_wish(wish, mine)
         ]
         triggers = [
             self._of_trigger(wish, mine)
-            for wish, mine in zip(self._recording.wishes, fired, strict=True)
+            for wish, mine in zip(self._wishes.states, fired, strict=True)
             if mine.ticks.size
         ]
         return states, _once(triggers)

@@ -17,11 +17,11 @@ from mapping.nir_import import import_nir
 from spikefab.data import Samples
 from spikefab.deployment import deploy
 from spikefab.record import Recorder
-from spikefab.recording import Recording
 from spikefab.run import run_network
 from spikefab.summary import summary
 from spikefab.tables import comparison_json, print_comparison, print_run
 from spikefab.wished import Wished
+from spikefab.wishes import Wishes
 from traces.compare import compare
 from traces.layout import RecordedPopulation
 from traces.trace import Trace
@@ -92,7 +92,7 @@ def test_payloads_are_recorded_where_a_population_has_any(deployed, tmp_path):
     repeating = replace(deployed, program=replace(program, reset=several))
     program = repeating.program
     wished = Wished(
-        Recording(), program, 20, np.empty(0, np.int64), [p.name for p in program.populations]
+        Wishes(), program, 20, np.empty(0, np.int64), [p.name for p in program.populations]
     )
     record = Recorder(tmp_path, repeating, SAMPLES, 20, {}, wished)
     with record.chip_trace(dict) as writer:

@@ -8,20 +8,20 @@ from random_fabrics import TICKS, case
 
 from emulator.engine import Engine
 from emulator.probes import KINDS
-from spikefab.recording import RecordingError, recording_of
 from spikefab.wished import Wished
+from spikefab.wishes import WishError, wishes_of
 
 PROGRAM = case(3, "mesh")[0]  # populations a of 8 and b of 6 neurons, mixed on the chip
 
 
 def read(*texts):
-    return recording_of(texts, PROGRAM, 1e-3)
+    return wishes_of(texts, PROGRAM, 1e-3)
 
 
 def test_without_a_wish_all_spikes_are_recorded():
-    recording = read()
-    assert recording.spikes is None
-    assert (recording.wishes, recording.packets, recording.activity) == ((), False, False)
+    wishes = read()
+    assert wishes.spikes is None
+    assert (wishes.states, wishes.packets, wishes.activity) == ((), False, False)
 
 
 def test_spikes_of_some():
@@ -34,27 +34,27 @@ def test_spikes_of_some():
 
 
 def test_states_of_some_in_a_window():
-    v, u = read("v,u b[1:3] every 10 ticks 100:200").wishes
+    v, u = read("v,u b[1:3] every 10 ticks 100:200").states
     assert (v.population, v.neurons.tolist(), v.probe.variable) == ("b", [1, 2], "v")
     assert (u.population, u.neurons.tolist(), u.probe.variable) == ("b", [1, 2], "u")
     for wish in (v, u):
         np.testing.assert_array_equal(wish.probe.neurons, PROGRAM.neurons_of("b")[[1, 2]])
         assert (wish.probe.every, wish.probe.window) == (10, (100, 200))
         assert wish.probe.trigger is None
-    assert read("v a[:2] ticks 5:").wishes[0].probe.window == (5, None)
+    assert read("v a[:2] ticks 5:").states[0].probe.window == (5, None)
 
 
 def test_states_around_what_happens():
-    (wish,) = read("v a around spike b[0:2] 5:10").wishes
+    (wish,) = read("v a around spike b[0:2] 5:10").states
     trigger = wish.probe.trigger
     assert (trigger.kind, trigger.before, trigger.after) == ("spike", 5, 10)
     assert trigger.neurons.tolist() == sorted(PROGRAM.neurons_of("b")[:2].tolist())
-    trigger = read("u b around overflow membrane a 0:3 every 2").wishes[0].probe.trigger
+    trigger = read("u b around overflow membrane a 0:3 every 2").states[0].probe.trigger
     assert (trigger.kind, trigger.variable) == ("overflow", "membrane")
     assert trigger.neurons.size == 8
-    trigger = read("u b around overflow 1:3").wishes[0].probe.trigger
+    trigger = read("u b around overflow 1:3").states[0].probe.trigger
     assert (trigger.variable, trigger.neurons.size) == (None, 0)
-    trigger = read("u b around late 1:2").wishes[0].probe.trigger
+    trigger = read("u b around late 1:2").states[0].probe.trigger
     assert (trigger.kind, trigger.limit_ps) == ("late", 10**9)
     watched = read("v a[0] around spike b 1:1", "u b").probing(PROGRAM.n_neurons).watched
     assert watched["watched"].tolist() == PROGRAM.neurons_of("a")[:1].tolist()
@@ -84,12 +84,12 @@ def test_packets_and_activity():
      ("spikes a every 3", "spikes are recorded at all ticks; 'every 3' is too much")],
 )  # fmt: skip
 def test_wishes_that_cannot_be_met_are_told(text, told):
-    with pytest.raises(RecordingError, match=told):
+    with pytest.raises(WishError, match=told):
         read(text)
 
 
 def test_all_problems_are_told_together():
-    with pytest.raises(RecordingError) as error:
+    with pytest.raises(WishError) as error:
         read("w a", "v c", "v a", "v b,a every 2", "packets")
     assert [line.partition(":")[0] for line in str(error.value).splitlines()] == [
         "--record 'w a'", "--record 'v c'", "--record",
@@ -100,18 +100,18 @@ def test_all_problems_are_told_together():
 def test_what_a_run_records_anyway_is_no_wish():
     silent = replace(PROGRAM.populations[1], spiking=False)
     program = replace(PROGRAM, populations=(PROGRAM.populations[0], silent))
-    with pytest.raises(RecordingError, match="v of b is recorded at every tick anyway"):
-        recording_of(["v b"], program, 1e-3)
-    assert recording_of(["u b"], program, 1e-3).wishes
+    with pytest.raises(WishError, match="v of b is recorded at every tick anyway"):
+        wishes_of(["v b"], program, 1e-3)
+    assert wishes_of(["u b"], program, 1e-3).states
 
 
 @pytest.mark.plain_python
 def test_wishes_become_columns_of_a_trace():
     program, chip, stimuli = case(1403, "mesh")
-    recording = recording_of(["v a[2:5] every 2", "u b around spike a 1:0", "packets", "spikes b"],
+    wishes = wishes_of(["v a[2:5] every 2", "u b around spike a 1:0", "packets", "spikes b"],
                              program, 1e-3)  # fmt: skip
     always = program.neurons_of("b")[:2]
-    wished = Wished(recording, program, TICKS, always, ["b", "a"])
+    wished = Wished(wishes, program, TICKS, always, ["b", "a"])
     engine, blocks = Engine(program, chip, block_ticks=5, n_threads=1, **wished.engine), []
     whole = Engine(program, chip, block_ticks=1, n_threads=1)
     membranes = {}

@@ -34,7 +34,7 @@ _SPAN = re.compile(r"(\d+):(\d*)")
 WISHES = "spikes, v, u, packets, activity"
 
 
-class RecordingError(ValueError):
+class WishError(ValueError):
     """Wishes that cannot be met; the text lists all problems, and what is there."""
 
 
@@ -51,28 +51,28 @@ class Wish:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Recording:
+class Wishes:
     """What a run records.
 
     Attributes
     ----------
     spikes : mapping of population to int64 [n], or None
         Neurons whose spikes are recorded, by population; None for all.
-    wishes : tuple of Wish
+    states : tuple of Wish
     packets, activity : bool
     """
 
     spikes: dict[str, Array] | None = None
-    wishes: tuple[Wish, ...] = ()
+    states: tuple[Wish, ...] = ()
     packets: bool = False
     activity: bool = False
 
     def probing(self, n_neurons: int) -> Probing:
-        """What selects the frames of `wishes`, in their order, from blocks."""
-        return Probing([wish.probe for wish in self.wishes], n_neurons)
+        """What selects the frames of `states`, in their order, from blocks."""
+        return Probing([wish.probe for wish in self.states], n_neurons)
 
 
-def recording_of(texts: Sequence[str], program: Program, tick_period_s: float) -> Recording:
+def wishes_of(texts: Sequence[str], program: Program, tick_period_s: float) -> Wishes:
     """Read wishes.
 
     Parameters
@@ -84,7 +84,7 @@ def recording_of(texts: Sequence[str], program: Program, tick_period_s: float) -
 
     Raises
     ------
-    RecordingError
+    WishError
         With the problems of all wishes.
     """
     problems: list[str] = []
@@ -106,11 +106,11 @@ def recording_of(texts: Sequence[str], program: Program, tick_period_s: float) -
             problems.append(f"--record {text!r}: {error}")
     problems += _twice(wishes) + _anyway(wishes, program)
     if problems:
-        raise RecordingError("\n".join(problems))
+        raise WishError("\n".join(problems))
     chosen = None
     if spikes is not None:
         chosen = {name: np.unique(np.concatenate(lists)) for name, lists in spikes.items()}
-    return Recording(spikes=chosen, wishes=tuple(wishes), **flags)
+    return Wishes(spikes=chosen, states=tuple(wishes), **flags)
 
 
 def _of_spikes(words: list[str], program: Program) -> list[tuple[str, Array]]:
