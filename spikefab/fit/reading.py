@@ -18,7 +18,13 @@ from mapping.nir_import import import_nir
 from mapping.outline import Outline
 from mapping.quantise import quantise
 from mapping.weight_rules import unlike_loihi
-from spikefab.importing import input_sizes, refuse_for_netx, refuse_for_nir
+from spikefab.converting import Choices, converted, is_rate_network
+from spikefab.importing import (
+    input_sizes,
+    refuse_for_netx,
+    refuse_for_nir,
+    refuse_for_rates,
+)
 
 EXACT_MOST = 20_000_000
 """Weights of the largest network that is rounded to a chip's formats only to be counted."""
@@ -49,7 +55,7 @@ class Subject:
 
 
 def read_subject(path: Path, conventions: dict[str, Any]) -> Subject:
-    """Read a NIR file or a .net file of lava-dl.
+    """Read a NIR file, a .net file of lava-dl, or a network of rates.
 
     Parameters
     ----------
@@ -61,7 +67,9 @@ def read_subject(path: Path, conventions: dict[str, Any]) -> Subject:
     BadInputError
         If a convention means nothing for this kind of file; and whatever the importer raises.
     """
-    return (_read_netx if path.suffix == ".net" else _read_nir)(path, conventions)
+    if path.suffix == ".net":
+        return _read_netx(path, conventions)
+    return (_read_rates if is_rate_network(path) else _read_nir)(path, conventions)
 
 
 def _read_nir(path: Path, conventions: dict[str, Any]) -> Subject:
@@ -76,6 +84,28 @@ def _read_nir(path: Path, conventions: dict[str, Any]) -> Subject:
         }
         return import_nir(path, **asked, matrices=matrices)
 
+    return _subject(read)
+
+
+def _read_rates(path: Path, conventions: dict[str, Any]) -> Subject:
+    refuse_for_rates(conventions)
+    # Without data: how rates are scaled changes no shape.
+    made = converted(path, None, Choices(), dt_s=conventions.get("dt_s")).network
+
+    def read(options: Options, *, matrices: bool) -> Network:
+        populations = made.populations
+        if options.reset is not None:
+            populations = tuple(
+                replace(p, reset=options.reset) if p.spiking else p  # type: ignore[arg-type]
+                for p in populations
+            )
+        return replace(made, dt_s=options.dt_s or made.dt_s, populations=populations)
+
+    return _subject(read)
+
+
+def _subject(read: Callable[..., Network]) -> Subject:
+    """A network in float; ``read(options, matrices=)`` reads it, large matrices where asked."""
     shapes = read(Options(), matrices=False)
     n = sum(weights_of(p.linear).size for p in shapes.projections)
     suffice = _shapes_suffice(shapes)
