@@ -18,7 +18,7 @@ DOORS = {
     "h5py": {
         "emulator/program_file.py", "traces/bundle.py", "traces/content.py", "traces/trace.py", "traces/writer.py", "mapping/netx_file.py",
         "mapping/nir_file.py", "mapping/stimuli/recorded.py",
-        "mapping/vector_case.py", "traces/export/sonata_file.py", "spikefab/data.py",
+        "mapping/vector_case.py", "mapping/vector_nengo.py", "traces/export/sonata_file.py", "spikefab/data.py",
     },
     "nir": {"mapping/nir_file.py", "mapping/nir_import.py"},
     "pydantic": {
