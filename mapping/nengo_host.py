@@ -14,6 +14,8 @@ from mapping.nengo_matrix import Matrix, applied
 from mapping.nengo_walk import Outside
 
 Array = NDArray[Any]
+Columns = Sequence[Array | None]
+"""Spikes of a population: ticks, neurons, and how often each fired, where that is told."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -169,7 +171,7 @@ class Readout:
         """Whose spikes it needs."""
         return tuple(dict.fromkeys(term.population for term in self.terms))
 
-    def decode(self, spikes: Mapping[str, Sequence[Array]], n_ticks: int) -> Array:
+    def decode(self, spikes: Mapping[str, Columns], n_ticks: int) -> Array:
         """Filter and decode.
 
         Parameters
@@ -193,7 +195,8 @@ class Readout:
             ticks, neurons, *times = spikes[term.population]
             sent = np.zeros((n_ticks, term.matrix.shape[1]))
             early = np.asarray(ticks) < n_ticks
-            often = np.asarray(times[0])[early] if times else 1
+            given = times[0] if times else None
+            often = 1 if given is None else np.asarray(given)[early]
             np.add.at(sent, (np.asarray(ticks)[early], np.asarray(neurons)[early]), often)
             decoded = applied(term.matrix, sent) * term.worth
             shown += filtered(decoded, term.filters, self.dt_s)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from mapping.drive import Drive
 from mapping.errors import NetworkError, UnsupportedNodeError
 from mapping.linear import Sparse
-from mapping.nengo_host import HostInput, NeuronTerm, Outsides, OutsideTerm, Readout
+from mapping.nengo_host import Columns, HostInput, NeuronTerm, Outsides, OutsideTerm, Readout
 from mapping.nengo_matrix import Matrix, linear_of, product, scaled_rows, sum_of
 from mapping.nengo_model import built_model, names_of, neuron_of
 from mapping.nengo_neurons import NengoNeuron, filter_share, filter_time
@@ -70,13 +70,17 @@ class NengoNetwork:
             return Drive(n_ticks=n_ticks)
         return Drive(n_ticks=n_ticks, currents={INPUT: self.currents(n_ticks)})
 
-    def decode(self, spikes: Mapping[str, Sequence[Array]], n_ticks: int) -> dict[str, Array]:
+    def decode(self, spikes: Mapping[str, Columns], n_ticks: int) -> dict[str, Array]:
         """What every probe shows; see `mapping.nengo_host.Readout.decode`."""
         return {name: each.decode(spikes, n_ticks) for name, each in self.readouts.items()}
 
 
 def import_nengo(
-    model: Any, *, dt_s: float | None = None, approximate: bool = False
+    model: Any,
+    *,
+    dt_s: float | None = None,
+    approximate: bool = False,
+    whole_ticks: bool = False,
 ) -> NengoNetwork:
     """Turn a Nengo model into a network.
 
@@ -89,6 +93,10 @@ def import_nengo(
     approximate : bool
         Whether synapses between neurons that no synaptic current is are replaced instead of refused:
         by a `Lowpass` of the same mean delay, and where several reach an ensemble by the slowest.
+    whole_ticks : bool
+        Build LIF neurons as ones that spike and rest in whole ticks, as a chip's do
+        (`mapping.nengo_ticks`): decoders are solved for these, and the float simulation is of these.
+        For a nengo.Network alone, since decoders of what is built are solved.
 
     Raises
     ------
@@ -99,7 +107,11 @@ def import_nengo(
     TypeError
         If ``model`` is none of Nengo's.
     """
-    nengo, built = built_model(model, dt_s)
+    with built_model(model, dt_s, whole_ticks=whole_ticks) as (nengo, built):
+        return _imported(nengo, built, approximate=approximate)
+
+
+def _imported(nengo: Any, built: Any, *, approximate: bool) -> NengoNetwork:
     walk = Walk(nengo, built)
     walk.check()
     build = _Build(nengo, built, walk, approximate=approximate)

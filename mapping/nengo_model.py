@@ -1,8 +1,11 @@
 """A Nengo model: built if it is not yet, its ensembles named, their neurons looked up."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 from mapping.nengo_neurons import NengoNeuron
+from mapping.nengo_ticks import in_whole_ticks, whole_tick_lif
 from traces.extras import extra
 
 DT_S = 0.001
@@ -25,8 +28,11 @@ _WHY = {
 """Types of neurons that are refused: why, and what can be done."""
 
 
-def built_model(model: Any, dt_s: float | None) -> tuple[Any, Any]:
-    """Return the nengo package, and the model as it is built.
+@contextmanager
+def built_model(
+    model: Any, dt_s: float | None, *, whole_ticks: bool = False
+) -> Iterator[tuple[Any, Any]]:
+    """Yield the nengo package, and the model as it is built.
 
     Raises
     ------
@@ -35,7 +41,8 @@ def built_model(model: Any, dt_s: float | None) -> tuple[Any, Any]:
     TypeError
         If it is none of Nengo's.
     ValueError
-        If a tick is given that is not the built one, or not positive.
+        If a tick is given that is not the built one, or not positive; or if what is built is to be
+        solved anew.
     """
     nengo = extra("nengo", "nengo")
     if isinstance(model, nengo.Network):
@@ -43,20 +50,29 @@ def built_model(model: Any, dt_s: float | None) -> tuple[Any, Any]:
         if not 0 < dt < float("inf"):
             raise ValueError(f"the tick must be positive, but is {dt} s")
         built = nengo.builder.Model(dt=dt)
-        built.build(model)
-        return nengo, built
+        with in_whole_ticks(nengo, model, dt) if whole_ticks else nullcontext():
+            built.build(model)
+            yield nengo, built
+        return
     built = getattr(model, "model", model)
     if not isinstance(built, nengo.builder.Model):
         raise TypeError(
-            f"a nengo.Network, nengo.Simulator or nengo.builder.Model is needed, not {type(model).__name__}"
+            "a nengo.Network, nengo.Simulator or nengo.builder.Model is needed, not "
+            f"{type(model).__name__}"
         )
     if built.toplevel is None:
         raise ValueError("the Nengo model is not built yet; give the nengo.Network itself")
+    if whole_ticks:
+        raise ValueError(
+            "whole_ticks: the model is built, so its decoders are solved already; give the "
+            "nengo.Network"
+        )
     if dt_s is not None and dt_s != built.dt:
         raise ValueError(
-            f"the model was built with a tick of {built.dt} s, not {dt_s} s; build it anew, or leave dt out"
+            f"the model was built with a tick of {built.dt} s, not {dt_s} s; build it anew, or leave "
+            "dt_s out"
         )
-    return nengo, built
+    yield nengo, built
 
 
 def names_of(network: Any) -> dict[Any, str]:
@@ -101,9 +117,9 @@ def neuron_of(nengo: Any, ensemble: Any) -> NengoNeuron | list[str]:
 
 def _neuron(nengo: Any, neurons: Any) -> NengoNeuron | str:
     kind = type(neurons)
-    if kind is nengo.LIF:
+    if kind in (nengo.LIF, whole_tick_lif(nengo)):
         return NengoNeuron(
-            kind="LIF", amplitude=neurons.amplitude, tau_rc=neurons.tau_rc,
+            kind=kind.__name__, amplitude=neurons.amplitude, tau_rc=neurons.tau_rc,
             tau_ref=neurons.tau_ref, min_voltage=neurons.min_voltage,
         )  # fmt: skip
     if kind is nengo.SpikingRectifiedLinear:

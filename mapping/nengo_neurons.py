@@ -17,11 +17,14 @@ Array = NDArray[Any]
 
 SPIKING: Mapping[str, Rule] = {
     "LIF": "within-tick",
+    "WholeTickLIF": "euler",
     "SpikingRectifiedLinear": "regular",
     "RegularSpiking(RectifiedLinear)": "regular",
     "RegularSpiking(LIFRate)": "regular-lif",
 }
 """Types that send spikes, and the rule of a population that is each of them."""
+
+_REGULAR = ("RegularSpiking(RectifiedLinear)", "RegularSpiking(LIFRate)")
 
 RATES = ("LIFRate", "RectifiedLinear")
 """Types that send rates: their curves are those of spiking types, but no population is one."""
@@ -73,9 +76,11 @@ class NengoNeuron:
 
     def rates(self, current: Array) -> Floats:
         """Activity that a lasting current leads to, in spikes a second times ``amplitude``."""
-        worth = self.amplitude if self.kind in ("LIF", "SpikingRectifiedLinear", *RATES) else 1.0
+        worth = self.amplitude if self.kind not in _REGULAR else 1.0
         if not self.leaky:
             return np.asarray(worth * self.gained * np.maximum(current, 0.0))
+        if self.kind == "WholeTickLIF":
+            raise ValueError("its rates depend on the tick; see mapping.nengo_ticks")
         over = np.maximum(current - 1, 0.0)
         with np.errstate(divide="ignore"):
             interval = self.tau_ref + self.tau_rc * np.log1p(1 / over)
@@ -102,7 +107,7 @@ class NengoNeuron:
             As `filter_time` has it.
         """
         rule, share = SPIKING[self.kind], self.share(dt_s)
-        repeats = rule != "within-tick"
+        repeats = rule in ("regular", "regular-lif")
         return Population(
             name=name,
             shape=bias.shape,
@@ -111,7 +116,8 @@ class NengoNeuron:
             tau_syn_s=tau_syn_s,
             refractory_s=self.tau_ref,
             push=share * bias,
-            v_min=self.min_voltage,
+            # What integrates nothing but positive currents never falls below 0.
+            v_min=0.0 if repeats else self.min_voltage,
             v_start=v_start,
             rule=rule,
             reset="subtract" if repeats else "zero",
