@@ -180,8 +180,8 @@ def timing_notes(network: Network, direct: frozenset[str], input_latency: int) -
 
 _RULES = {
     "within-tick": "spikes fall within a tick in Nengo, and rest ends within one; on a chip both are "
-    "whole ticks, so that a neuron fires later by half a tick on average, and high rates are lower; decoders can "
-    "be solved for that (whole_ticks of import_nengo)",
+    "whole ticks, so that a neuron fires later by half a tick on average, and high rates "
+    "are lower; decoders can be solved for that (whole_ticks of import_nengo)",
     "regular": "a negative current is nothing in Nengo; on a chip it lowers what the membrane holds",
     "regular-lif": "Nengo fires evenly at a rate that it calculates; on a chip a LIF neuron with the "
     "same curve fires, in whole ticks",

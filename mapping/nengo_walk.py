@@ -86,14 +86,6 @@ class Walk:
                 )
             else:
                 self.unheard.append(str(node))
-        for node in self._model.toplevel.all_nodes:
-            if node.output is None:
-                self.problems += [
-                    f"{c}: its function runs Python code on what a passthrough node gets; put the "
-                    "function on connections from ensembles"
-                    for c in self.connections
-                    if c.pre_obj is node and c.function is not None
-                ]
 
     def into(self, target: Any) -> list[Term]:
         """What arrives at an ensemble (in its dimensions), its neurons or a node."""
@@ -155,8 +147,6 @@ class Walk:
         if isinstance(pre, nengo.Node) and pre.output is not None:
             if self.is_source(pre):
                 yield Term(Outside(pre, connection.function, indices), weights, filters)
-            return
-        if connection.function is not None and isinstance(pre, nengo.Node):
             return
         taken = product(weights, selection(indices, size))
         if isinstance(pre, nengo.ensemble.Neurons):
