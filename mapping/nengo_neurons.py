@@ -120,7 +120,7 @@ class NengoNeuron:
             v_min=0.0 if repeats else self.min_voltage,
             v_start=v_start,
             rule=rule,
-            reset="subtract" if repeats else "zero",
+            reset="subtract" if rule == "regular" else "zero",
             compare=">=" if repeats else ">",
         )
 

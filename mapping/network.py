@@ -42,6 +42,13 @@ current is integrated without a leak, and the neuron fires as often as the thres
 (`nengo.SpikingRectifiedLinear`). ``regular-lif``: fires evenly at the rate that a ``within-tick``
 neuron has for this current (`nengo.RegularSpiking` of `nengo.LIFRate`)."""
 
+_NEEDS: dict[str, tuple[Reset, Compare]] = {
+    "within-tick": ("zero", ">"),
+    "regular": ("subtract", ">="),
+    # It counts how far it is until its next spike; its membrane, where it has one, is a LIF neuron's.
+    "regular-lif": ("zero", ">="),
+}
+
 LATER = {"push": 0.0, "v_min": -np.inf, "v_start": 0.0}
 """Parameters that older networks do not have, and what they are there."""
 
@@ -181,9 +188,7 @@ class Population:
         if self.rule == "euler":
             return []
         wrong = []
-        needs: tuple[Reset, Compare] = ("zero", ">")
-        if self.rule != "within-tick":
-            needs = ("subtract", ">=")
+        needs = _NEEDS[self.rule]
         if (self.reset, self.compare) != needs:
             wrong.append(f"reset {needs[0]!r} and compare {needs[1]!r}")
         if self.threshold is None:

@@ -65,7 +65,7 @@ def test_a_negative_current_is_nothing_to_regular_neurons():
 
 def test_regular_lif_has_the_rate_of_lif():
     values, share = lif(refractory_s=0.002)
-    values |= {"rule": "regular-lif", "reset": "subtract", "compare": ">="}
+    values |= {"rule": "regular-lif", "compare": ">="}
     run = one(2.0 * share, 5000, **values)
     rate = 1 / (0.002 + 0.02 * np.log(2))
     assert run.spikes["n"][0].size == int(5000 * DT * rate)
@@ -97,7 +97,7 @@ def test_the_membrane_starts_and_ends_where_it_is_told():
             {"rule": "regular", "reset": "subtract", "compare": ">=", "tau_mem_s": 0.02},
             "needs no leak and no refractory time",
         ),
-        ({"rule": "regular-lif", "reset": "subtract", "compare": ">="}, "a finite tau_mem_s"),
+        ({"rule": "regular-lif", "compare": ">="}, "a finite tau_mem_s"),
         ({"v_min": 0.5}, "v_min must not be above v_reset, but is up to 0.5"),
         ({"v_min": np.nan}, "1 of 1 values of v_min are NaN"),
         ({"push": np.inf}, "1 of 1 values of push are NaN or infinite"),
