@@ -1,5 +1,8 @@
 """Nengo models on chips: what their probes decode there, and how far from what was asked for."""
 
+import importlib
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -110,3 +113,27 @@ def test_what_is_asked_wrongly_is_told():
         run.error("out", np.zeros(10), from_s=1)
     with pytest.raises(ValueError, match="less than a tick"):
         run_nengo(run.model, spikefab.load_chip("loihi"), duration_s=1e-4)
+
+
+def test_the_example_states_its_errors(monkeypatch, capsys):
+    monkeypatch.syspath_prepend(Path(__file__).resolve().parents[2] / "examples")
+    example = importlib.import_module("nengo_functions")
+    command = ["nengo_functions", "--neurons", "60", "--seconds", "1"]
+    monkeypatch.setattr("sys.argv", command)
+    example.main()
+    rows = capsys.readouterr().out.splitlines()[1:]
+    assert len(rows) == len(example.NEURONS) * 3
+    figures = {row[:46].strip(): [float(x) for x in row[46:].split()] for row in rows}
+    ticks, usual = (
+        [figures[f"{kind:36}{function}"][1] for function in ("x", "x²")]
+        for kind in ("LIF, decoders for whole ticks", "LIF, decoders for Nengo's")
+    )
+    assert max(ticks) < 0.06 < min(usual)
+
+
+def test_biases_alone_run_on_a_chip():
+    with nengo.Network(seed=1) as net:
+        nengo.Probe(nengo.Ensemble(30, 1, label="a"), synapse=0.02, label="out")
+    run = run_nengo(net, spikefab.load_chip("loihi"), duration_s=0.3, whole_ticks=True)
+    assert run.error("out", np.zeros(300), from_s=0.1).chip_rmse < 0.15
+    assert run.spikes_chip["a"].ticks.size > 100
