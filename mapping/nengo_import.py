@@ -8,6 +8,7 @@ that every projection takes; what comes from outside goes through its synapses o
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain, count
 from typing import Any
 
 import numpy as np
@@ -28,7 +29,7 @@ from mapping.network import Input, Network, Population, Projection
 Array = NDArray[Any]
 
 INPUT = "input"
-"""The one input, whose channels carry all signals of the outside."""
+"""The one input, whose channels carry all signals of the outside; another where it is taken."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -68,7 +69,8 @@ class NengoNetwork:
         """Input of a run from time 0, as `mapping.reference.simulate` takes it."""
         if not self.inputs:
             return Drive(n_ticks=n_ticks)
-        return Drive(n_ticks=n_ticks, currents={INPUT: self.currents(n_ticks)})
+        (name,) = (part.name for part in self.network.inputs)
+        return Drive(n_ticks=n_ticks, currents={name: self.currents(n_ticks)})
 
     def decode(self, spikes: Mapping[str, Columns], n_ticks: int) -> dict[str, Array]:
         """What every probe shows; see `mapping.nengo_host.Readout.decode`."""
@@ -130,6 +132,9 @@ class _Build:
         self._nengo, self._model, self._walk = nengo, model, walk
         self._dt_s = float(model.dt)
         self._names: dict[Any, str] = names_of(model.toplevel)
+        taken = set(self._names.values())
+        free = chain([INPUT], map("outside{}".format, count()))
+        self._input = next(name for name in free if name not in taken)
         self._synapses = Synapses(nengo, self._dt_s, approximate=approximate)
         self._neurons: dict[Any, NengoNeuron] = {}
         self._populations: list[Population] = []
@@ -160,7 +165,7 @@ class _Build:
 
     def network(self) -> NengoNetwork:
         """Put everything together."""
-        inputs = (Input(name=INPUT, shape=(self._channels,)),) if self._channels else ()
+        inputs = (Input(name=self._input, shape=(self._channels,)),) if self._channels else ()
         read = dict.fromkeys(p for each in self._readouts.values() for p in each.populations)
         sources = {source for source, _, _ in self._weights}
         outputs = tuple(read) or tuple(p.name for p in self._populations if p.name not in sources)
@@ -260,7 +265,7 @@ class _Build:
         found = []
         for host, weights in self._inputs:
             listed = _by_source(weights, host.first, self._channels)
-            found.append(Projection(source=INPUT, target=host.target, linear=listed))
+            found.append(Projection(source=self._input, target=host.target, linear=listed))
         return found
 
     def _between(self) -> list[Projection]:

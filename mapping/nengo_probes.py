@@ -29,6 +29,8 @@ def readouts_of(
                 "probe is left out; a simulation shows it (record=)"
             )
             continue
+        if probe.sample_every is not None:
+            notes.append(f"{probe}: shows every tick here, not one in {probe.sample_every} s")
         found[name] = _readout(name, probe, terms, model, neuron_term, separate=probe in own)
     return found
 

@@ -94,6 +94,31 @@ def test_names_follow_networks_and_are_unique():
     assert names == ["x", "x#2", "ensemble2", "in|side.x"]
 
 
+def test_an_ensemble_may_be_called_as_the_input_is_and_a_probe_show_less():
+    with nengo.Network(seed=1) as net:
+        stim = nengo.Node([0.5])
+        a, b = nengo.Ensemble(20, 1, label="input"), nengo.Ensemble(20, 1, label="outside0")
+        nengo.Connection(stim, a)
+        # A synapse of no time still shows a tick late.
+        nengo.Connection(a, b, synapse=0)
+        nengo.Probe(b.neurons, label="out", sample_every=0.002)
+    model = import_nengo(net)
+    assert [part.name for part in model.network.parts] == ["outside1", "input", "outside0"]
+    assert any("shows every tick here, not one in 0.002 s" in n for n in model.network.notes)
+    with nengo.Simulator(net, progress_bar=False) as sim:
+        sim.run_steps(STEPS)
+        shown = simulated(import_nengo(sim))["out"]
+    np.testing.assert_array_equal(shown[1::2], sim.data[net.probes[0]])
+
+
+def test_without_a_synapse_spikes_take_a_tick_and_that_is_told():
+    with nengo.Network(seed=1) as net:
+        a, b = nengo.Ensemble(20, 1, label="a"), nengo.Ensemble(20, 1, label="b")
+        nengo.Connection(a, b, synapse=None)
+    notes = import_nengo(net).network.notes
+    assert any("within the tick in Nengo; here its spikes take a tick" in note for note in notes)
+
+
 def test_convolutions_stay_lists():
     network = import_nengo(nengo_models.pictures()).network
     assert all(isinstance(p.linear, Sparse) for p in network.projections)
