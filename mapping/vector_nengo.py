@@ -114,9 +114,10 @@ class NengoCase:
         """Everything of the file that is calculated here."""
         yield from self._curves()
         if not self.spiking:
-            output = self.neuron.rates(self.current(self.x))
-            yield _every("output", output, self.stride)
-            yield _every("filtered", _lowpass(output, self._tau_s, self.dt_s))
+            sent = self.neuron.rates(self.current(self.x))
+            if "decoders" not in self.expected:
+                yield _every("output", sent, self.stride)
+            yield from self._shown(sent)
             return
         run = self.run()
         spikes = np.zeros((len(self.x), self.given["gain"].size))
@@ -129,7 +130,10 @@ class NengoCase:
         yield _Found("v_last", last, run.states[self.name, "v"][-1:])
         resting = run.resting[self.name][None] * self.dt_s
         yield _Found("refractory_last", last, resting)
-        sent = spikes * self.neuron.amplitude / self.dt_s
+        yield from self._shown(spikes * self.neuron.amplitude / self.dt_s)
+
+    def _shown(self, sent: Array) -> Iterator[_Found]:
+        """Activity through the synapse, and decoded."""
         yield _every("filtered", _lowpass(sent, self._tau_s, self.dt_s))
         if "decoders" in self.expected:
             decoded = sent @ self.expected["decoders"].T
@@ -156,7 +160,8 @@ class NengoCase:
             reg = float(self.root["reg"])
             function = {"decoders": str(self.root["function"]), "decoders_rec": "x"}
             for variable in sorted(function.keys() & self.expected.keys()):
-                targets = np.broadcast_to(value_of(function[variable], points), points.shape)
+                shape = (len(points), len(self.expected[variable]))
+                targets = np.broadcast_to(value_of(function[variable], points), shape)
                 yield _every(variable, _solved(rates, targets, reg))
 
     def mismatches(self) -> Iterator[Mismatch]:
@@ -232,12 +237,12 @@ _FUNCTIONS = {"sin": np.sin, "cos": np.cos, "exp": np.exp, "abs": np.abs, "sqrt"
 
 
 def value_of(formula: str, x: Array) -> Any:
-    """Calculate a formula of ``x``, without running it as code.
+    """Calculate a formula of points ``x [n_points, dimensions]``, without running it as code.
 
     Raises
     ------
     VectorError
-        If it holds anything but numbers, ``x``, ``pi``, arithmetic, sin, cos, exp, abs and sqrt.
+        If it holds anything but numbers, ``x``, ``x[k]``, ``pi``, arithmetic, sin, cos, exp, abs and sqrt.
     """
 
     def of(node: ast.AST) -> Any:
@@ -246,6 +251,8 @@ def value_of(formula: str, x: Array) -> Any:
                 return value
             case ast.Name(id="x"):
                 return x
+            case ast.Subscript(value=ast.Name(id="x"), slice=ast.Constant(value=int() as k)):
+                return x[:, [k]]
             case ast.Name(id="pi") | ast.Attribute(attr="pi"):
                 return np.pi
             case ast.BinOp(left=left, op=op, right=right) if type(op) in _OPERATORS:

@@ -104,7 +104,8 @@ def test_a_vector_of_nengo_is_no_program():
 
 
 def test_formulas():
-    x = np.array([0.5, 2.0])
+    x = np.array([[0.5, 2.0], [1.0, 3.0]])
+    assert value_of("x[0] * x[1]", x).tolist() == [[1.0], [3.0]]
     np.testing.assert_allclose(value_of("np.sin(pi*x)/2 - -x**2", x), np.sin(np.pi * x) / 2 + x**2)
     for wrong in ("__import__('os')", "x.dtype", "y", "x +", "abs(x, x)"):
         with pytest.raises(VectorError, match="the function"):
