@@ -34,9 +34,9 @@ def two_layers(**values):
     )
 
 
-def volley(ticks=80):
+def volley(ticks=160):
     counts = np.zeros((ticks, 3), int)
-    counts[::8] = 1
+    counts[::40] = 1
     return Drive(n_ticks=ticks, spikes={"in": counts})
 
 
@@ -56,14 +56,17 @@ def volley(ticks=80):
 def test_membranes_on_a_chip_are_those_in_float(chip, values):
     found, overflows, _ = run_both(two_layers(**values), volley(), chip)
     assert not any(overflows.values())
-    for counts_float, counts_chip, v_float, v_chip in found.values():
-        # A spike near a threshold may fall a tick aside, and is then a whole membrane of difference.
+    for name, (counts_float, counts_chip, v_float, v_chip) in found.items():
+        # A spike near a threshold may fall a tick aside; what it leaves fades by a 20th each tick.
         assert np.abs(counts_float - counts_chip).max() <= 1
-        assert np.median(np.abs(v_float - v_chip)) < 0.01
+        assert np.median(np.abs(v_float - v_chip)) < (0.01 if name == "a" else 0.06)
         np.testing.assert_allclose(v_chip[:3], v_float[:3], atol=0.01)
     least = np.broadcast_to(values.get("v_min", -np.inf), (4,))
     assert np.all(found["a"][3] >= least - 1e-6)
-    assert found["b"][3].min() < -0.1 or not found["a"][0].any()
+    # The population beside fires never and has no floor: it shows that the first one spikes.
+    fires = "v_leak" in values or "push" in values
+    assert found["a"][1].any() == fires
+    assert (found["b"][3].min() < -0.1) == fires
 
 
 def test_a_floor_of_loihi_is_a_power_of_two():
