@@ -1,4 +1,7 @@
-"""Run vectors of published bit-accurate models through the engine and compare every value.
+"""Run vectors of published models and compare every value.
+
+Integers go through the engine and are compared bit by bit; what Nengo and Lava recorded in float goes
+through the float reference, Nengo's to the tolerance that the file states.
 
     python benchmarks/vectors.py FILE [FILE ...] [--json]
 

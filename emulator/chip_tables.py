@@ -276,6 +276,7 @@ class Arithmetic(Table):
     ]
     refractory: Annotated[str, one_of(REFRACTORIES)] = "none"
     lower_threshold: Annotated[str, one_of(LOWERS)] = "none"
+    membrane_floor: Literal["none", "any", "power-of-two"] = "none"
     axons: Literal["counting", "binary"] = "counting"
     input_latency: Annotated[int, Field(ge=0, le=1)]
     float_variables: Annotated[

@@ -187,9 +187,10 @@ def sweep(
                 did = did | (0 if fits else SPILLED_DRIVE)
                 if STRICT:
                     notice(alarm, neuron.DRIVE, number, tick, wanted_drive, fits)
-                if LIMITS:
-                    v = as_membrane(min(max(v, least[c]), most[c]))
                 fits = v == wanted
+                if LIMITS:
+                    # A limit that the program asks for is no overflow of the register.
+                    v = as_membrane(min(max(v, least[c]), most[c]))
                 if is_resting and REFRACTORY == neuron.FREEZE:
                     # What a resting neuron throws away has left no register.
                     v, fits = before, True

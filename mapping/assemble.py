@@ -131,6 +131,8 @@ def _constants(
 ) -> dict[str, Array]:
     columns: dict[str, list[Array]] = {}
     rests = any(part.refractory is not None for part in populations)
+    edges = [part.membrane_max.max() for part in populations if part.membrane_max is not None]
+    floors, far = bool(edges), max(edges, default=0)
     for part in populations:
         spiking = part.threshold is not None
         for name, values in (
@@ -146,6 +148,10 @@ def _constants(
             ("spikes_max", max(part.spikes_max, 1)),
         ):
             columns.setdefault(name, []).append(np.broadcast_to(values, (part.size,)))
+        if floors:
+            lowest = -far if part.membrane_min is None else part.membrane_min
+            for name, values in (("membrane_min", lowest), ("membrane_max", far)):
+                columns.setdefault(name, []).append(np.broadcast_to(values, (part.size,)))
         if rests:
             rest = np.zeros(part.size, np.int64) if part.refractory is None else part.refractory
             columns.setdefault("refractory", []).append(rest)

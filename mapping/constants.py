@@ -53,7 +53,7 @@ class Constants:
         least = 2.0**-chip.numbers.decay_bits
         settled = np.asarray(population.bias) / np.maximum(self._leak["current"], least)
         to_leak = np.asarray(population.v_leak) - self._offset
-        self._bias = np.asarray(settled + self._leak["membrane"] * to_leak)
+        self._bias = np.asarray(settled + self._leak["membrane"] * to_leak + population.push)
         used_first = chip.arithmetic.current_order == "add-use-decay"
         first = keeps["current"] if used_first else 1.0
         self._start = np.where(filtered, -settled * first, 0.0)
@@ -112,13 +112,33 @@ class Constants:
             bias=self._rounded_bias(load, scale, errors, notes),
             threshold=self._rounded_thresholds(load, scale, reset, errors, notes),
             initial_current=self._initial_current(scale, notes),
-            initial_membrane=_whole(-self._offset * scale, is_float("membrane", chip)),
+            initial_membrane=self._from_offset(population.v_start, scale),
             sum_shift=sum_shift,
             reset=reset,
             compartments=rules.resets[reset] if population.spiking else 1,
             spikes_max=chip.numbers.spikes_per_tick_max if repeats and population.spiking else 0,
+            **self._limits(scale, notes),
             refractory=self._rest(),
         )
+
+    def _from_offset(self, membrane: Floats | float, scale: float) -> Array:
+        """A value of the membrane as the chip counts it."""
+        return _whole((membrane - self._offset) * scale, is_float("membrane", self._chip))
+
+    def _limits(self, scale: float, notes: list[str]) -> dict[str, Array]:
+        """Least value of the membrane, as near as the chip has one, and a largest beside it."""
+        lowest, chip = np.asarray(self._population.v_min), self._chip
+        limited = np.isfinite(lowest)
+        if not limited.any():
+            return {}
+        if chip.arithmetic.membrane_floor == "none":
+            notes.append(
+                f"{self._population.name}: the membrane is kept above {lowest[limited].max():.4g} in "
+                f"the network, but {chip.name} has no such limit, so that inhibition lasts longer"
+            )
+            return {}
+        least, most = rounding.membrane_limits((lowest - self._offset) * scale, chip)
+        return {"membrane_min": least, "membrane_max": most}
 
     def _rest(self) -> Array | None:
         """Ticks of rest as chips count them: the one of the spike is the first."""
@@ -169,9 +189,7 @@ class Constants:
         )  # fmt: skip
         errors.append(error)
         notes += losses.threshold_notes(error)
-        notes += losses.rule_notes(
-            population.name, population.compare, population.reset, reset, chip
-        )
+        notes += losses.rule_notes(population, reset, chip)
         return rounded
 
     def _initial_current(self, scale: float, notes: list[str]) -> Array:

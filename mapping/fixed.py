@@ -40,6 +40,8 @@ class FixedPopulation:
         Rule of the chip, as `emulator.neuron.RESETS` names it.
     spikes_max : int
         Most spikes a tick; 0 where the reset lets there be only one.
+    membrane_min, membrane_max : int64 [n] or None
+        Limits of the membrane; None where no neuron has any. The upper one limits nothing.
     refractory : int64 [n] or None
         Ticks of rest after a spike, the one of the spike included; None where there is none.
     """
@@ -58,6 +60,8 @@ class FixedPopulation:
     reset: str
     compartments: int
     spikes_max: int = 0
+    membrane_min: Array | None = None
+    membrane_max: Array | None = None
     refractory: Array | None = None
 
     @property

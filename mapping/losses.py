@@ -8,7 +8,7 @@ from emulator.chip import Chip
 from mapping.assemble import lags
 from mapping.fixed import TensorError
 from mapping.linear import Floats
-from mapping.network import Network
+from mapping.network import Network, Population
 
 TOLERATED = 0.05
 """Share by which a threshold, a time constant or a bias may change without a note."""
@@ -178,12 +178,26 @@ def timing_notes(network: Network, direct: frozenset[str], input_latency: int) -
             )
 
 
-def rule_notes(name: str, compare: str, reset: str, chip_reset: str, chip: Chip) -> Iterator[str]:
+_RULES = {
+    "within-tick": "spikes fall within a tick in Nengo, and rest ends within one; on a chip both are "
+    "whole ticks, so that a neuron fires later by half a tick on average, and high rates "
+    "are lower; decoders can be solved for that (whole_ticks of import_nengo)",
+    "regular": "a negative current is nothing in Nengo; on a chip it lowers what the membrane holds",
+    "regular-lif": "Nengo fires evenly at a rate that it calculates; on a chip a LIF neuron with the "
+    "same curve fires, in whole ticks",
+}
+"""What a rule of `mapping.network.Rule` becomes on a chip."""
+
+
+def rule_notes(population: Population, chip_reset: str, chip: Chip) -> Iterator[str]:
     """Name rules of spiking neurons that differ between network and chip."""
-    if compare != chip.arithmetic.compare:
+    name, reset = population.name, population.reset
+    if population.rule != "euler":
+        yield f"{name}: {_RULES[population.rule]}"
+    elif population.compare != chip.arithmetic.compare:
         yield (
-            f"{name}: fires at v {compare} threshold, {chip.name} at v {chip.arithmetic.compare} "
-            f"threshold; only a membrane exactly on it differs"
+            f"{name}: fires at v {population.compare} threshold, {chip.name} at v "
+            f"{chip.arithmetic.compare} threshold; only a membrane exactly on it differs"
         )
     if reset != chip_reset:
         yield (

@@ -3,11 +3,15 @@
 One update of a neuron (forward Euler, as the training frameworks simulate), tick ``t``::
 
     i[t] = (1 - dt / tau_syn) * i[t-1] + sum(w * s) + bias      i[t] = sum(w * s) + bias without tau_syn
-    v[t] = v[t-1] + dt / tau_mem * (v_leak - v[t-1]) + i[t]     no leak where tau_mem is infinite
+    v[t] = v[t-1] + dt / tau_mem * (v_leak - v[t-1]) + i[t] + push    no leak where tau_mem is infinite
+    v[t] = max(v[t], v_min)
     spike where v[t] > threshold (or >=), then the reset rule
 
 Weights, biases and currents are in units of the membrane per tick: an importer folds resistances
 and input gains into them, so that no later stage needs to know them.
+
+That is the rule ``euler``. Nengo's neurons follow three others (`Rule`), for which ``mapping.updates``
+has the equations.
 """
 
 from dataclasses import dataclass, field
@@ -30,8 +34,30 @@ the threshold off one step later and is none of the rules here)."""
 
 Compare = Literal[">", ">="]
 
-PARAMETERS = ("tau_mem_s", "tau_syn_s", "threshold", "v_leak", "v_reset", "bias", "refractory_s")
+Rule = Literal["euler", "within-tick", "regular", "regular-lif"]
+"""How a population advances by a tick. ``euler``: as the head of this file says. ``within-tick``: the
+exact solution of the same membrane for a current that is constant within a tick; the time of a
+spike is interpolated, so that rest may end within a tick (`nengo.LIF`). ``regular``: a positive
+current is integrated without a leak, and the neuron fires as often as the threshold fits
+(`nengo.SpikingRectifiedLinear`). ``regular-lif``: fires evenly at the rate that a ``within-tick``
+neuron has for this current (`nengo.RegularSpiking` of `nengo.LIFRate`)."""
+
+_NEEDS: dict[str, tuple[Reset, Compare]] = {
+    "within-tick": ("zero", ">"),
+    "regular": ("subtract", ">="),
+    # It counts how far it is until its next spike; its membrane, where it has one, is a LIF neuron's.
+    "regular-lif": ("zero", ">="),
+}
+
+LATER = {"push": 0.0, "v_min": -np.inf, "v_start": 0.0}
+"""Parameters that older networks do not have, and what they are there."""
+
+PARAMETERS = (
+    "tau_mem_s", "tau_syn_s", "threshold", "v_leak", "v_reset", "bias", "refractory_s", *LATER,
+)  # fmt: skip
 """Parameters of a population that may differ from neuron to neuron."""
+
+_INFINITE = ("tau_mem_s", "v_min")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -77,9 +103,16 @@ class Population:
         Constant input each tick, through the synaptic current like a spike.
     refractory_s : float64 [n]
         Time after a spike in which the membrane stays where the reset put it, while the synaptic
-        current goes on; seconds, rounded to ticks.
+        current goes on; seconds, rounded to ticks under the rule ``euler`` alone.
+    push : float64 [n]
+        Constant input each tick, straight into the membrane.
+    v_min : float64 [n]
+        The membrane never falls below; -inf for no limit.
+    v_start : float64 [n]
+        The membrane when a sample begins.
     reset : {"zero", "subtract", "subtract-once"}
     compare : {">", ">="}
+    rule : {"euler", "within-tick", "regular", "regular-lif"}
     """
 
     name: str
@@ -91,8 +124,12 @@ class Population:
     v_reset: Floats | float = 0.0
     bias: Floats | float = 0.0
     refractory_s: Floats | float = 0.0
+    push: Floats | float = 0.0
+    v_min: Floats | float = -np.inf
+    v_start: Floats | float = 0.0
     reset: Reset = "zero"
     compare: Compare = ">"
+    rule: Rule = "euler"
 
     def __post_init__(self) -> None:
         _set_shape(self)
@@ -112,11 +149,13 @@ class Population:
                 continue
             full.setflags(write=False)
             object.__setattr__(self, name, full)
-            problems += _bad_numbers(name, full, infinite_allowed=name == "tau_mem_s")
+            problems += _bad_numbers(name, full, infinite_allowed=name in _INFINITE)
         if self.reset not in get_args(Reset):
             problems.append(f"reset {self.reset!r} is none of {', '.join(get_args(Reset))}")
         if self.compare not in get_args(Compare):
             problems.append(f"compare {self.compare!r} is none of >, >=")
+        if self.rule not in get_args(Rule):
+            problems.append(f"rule {self.rule!r} is none of {', '.join(get_args(Rule))}")
         if not problems:
             problems += self._contradictions()
         if problems:
@@ -136,7 +175,36 @@ class Population:
                 problems.append(f"{name} must not be negative, but the least is {least}")
         if self.threshold is not None and np.any(self.threshold <= np.asarray(self.v_reset)):
             problems.append("every threshold must be above v_reset, or the neuron never rests")
-        return problems
+        if np.any(self.v_min == np.inf) or np.any(
+            np.asarray(self.v_min) > np.asarray(self.v_reset)
+        ):
+            problems.append(
+                f"v_min must not be above v_reset, but is up to {np.max(self.v_min):.6g}"
+            )
+        return problems + self._against_rule()
+
+    def _against_rule(self) -> list[str]:
+        """Say what the rule of the population has no meaning for."""
+        if self.rule == "euler":
+            return []
+        wrong = []
+        needs = _NEEDS[self.rule]
+        if (self.reset, self.compare) != needs:
+            wrong.append(f"reset {needs[0]!r} and compare {needs[1]!r}")
+        if self.threshold is None:
+            wrong.append("a threshold")
+        leaky = np.isfinite(np.asarray(self.tau_mem_s))
+        if self.rule == "regular":
+            if leaky.any() or np.any(np.asarray(self.refractory_s)):
+                wrong.append("no leak and no refractory time")
+        elif not leaky.all():
+            wrong.append("a finite tau_mem_s")
+        return [f"rule {self.rule!r} needs {text}" for text in wrong]
+
+    @property
+    def extras(self) -> tuple[str, ...]:
+        """Parameters that say something which networks of old had not; see `mapping.network_file`."""
+        return tuple(n for n, old in LATER.items() if np.any(np.asarray(getattr(self, n)) != old))
 
     @property
     def size(self) -> int:
@@ -234,7 +302,9 @@ class Network:
             f"two parts are called {name!r}" for name in sorted(set(names)) if names.count(name) > 1
         ]
         own = {population.name for population in self.populations}
-        if not self.inputs and not any(np.any(np.asarray(p.bias)) for p in self.populations):
+        if not self.inputs and not any(
+            np.any(np.asarray(p.bias)) or np.any(np.asarray(p.push)) for p in self.populations
+        ):
             problems.append("there is no input and no bias, so nothing can ever happen")
         if not self.outputs:
             problems.append("there is no output; name at least one population")

@@ -11,7 +11,7 @@ import numpy as np
 
 from mapping.errors import NetworkError
 from mapping.linear import Convolution, Dense, Linear, Sparse
-from mapping.network import PARAMETERS, Input, Network, Population, Projection
+from mapping.network import LATER, PARAMETERS, Input, Network, Population, Projection
 
 _FORMAT = "spikefab-network-1"
 
@@ -21,11 +21,14 @@ def packed(network: Network) -> tuple[dict[str, Any], dict[str, Any]]:
     arrays: dict[str, Any] = {}
     populations = []
     for number, population in enumerate(network.populations):
+        # What later versions added is only said where it says something: hashes stay what they were.
         for name in PARAMETERS:
-            if getattr(population, name) is not None:
+            said = name not in LATER or name in population.extras
+            if said and getattr(population, name) is not None:
                 arrays[f"population{number}_{name}"] = getattr(population, name)
         keep = ("name", "shape", "reset", "compare", "spiking")
-        populations.append({name: getattr(population, name) for name in keep})
+        rule = {} if population.rule == "euler" else {"rule": population.rule}
+        populations.append({name: getattr(population, name) for name in keep} | rule)
     projections = []
     for number, projection in enumerate(network.projections):
         plain, tensors = packed_linear(projection.linear, f"projection{number}_")
@@ -176,6 +179,7 @@ def _population(plain: dict[str, Any], parameters: dict[str, Any]) -> Population
         shape=shape,
         reset=plain["reset"],
         compare=plain["compare"],
+        rule=plain.get("rule", "euler"),
         **{"threshold": None} | {name: v.reshape(shape) for name, v in parameters.items()},
     )
 

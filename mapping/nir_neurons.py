@@ -118,6 +118,7 @@ def population(node: Node, shape: Shape, how: Conventions, bias: Array) -> Popul
         threshold=threshold,
         reset="zero" if node.kind == "Threshold" else how.reset,
         compare=how.compare,
+        rule="euler",
         **values,
     )
 

@@ -103,7 +103,7 @@ def _block(network: Network, population: Population, into: list[Projection]) -> 
     gain = 1 / (current * (membrane or 1.0))
     offset = np.asarray(population.v_reset) * population.spiking
     settled = np.asarray(population.bias) / current
-    settled = settled + membrane * (np.asarray(population.v_leak) - offset)
+    settled = settled + membrane * (np.asarray(population.v_leak) - offset) + population.push
     # What never spikes has no threshold that must fit.
     height = np.asarray(0.0 if population.threshold is None else population.threshold - offset)
     return Block(
@@ -112,7 +112,7 @@ def _block(network: Network, population: Population, into: list[Projection]) -> 
         rest_ticks=int(rest.max(initial=0)),
         bias=settled / (membrane or 1.0),
         threshold=np.broadcast_to(height, (population.size,)),
-        voltage_min=-np.inf,
+        voltage_min=float(np.min(population.v_min - offset)),
         voltage_max=np.inf,
         weights=tuple(_flat(p.linear) * gain for p in into),
     )
@@ -156,10 +156,14 @@ def _population(
         bias=fixed.bias,
         threshold=None if usual.threshold is None else fixed.threshold,
         initial_current=start,
-        initial_membrane=np.rint(-usual.offset * fixed.scale).astype(np.int64),
+        initial_membrane=np.rint((population.v_start - usual.offset) * fixed.scale).astype(
+            np.int64
+        ),
         sum_shift=0,
         reset=usual.reset,
         compartments=usual.compartments,
+        membrane_min=None if usual.membrane_min is None else np.full(n, fixed.membrane_min),
+        membrane_max=usual.membrane_max,
         refractory=usual.refractory,
     )
 

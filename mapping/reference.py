@@ -2,8 +2,8 @@
 
 Two timings. *instant*: a spike acts downstream within its tick, feedback at the next, as training
 frameworks simulate. *chip*: every projection takes one tick, so that the result can be laid over
-a chip's; currents that the host hands over act at once. Both update a neuron as
-`mapping.network` says, in float64, and deliver by ascending source, so results never depend on
+a chip's; currents that the host hands over act at once. Both update a neuron by its population's
+rule (`mapping.updates`), in float64, and deliver by ascending source, so results never depend on
 anything but the network and its input.
 """
 
@@ -17,13 +17,12 @@ from numpy.typing import NDArray
 from mapping.assemble import lags
 from mapping.drive import Drive
 from mapping.linear import Dense, Linear, sparse
-from mapping.network import Network, Population, current_keep, rest_ticks
+from mapping.network import Network, Population
+from mapping.updates import UPDATES, Fired, Neurons, State, neurons_of
 from traces.jit import kernel
 
 Array = NDArray[Any]
 Timing = Literal["instant", "chip"]
-
-_RESETS = {"zero": 0, "subtract": 1, "subtract-once": 2}
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -34,14 +33,17 @@ class FloatRun:
     ----------
     n_ticks : int
     spikes : mapping of population name to (ticks, neurons)
-        int64, sorted by tick, then neuron.
+        int64, sorted by tick, then neuron; listed as often as a neuron fired in a tick.
     states : mapping of (population, variable) to float64 [n_ticks, n]
         ``v`` or ``i`` at the end of each tick, of what was asked and of non-spiking outputs.
+    resting : mapping of population name to float64 [n]
+        Ticks of rest that were left at the end, as `mapping.updates.State` counts them.
     """
 
     n_ticks: int
     spikes: Mapping[str, tuple[Array, Array]]
     states: Mapping[tuple[str, str], Array]
+    resting: Mapping[str, Array]
 
 
 class Weights(NamedTuple):
@@ -60,23 +62,6 @@ class Weights(NamedTuple):
         return self.target[mine], self.weight[mine]
 
 
-class _Neurons(NamedTuple):
-    """Constants of one population; arrays float64 [n], the threshold empty where none spikes.
-
-    ``refractory`` int64 [n]: ticks of rest after a spike; empty where there is none.
-    """
-
-    keep_i: Array
-    leak: Array
-    v_leak: Array
-    bias: Array
-    threshold: Array
-    v_reset: Array
-    refractory: Array
-    reset: int
-    at_threshold: bool
-
-
 class _Way(NamedTuple):
     """One projection: ticks until a spike acts, and until a current of the host acts."""
 
@@ -93,7 +78,7 @@ class Prepared(NamedTuple):
 
     network: Network
     order: tuple[Population, ...]
-    neurons: Mapping[str, _Neurons]
+    neurons: Mapping[str, Neurons]
     ways: Mapping[str, tuple[_Way, ...]]
 
 
@@ -109,40 +94,6 @@ def deliver(sources: Array, times: Array, weights: Weights, into: Array) -> None
     for k in range(sources.size):
         for j in range(weights.row[sources[k]], weights.row[sources[k] + 1]):
             into[weights.target[j]] += times[k] * weights.weight[j]
-
-
-@kernel
-def _update(
-    neurons: _Neurons,
-    arrived: Array,
-    i: Array,
-    v: Array,
-    above: Array,
-    resting: Array,
-    fired: Array,
-) -> int:
-    """Advance one population by one tick; list who fired."""
-    n_fired = 0
-    for n in range(v.size):
-        i[n] = neurons.keep_i[n] * i[n] + (arrived[n] + neurons.bias[n])
-        arrived[n] = 0.0
-        if resting[n] > 0:
-            resting[n] -= 1
-            continue
-        v[n] = v[n] + neurons.leak[n] * (neurons.v_leak[n] - v[n]) + i[n]
-        if not neurons.threshold.size:
-            continue
-        threshold = neurons.threshold[n]
-        height = threshold - neurons.v_reset[n]
-        tested = v[n] - height if neurons.reset == 2 and above[n] else v[n]
-        if tested > threshold or (neurons.at_threshold and tested == threshold):
-            fired[n_fired] = n
-            n_fired += 1
-            v[n] = neurons.v_reset[n] if neurons.reset == 0 else v[n] - height
-            if neurons.refractory.size:
-                resting[n] = neurons.refractory[n]
-        above[n] = v[n] > threshold or (neurons.at_threshold and v[n] == threshold)
-    return n_fired
 
 
 def prepare(network: Network, *, timing: Timing, input_latency: int = 1) -> Prepared:
@@ -184,7 +135,7 @@ def prepare(network: Network, *, timing: Timing, input_latency: int = 1) -> Prep
     return Prepared(
         network=network,
         order=network.order,
-        neurons={p.name: _neurons(p, network.dt_s) for p in network.populations},
+        neurons={p.name: neurons_of(p, network.dt_s) for p in network.populations},
         ways={name: tuple(leaving) for name, leaving in ways.items()},
     )
 
@@ -198,21 +149,6 @@ def weights_by_source(linear: Linear) -> Weights:
     listed = sparse(linear)
     # Copies, since compiled code takes read-only arrays for another type and compiles anew.
     return Weights(np.empty((0, 0)), listed.row.copy(), listed.target.copy(), listed.weight.copy())
-
-
-def _neurons(population: Population, dt_s: float) -> _Neurons:
-    rest = rest_ticks(population, dt_s)
-    return _Neurons(
-        keep_i=current_keep(population, dt_s),
-        leak=dt_s / np.asarray(population.tau_mem_s),
-        v_leak=np.array(population.v_leak),
-        bias=np.array(population.bias),
-        threshold=np.empty(0) if population.threshold is None else np.array(population.threshold),
-        v_reset=np.array(population.v_reset),
-        refractory=rest if rest.any() else rest[:0],
-        reset=_RESETS[population.reset],
-        at_threshold=population.compare == ">=",
-    )
 
 
 def lag(
@@ -240,7 +176,7 @@ def simulate(
     n_ticks: int | None = None,
     record: Iterable[str] = (),
 ) -> FloatRun:
-    """Run one sample from rest: every ``i`` and ``v`` starts at 0.
+    """Run one sample: every ``i`` starts at 0, every ``v`` at ``v_start``.
 
     Parameters
     ----------
@@ -260,7 +196,9 @@ def simulate(
     _check(network, drive, length, wanted)
     cells = {p.name: _Cells(p, prepared) for p in prepared.order}
     shown = {p.name for p in network.populations if p.name in network.outputs and not p.spiking}
-    frames = {name: np.empty((2, length, cells[name].v.size)) for name in sorted(wanted | shown)}
+    frames = {
+        name: np.empty((2, length, cells[name].state.v.size)) for name in sorted(wanted | shown)
+    }
     held = _held_currents(prepared, drive)
     for tick in range(length):
         if tick < drive.n_ticks:
@@ -268,10 +206,10 @@ def simulate(
         for name, cell in cells.items():
             fired = cell.advance(tick)
             if name in frames:
-                frames[name][:, tick] = cell.i, cell.v
-            for way in prepared.ways[name] if fired.size else ():
+                frames[name][:, tick] = cell.state.i, cell.state.v
+            for way in prepared.ways[name] if fired.who.size else ():
                 arriving = cells[way.target].arriving(tick + way.spike_ticks)
-                deliver(fired, np.ones(fired.size), way.weights, arriving)
+                deliver(fired.who, fired.times, way.weights, arriving)
     return FloatRun(
         n_ticks=length,
         spikes={p.name: cells[p.name].spikes() for p in network.populations if p.spiking},
@@ -281,6 +219,7 @@ def simulate(
             for k, variable in enumerate(("i", "v"))
             if variable == "v" or name in wanted
         },
+        resting={name: cell.state.resting for name, cell in cells.items()},
     )
 
 
@@ -341,15 +280,16 @@ class _Cells:
 
     def __init__(self, population: Population, prepared: Prepared) -> None:
         n = population.size
-        self.i, self.v = np.zeros(n), np.zeros(n)
-        self._above, self._resting = np.zeros(n, np.bool_), np.zeros(n, np.int64)
+        start = np.array(population.v_start)
+        self.state = State(np.zeros(n), start, np.zeros(n, np.bool_), np.zeros(n))
+        self._update = UPDATES[population.rule]
         self._neurons = prepared.neurons[population.name]
         ways = [way for leaving in prepared.ways.values() for way in leaving]
         longest = max((w.spike_ticks for w in ways if w.target == population.name), default=0)
         # A ring: input for tick t waits in row t modulo its length and is cleared when used.
         # A host's currents are never later than spikes on the same way.
         self._arriving = np.zeros((longest + 1, n))
-        self._fired = np.empty(n, np.int64)
+        self._fired = Fired(np.empty(n, np.int64), np.empty(n))
         self._ticks: list[Array] = []
         self._who: list[Array] = []
 
@@ -358,21 +298,14 @@ class _Cells:
         row: Array = self._arriving[tick % len(self._arriving)]
         return row
 
-    def advance(self, tick: int) -> Array:
-        """Update all neurons; return who fired."""
-        n_fired = _update(
-            self._neurons,
-            self.arriving(tick),
-            self.i,
-            self.v,
-            self._above,
-            self._resting,
-            self._fired,
-        )
-        fired = self._fired[:n_fired].copy()
+    def advance(self, tick: int) -> Fired:
+        """Update all neurons; return who fired, and how often."""
+        n_fired = self._update(self._neurons, self.arriving(tick), self.state, self._fired)
+        fired = Fired(*(column[:n_fired].copy() for column in self._fired))
         if n_fired:
-            self._ticks.append(np.full(n_fired, tick, np.int64))
-            self._who.append(fired)
+            who = np.repeat(fired.who, fired.times.astype(np.int64))
+            self._ticks.append(np.full(who.size, tick, np.int64))
+            self._who.append(who)
         return fired
 
     def spikes(self) -> tuple[Array, Array]:

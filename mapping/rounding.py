@@ -50,6 +50,23 @@ def mantissas(exact: Floats, chip: Chip, rng: np.random.Generator) -> Floats:
     return np.asarray(np.clip(rounded, low, high), np.float64)
 
 
+def membrane_limits(lowest: Floats, chip: Chip) -> tuple[Array, Array]:
+    """Round lower limits of the membrane, -inf for none; beside them upper ones that limit nothing.
+
+    ``power-of-two`` is a limit of 1 - 2^a, of which 0 is one: Loihi's.
+    """
+    numbers, rules = chip.numbers, chip.arithmetic
+    if is_float("membrane", chip):
+        return lowest, np.full(lowest.shape, np.inf)
+    # A register that is not limited itself is bounded by what 64 bits hold.
+    free = rules.membrane_overflow == "none"
+    edge = 2**62 if free else 2 ** (numbers.membrane_bits - 1)
+    least = np.clip(lowest, -edge, 0)
+    if rules.membrane_floor == "power-of-two":
+        least = 1 - 2.0 ** np.rint(np.log2(1 - least))
+    return np.rint(least).astype(np.int64), np.full(lowest.shape, edge)
+
+
 def bias_limit(chip: Chip) -> int:
     """Largest bias, in membrane units."""
     return int((2**chip.numbers.bias_bits - 1) << chip.numbers.bias_exponent_max)

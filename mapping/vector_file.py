@@ -20,6 +20,7 @@ from mapping.network import Input, Network, Population, Projection
 from mapping.reference import prepare, simulate
 from mapping.vector_case import VARIABLES, Case, Mismatch, Vector, VectorError, oracle_of
 from mapping.vector_models import MODELS
+from mapping.vector_nengo import NengoCase
 from mapping.vector_sanafe import SanafeCase
 from mapping.vector_steps import sanafe_mismatches
 
@@ -42,6 +43,8 @@ def read_vector(path: str | Path) -> Vector:
     with _told(path):
         if _is_sanafe(path):
             return SanafeCase.read(Path(path)).vector()
+        if _is_nengo(path):
+            raise VectorError(f"{path}: recorded from Nengo in float, so there is no program of it")
         return _loaded(Case(Path(path)))
 
 
@@ -49,7 +52,8 @@ def mismatches(path: str | Path) -> Iterator[Mismatch]:
     """Run a case step by step and compare every value.
 
     Integers run through the engine, on cores, and so do SANA-FE's floats, whose energies and times
-    are compared, too; what Lava recorded in float runs through the float reference, in chip timing.
+    are compared, too; what Lava and Nengo recorded in float runs through the float reference, in
+    chip timing.
 
     Yields
     ------
@@ -64,6 +68,9 @@ def mismatches(path: str | Path) -> Iterator[Mismatch]:
     with _told(path):
         if _is_sanafe(path):
             yield from sanafe_mismatches(SanafeCase.read(Path(path)))
+            return
+        if _is_nengo(path):
+            yield from NengoCase(Path(path)).mismatches()
             return
         case = Case(Path(path))
         if case.root.get("run_tag") == "floating_pt":
@@ -109,12 +116,16 @@ def _is_sanafe(path: str | Path) -> bool:
     return oracle_of(Path(path)).startswith("O5")
 
 
+def _is_nengo(path: str | Path) -> bool:
+    return oracle_of(Path(path)).startswith("O6")
+
+
 def _loaded(case: Case) -> Vector:
     kind = str(case.root.get("oracle", ""))[:2]
     if kind not in MODELS:
         raise VectorError(
             f"{case.path}: recorded from {case.root.get('oracle')!r}; known are "
-            f"{', '.join([*sorted(MODELS), 'O5'])}"
+            f"{', '.join([*sorted(MODELS), 'O5', 'O6'])}"
         )
     return MODELS[kind](case)
 

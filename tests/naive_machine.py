@@ -200,9 +200,9 @@ class Machine:
             new = fitted(
                 v + fitted(fitted(change, bits, overflow) + push, bits, overflow), bits, overflow
             )
-        if p.membrane_min.size:
-            new = max(int(p.membrane_min[n]), min(int(p.membrane_max[n]), new))
         self.counts["membrane"] += new != wanted
+        if p.membrane_min.size:  # a limit of the program, which is no overflow
+            new = max(int(p.membrane_min[n]), min(int(p.membrane_max[n]), new))
         self.v[n] = new
         if p.reset[n] == 0 or (rules.refractory == "skip" and resting):
             return 0

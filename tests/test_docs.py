@@ -22,3 +22,14 @@ def test_examples_of_extending_run():
     for block in found:
         assert len(block.splitlines()) < LONGEST
         exec(compile(block, "extending.md", "exec"), names)
+
+
+@pytest.mark.slow_uncompiled
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_the_example_of_nengo_runs(capsys):
+    pytest.importorskip("nengo", reason="the extra nengo is not installed")
+    (block,) = blocks("nengo.md")
+    names = {}
+    exec(compile(block, "nengo.md", "exec"), names)
+    assert "DecodedError" in capsys.readouterr().out
+    assert names["run"].error("out", names["run"].decoded_float["out"]).chip_rmse < 0.05

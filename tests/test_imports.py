@@ -20,6 +20,7 @@ DOORS = {
         "traces/salvage.py", "traces/seal.py", "traces/tables.py", "traces/trace.py", "traces/trace_file.py", "traces/walk.py",
         "traces/writer.py", "traces/export/sonata_file.py", "mapping/netx_file.py",
         "mapping/nir_file.py", "mapping/stimuli/recorded.py", "mapping/vector_case.py",
+        "mapping/vector_nengo.py",
         "spikefab/data.py",
     },
     "nir": {"mapping/nir_file.py", "mapping/nir_import.py"},

@@ -5,19 +5,17 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from side_by_side import dense, run_both
 
 from emulator.chip import Chip
 from emulator.chip_file import load_chip
-from emulator.engine import Engine
 from mapping.deploy import map_network
 from mapping.drive import Drive
 from mapping.errors import NetworkError
-from mapping.linear import Convolution, Dense, matrix
+from mapping.linear import Convolution, matrix
 from mapping.network import Input, Network, Population, Projection
 from mapping.quantise import quantise
 from mapping.reference import lag, prepare, simulate
-from spikefab.deployment import deploy
-from spikefab.host import stimulus
 
 pytestmark = pytest.mark.plain_python
 
@@ -35,12 +33,6 @@ def chip_with(part, **values):
     return LOIHI.model_copy(update={part: getattr(LOIHI, part).model_copy(update=values)})
 
 
-def dense(weight):
-    weight = np.atleast_2d(np.asarray(weight, float))
-    n_post, n_pre = weight.shape
-    return Dense(weight=weight, pre_shape=(n_pre,), post_shape=(n_post,))
-
-
 def one_layer(weight, *, dt_s=1e-3, threshold=1.0, **values):
     """Inputs ``in`` on one population ``a``."""
     linear = dense(weight)
@@ -51,34 +43,6 @@ def one_layer(weight, *, dt_s=1e-3, threshold=1.0, **values):
         projections=(Projection(source="in", target="a", linear=linear),),
         outputs=("a",),
     )
-
-
-def run_both(network, drive, chip=LOIHI, *, direct=False):
-    """Spike counts and membranes of every population, in float and on the chip."""
-    deployment = deploy(network, chip, direct=direct)
-    program = deployment.program
-    ticks = drive.n_ticks + max(p.lag for p in program.populations)
-    names = [p.name for p in network.populations]
-    prepared = prepare(network, timing="chip", input_latency=chip.arithmetic.input_latency)
-    float_run = simulate(prepared, drive, n_ticks=ticks, record=names)
-    engine = Engine(program, chip, watched=np.arange(program.n_neurons))
-    counts, frames = np.zeros(program.n_neurons, int), []
-
-    def observe(block):
-        np.add.at(counts, block.spike_neuron, block.spike_payload)
-        frames.append(block.frames)
-
-    engine.run([stimulus(drive, deployment, ticks)], ticks, observe)
-    found = {}
-    for p in network.populations:
-        fixed, at = deployment.fixed.population(p.name), program.neurons_of(p.name)
-        spikes = float_run.spikes[p.name][1] if p.spiking else np.empty(0, int)
-        v = np.vstack(frames)[:, at] / fixed.scale + fixed.offset
-        found[p.name] = (
-            np.bincount(spikes, minlength=p.size), counts[at], float_run.states[p.name, "v"], v,
-        )  # fmt: skip
-    overflows = {k: int(v.sum()) for k, v in engine.counters.items() if k.endswith("overflows")}
-    return found, overflows, deployment.fixed
 
 
 def volleys(n, *, every=10, ticks=200):

@@ -15,15 +15,15 @@ from mapping.weight_rules import loaded
 pytestmark = pytest.mark.plain_python
 
 FOLDER = Path(__file__).resolve().parents[1] / "data" / "oracles"
-FILES = sorted(FOLDER.glob("O[1-5]_*.h5"))
+FILES = sorted(FOLDER.glob("O[1-6]_*.h5"))
 
 
 def test_all_vectors_are_here():
     count = {
         oracle: sum(f.name.startswith(oracle) for f in FILES)
-        for oracle in ("O1", "O2", "O3", "O4", "O5")
+        for oracle in ("O1", "O2", "O3", "O4", "O5", "O6")
     }
-    assert count == {"O1": 29, "O2": 18, "O3": 17, "O4": 14, "O5": 6}
+    assert count == {"O1": 29, "O2": 18, "O3": 17, "O4": 14, "O5": 6, "O6": 7}
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
