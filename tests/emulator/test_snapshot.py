@@ -56,7 +56,7 @@ def through_file(snapshot):
 
 def broken_off(program, chip, stimuli, sample, tick, **how):
     """Run until so many ticks of a sample have passed, and save."""
-    engine, blocks, found = Engine(program, chip, **how), [], []
+    engine, blocks, found = Engine(program, chip, **{"n_threads": 1} | how), [], []
 
     def observe(block):
         blocks.append(block)
@@ -159,7 +159,8 @@ def test_registers_of_any_kind(arithmetic):
 def test_a_snapshot_is_the_same_however_it_was_computed():
     program, chip, stimuli = case(703, "mesh")
     snapshots = [
-        broken_off(program, chip, stimuli, 1, 6, **how)[0]
+        # One sample alone: several are saved at their ends only, where threads run them side by side.
+        broken_off(program, chip, stimuli[:1], 0, 6, **how)[0]
         for how in ({"block_ticks": 1, "n_threads": 1}, {"block_ticks": 3, "n_threads": 3},
                     {"block_ticks": 2, "n_threads": 2})
     ]  # fmt: skip

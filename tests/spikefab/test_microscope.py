@@ -452,7 +452,14 @@ def test_an_interrupted_command_tells_it(two, monkeypatch, capsys):
         return causes
 
     monkeypatch.setattr("spikefab.microscope.explain.find_causes", interrupted)
-    how = {"samples": 2, "as_trained": False, "neuron": None, "ticks": None, "sample": None}
+    how = {
+        "samples": 2,
+        "as_trained": False,
+        "neuron": None,
+        "ticks": None,
+        "sample": None,
+        "measures": False,
+    }
     with pytest.raises(command.typer.Exit) as left:
         command.compare_two(*two, json=False, **how)
     assert left.value.exit_code == 130
@@ -460,7 +467,14 @@ def test_an_interrupted_command_tells_it(two, monkeypatch, capsys):
 
 
 def test_the_command_prints_and_saves_the_same_figures(two, capsys):
-    how = {"samples": 4, "as_trained": False, "neuron": None, "ticks": None, "sample": None}
+    how = {
+        "samples": 4,
+        "as_trained": False,
+        "neuron": None,
+        "ticks": None,
+        "sample": None,
+        "measures": False,
+    }
     for as_one in (False, True):
         with pytest.raises(command.typer.Exit) as left:
             command.compare_two(*two, json=as_one, **how)

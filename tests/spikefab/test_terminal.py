@@ -113,7 +113,7 @@ def test_an_interrupt_says_what_is_readable_only_where_something_is(small, monke
     monkeypatch.setattr(rehearsal, "run_network", interrupted)
     for output, message in (
         (None, "before anything"),
-        (small / "out", "recorded in .*out until the last"),
+        (small / "out", "recorded in .*out is readable; spikefab resume .*out goes on"),
     ):
         with pytest.raises(typer.Exit) as leaving, told(debug=False):
             rehearsal.rehearse(
