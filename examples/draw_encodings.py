@@ -32,8 +32,13 @@ def main() -> None:
         tick, channel = np.nonzero(counts)
         size = 3 * np.log2(1 + counts[tick, channel])
         axis.scatter(tick, channel, s=size, c="black", linewidths=0)
-        axis.set(title=f"{name}: {counts.sum():,} spikes", xlim=(-1, TICKS))
-        axis.set(xlabel="tick", ylabel="channel", ylim=(encoding.width(values.size), -1))
+        axis.set_title(f"{name}: {counts.sum():,} spikes", fontsize=10)
+        axis.set(
+            xlim=(-1, TICKS),
+            xlabel="tick",
+            ylabel="channel",
+            ylim=(encoding.width(values.size), -1),
+        )
     figure.savefig(target, dpi=100)
 
 

@@ -19,7 +19,7 @@ from mapping.ann.rate_network import Layer, RateNetwork
 from mapping.errors import OnnxError
 from mapping.linear import Convolution, Dense, Shape, pool
 from mapping.network import Input
-from traces.errors import MissingExtraError
+from traces.extras import extra
 
 Array = NDArray[Any]
 
@@ -163,15 +163,8 @@ def read_onnx(
 
 
 def _onnx() -> Any:
-    try:
-        import onnx
-        import onnx.numpy_helper
-    except ImportError as error:
-        raise MissingExtraError(
-            "ONNX files are read with the package onnx, which is not installed: "
-            "pip install 'spikefab[onnx]'"
-        ) from error
-    return onnx
+    extra("onnx.numpy_helper", "onnx")
+    return extra("onnx", "onnx")
 
 
 def _graph(path: Path) -> Any:
